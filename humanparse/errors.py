@@ -1,0 +1,33 @@
+"""The errors that humanparse raises on purpose. Every message says what happened, to what, and what to do next."""
+
+
+class HumanParseError(Exception):
+    """Base of all errors raised on purpose; catch this to catch them all."""
+
+
+class ImageError(HumanParseError, ValueError):
+    """An input could not be read as a picture; the message names the input."""
+
+
+class SchemeError(HumanParseError, ValueError):
+    """A label, a label scheme or a remap is unknown or has no exact counterpart."""
+
+
+class ModelError(HumanParseError, ValueError):
+    """A model name or a combination of options is unknown or impossible."""
+
+
+class ManifestError(HumanParseError, ValueError):
+    """An entry of weights_manifest.json is not valid; only a packaging mistake can cause this."""
+
+
+class WeightsError(HumanParseError, RuntimeError):
+    """Weights could not be had, verified or loaded; the message says where to put the file by hand."""
+
+
+class DeviceError(HumanParseError, RuntimeError):
+    """The asked-for device or precision is not available here; nothing falls back silently."""
+
+
+class FormatError(HumanParseError, ValueError):
+    """A result file could not be written or read: unknown suffix, wrong content, or a name clash."""
