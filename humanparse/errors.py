@@ -1,4 +1,4 @@
-"""The errors that humanparse raises on purpose. Every message says what happened, to what, and what to do next."""
+"""Errors that humanparse raises on purpose. Each message says what happened, to what, and what to do next."""
 
 
 class HumanParseError(Exception):

@@ -1,0 +1,241 @@
+"""Label schemes: the names, left/right pairs and palettes of each data set, and the exact ways from one to another.
+
+The tables are facts about the data sets (LIP, CIHP, ATR, Pascal-Person-Part, MHPv2, DensePose) and live in `schemes.json`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from importlib import resources
+from typing import Any
+
+from .errors import SchemeError
+
+IGNORE = 255
+"""Label of pixels that carry no statement; it survives every remap."""
+
+Rgb = tuple[int, int, int]
+
+
+def voc_palette(count: int = 256) -> tuple[Rgb, ...]:
+    """The PASCAL-VOC colour map: bit i of a label's three lowest bits, shifted out again and again, sets R, G, B bit 7-i."""
+    colours = []
+    for label in range(count):
+        rgb, rest = [0, 0, 0], label
+        for shift in range(7, -1, -1):
+            for channel in range(3):
+                rgb[channel] |= ((rest >> channel) & 1) << shift
+            rest >>= 3
+        colours.append((rgb[0], rgb[1], rgb[2]))
+    return tuple(colours)
+
+
+def _folded(name: str) -> str:
+    return re.sub(r"[ _]+", "-", name.strip().lower())
+
+
+@dataclass(frozen=True)
+class LabelScheme:
+    """What the numbers in a label map mean.
+
+    Attributes:
+        key: short name of the scheme, such as `"lip"`.
+        names: one name per label; the position is the label's number.
+        aliases: other spellings per label (the original code bases'), may be empty.
+        flip_pairs: labels that swap when the picture is mirrored.
+        palettes: colours other than PASCAL-VOC by name, one RGB triple (0-255) per label.
+    """
+
+    key: str
+    names: tuple[str, ...]
+    aliases: tuple[tuple[str, ...], ...] = ()
+    flip_pairs: tuple[tuple[int, int], ...] = ()
+    palettes: tuple[tuple[str, tuple[Rgb, ...]], ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __repr__(self) -> str:
+        return f"LabelScheme({self.key!r}, {len(self)} labels)"
+
+    def index(self, label: str | int) -> int:
+        """Number of a label given by name (any case, `_` and space count as `-`), alias or number.
+
+        Raises:
+            SchemeError: no such label; the message lists the nearest names and all of them.
+        """
+        if isinstance(label, str):
+            wanted = _folded(label)
+            for number, spellings in enumerate(self._spellings()):
+                if wanted in spellings:
+                    return number
+            near = difflib.get_close_matches(wanted, [_folded(name) for name in self.names], n=3)
+            hint = f"; did you mean {', '.join(near)}?" if near else ""
+            raise SchemeError(f"{self.key} has no label {label!r}{hint}\nLabels: {', '.join(self.names)}")
+        if 0 <= int(label) < len(self):
+            return int(label)
+        raise SchemeError(f"{self.key} has labels 0 to {len(self) - 1}, not {label}")
+
+    def name(self, label: int) -> str:
+        """Name of a label number; 255 is `Ignore`."""
+        return "Ignore" if label == IGNORE else self.names[self.index(label)]
+
+    def flip_order(self) -> tuple[int, ...]:
+        """Channel order that exchanges left and right: `flipped[i] = original[flip_order[i]]`."""
+        order = list(range(len(self)))
+        for left, right in self.flip_pairs:
+            order[left], order[right] = right, left
+        return tuple(order)
+
+    def palette(self, name: str = "voc") -> tuple[Rgb, ...]:
+        """256 RGB triples (0-255): PASCAL-VOC, or one of `palettes` with its missing entries filled from PASCAL-VOC."""
+        voc = voc_palette()
+        if name == "voc":
+            return voc
+        for key, colours in self.palettes:
+            if key == name:
+                return colours + voc[len(colours) :]
+        known = ", ".join(["voc", *(key for key, _ in self.palettes)])
+        raise SchemeError(f"{self.key} has no palette {name!r}; known: {known}")
+
+    def _spellings(self) -> list[set[str]]:
+        more = self.aliases or ((),) * len(self)
+        return [{_folded(name), *map(_folded, others)} for name, others in zip(self.names, more, strict=True)]
+
+
+@dataclass(frozen=True)
+class Remap:
+    """A way from one scheme to another.
+
+    Attributes:
+        target: the scheme that results.
+        table: per source label the target label, or None where there is no counterpart by number alone.
+        inexact: source labels that may only be mapped when the caller accepts an approximation.
+        touching: source label -> target labels of which each connected blob takes the one it touches most (255 if none).
+        note: in words, what the approximation does.
+    """
+
+    target: LabelScheme
+    table: tuple[int | None, ...]
+    inexact: frozenset[int] = frozenset()
+    touching: tuple[tuple[int, tuple[int, ...]], ...] = ()
+    note: str = ""
+
+
+@lru_cache(maxsize=1)
+def _data() -> dict[str, Any]:
+    text = resources.files(__package__).joinpath("schemes.json").read_text(encoding="utf-8")
+    data: dict[str, Any] = json.loads(text)
+    return data
+
+
+def scheme_names() -> list[str]:
+    """Keys of all label schemes."""
+    return list(_data()["schemes"])
+
+
+@cache
+def get_scheme(key: str) -> LabelScheme:
+    """The label scheme of that key (any case).
+
+    Raises:
+        SchemeError: no such scheme; the message lists all.
+    """
+    record = _data()["schemes"].get(key.lower())
+    if record is None:
+        raise SchemeError(f"no label scheme {key!r}; known: {', '.join(scheme_names())}")
+    return LabelScheme(
+        key=key.lower(),
+        names=tuple(record["names"]),
+        aliases=tuple((alias,) for alias in record.get("aliases", ())),
+        flip_pairs=tuple((left, right) for left, right in record["flip_pairs"]),
+        palettes=tuple(
+            (name, tuple((r, g, b) for r, g, b in colours))
+            for name, colours in record.get("palettes", {}).items()
+        ),
+    )
+
+
+def find_remap(source: LabelScheme, target: str | Mapping[str | int, str | int]) -> Remap:
+    """The way from `source` to another scheme.
+
+    Args:
+        source: scheme of the label map at hand.
+        target: key of a scheme (`"atr"`, `"viton"`, `"coarse"`, `"pascal"`), or a mapping from labels of `source` (names or
+            numbers) to new names (numbered in order of appearance, `Background` first) or to new numbers 0-254.
+
+    Raises:
+        SchemeError: no table leads there, or the mapping is unusable.
+    """
+    if not isinstance(target, str):
+        return _custom_remap(source, target)
+    key = target.lower()
+    if key == source.key:
+        return Remap(source, tuple(range(len(source))))
+    record = _data()["remaps"].get(f"{source.key}->{key}")
+    if record is None:
+        ways = [way.partition("->")[2] for way in _data()["remaps"] if way.startswith(f"{source.key}->")]
+        raise SchemeError(
+            f"no table leads from {source.key} to {target!r}; known targets: {', '.join(ways) or 'none'}. "
+            f"Pass a mapping of your own, such as {{{source.names[1]!r}: 'Head'}}.\n{source.key}: {', '.join(source.names)}"
+        )
+    scheme = get_scheme(key)
+    table: list[int | None] = [None] * len(source)
+    for part in ("exact", "approximate"):
+        for name, labels in record.get(part, {}).items():
+            for label in labels:
+                table[source.index(label)] = scheme.index(name)
+    touching = tuple(
+        (source.index(label), tuple(scheme.index(name) for name in names))
+        for label, names in record.get("touching", {}).items()
+    )
+    inexact = {source.index(label) for labels in record.get("approximate", {}).values() for label in labels}
+    return Remap(
+        scheme,
+        tuple(table),
+        frozenset(inexact.union(label for label, _ in touching)),
+        touching,
+        record["note"],
+    )
+
+
+def _custom_remap(source: LabelScheme, mapping: Mapping[str | int, str | int]) -> Remap:
+    pairs = {source.index(label): goal for label, goal in mapping.items()}
+    goals = list(pairs.values())
+    if not goals:
+        raise SchemeError("the mapping is empty")
+    table: list[int | None] = [None] * len(source)
+    if all(isinstance(goal, str) for goal in goals):
+        names = _in_order(["Background"] if "Background" in goals or 0 not in pairs else [], map(str, goals))
+        if len(names) > IGNORE:
+            raise SchemeError("a mapping may have at most 255 targets")
+        for label, goal in pairs.items():
+            table[label] = names.index(str(goal))
+        if 0 not in pairs and source.names[0] == "Background":
+            table[0] = 0
+        return Remap(LabelScheme("custom", names, flip_pairs=_pairs_by_name(names)), tuple(table))
+    numbers = [goal for goal in goals if isinstance(goal, int) and 0 <= goal < IGNORE]
+    if len(numbers) != len(goals):
+        raise SchemeError("a mapping's targets must be all names, or all numbers from 0 to 254")
+    for label, number in zip(pairs, numbers, strict=True):
+        table[label] = number
+    joined = [
+        "+".join(source.names[label] for label, goal in pairs.items() if goal == n)
+        for n in range(max(numbers) + 1)
+    ]
+    names = tuple(name or f"Unused {number}" for number, name in enumerate(joined))
+    return Remap(LabelScheme("custom", names, flip_pairs=_pairs_by_name(names)), tuple(table))
+
+
+def _in_order(first: list[str], rest: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys([*first, *rest]))
+
+
+def _pairs_by_name(names: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
+    lefts = [name for name in names if "Left-" in name and name.replace("Left-", "Right-") in names]
+    return tuple((names.index(left), names.index(left.replace("Left-", "Right-"))) for left in lefts)
