@@ -1,0 +1,84 @@
+"""humanparse: for every pixel of a photo of people, which part of which person it is.
+
+    from humanparse import Parser
+    Parser().predict("me.jpg").save("me.png")
+
+Importing this module imports no torch and touches no disk; names are resolved when they are used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .errors import (
+        DeviceError,
+        FormatError,
+        HumanParseError,
+        ImageError,
+        ManifestError,
+        ModelError,
+        SchemeError,
+        WeightsError,
+    )
+    from .manifest import ModelSpec
+    from .manifest import get as model_info
+    from .manifest import names as list_models
+    from .parser import Parser
+    from .results import Parsing, Part
+    from .schemes import LabelScheme, get_scheme
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Parser": ("parser", "Parser"),
+    "Parsing": ("results", "Parsing"),
+    "Part": ("results", "Part"),
+    "ModelSpec": ("manifest", "ModelSpec"),
+    "list_models": ("manifest", "names"),
+    "model_info": ("manifest", "get"),
+    "LabelScheme": ("schemes", "LabelScheme"),
+    "get_scheme": ("schemes", "get_scheme"),
+    "HumanParseError": ("errors", "HumanParseError"),
+    "DeviceError": ("errors", "DeviceError"),
+    "FormatError": ("errors", "FormatError"),
+    "ImageError": ("errors", "ImageError"),
+    "ManifestError": ("errors", "ManifestError"),
+    "ModelError": ("errors", "ModelError"),
+    "SchemeError": ("errors", "SchemeError"),
+    "WeightsError": ("errors", "WeightsError"),
+}
+
+__all__ = [
+    "DeviceError",
+    "FormatError",
+    "HumanParseError",
+    "ImageError",
+    "LabelScheme",
+    "ManifestError",
+    "ModelError",
+    "ModelSpec",
+    "Parser",
+    "Parsing",
+    "Part",
+    "SchemeError",
+    "WeightsError",
+    "__version__",
+    "get_scheme",
+    "list_models",
+    "model_info",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, attribute = _HOMES[name]
+    value = getattr(importlib.import_module(f".{module}", __name__), attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,6 +1,6 @@
 """`weights_manifest.json` as frozen, validated values.
 
-Every model's architecture, input, labels, files, claimed accuracy and licences: everything that differs between two models of one family is data here.
+Architecture, input, labels, files, claims and licences: all that differs between two models of a family.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class InputSpec:
         interpolation: `linear` (four taps at any scale) or `area` (averages when shrinking).
         pad_multiple: the resized picture is padded to this at the right and bottom (with zeros, after
             normalisation).
-        align_corners: how logits are enlarged.
+        align_corners: whether every bilinear resize of tensors maps corner pixels onto each other.
         upsampling: `two-step`, to the network's input size and from there to the picture, or `one-step`.
     """
 
@@ -81,7 +81,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class WeightFile:
-    """One checkpoint file: name, size in bytes, sha256 (None where no public record exists), sources in order."""
+    """One checkpoint file: name, size in bytes, sha256 (None where no public record exists), sources."""
 
     filename: str
     sources: tuple[Source, ...]
@@ -222,6 +222,8 @@ def _input(record: Mapping[str, Any]) -> InputSpec:
         raise ValueError(f"unknown interpolation or upsampling: {spec.interpolation}, {spec.upsampling}")
     if len(spec.size) != 2 or min(spec.size) < 2 or spec.pad_multiple < 1:
         raise ValueError(f"unusable size {spec.size} or pad_multiple {spec.pad_multiple}")
+    if spec.fit == "warp-corner" and spec.upsampling != "two-step":
+        raise ValueError("warp-corner enlarges logits to the input size first: upsampling must be two-step")
     if len(spec.mean) != 3 or len(spec.std) != 3 or min(spec.std) <= 0:
         raise ValueError("mean and std need three values, std positive")
     return spec

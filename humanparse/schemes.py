@@ -1,6 +1,6 @@
-"""Label schemes: the names, left/right pairs and palettes of each data set, and the exact ways from one to another.
+"""Label schemes: names, left/right pairs and palettes of each data set, and the ways from one to another.
 
-The tables are facts about the data sets (LIP, CIHP, ATR, Pascal-Person-Part, MHPv2, DensePose) and live in `schemes.json`.
+The tables in `schemes.json` are facts about LIP, CIHP, ATR, Pascal-Person-Part, MHPv2 and DensePose.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib import resources
@@ -23,7 +23,7 @@ Rgb = tuple[int, int, int]
 
 
 def voc_palette(count: int = 256) -> tuple[Rgb, ...]:
-    """The PASCAL-VOC colour map: bit i of a label's three lowest bits, shifted out again and again, sets R, G, B bit 7-i."""
+    """The PASCAL-VOC colour map: each next three bits of a label set the next lower bit of R, G and B."""
     colours = []
     for label in range(count):
         rgb, rest = [0, 0, 0], label
@@ -93,7 +93,7 @@ class LabelScheme:
         return tuple(order)
 
     def palette(self, name: str = "voc") -> tuple[Rgb, ...]:
-        """256 RGB triples (0-255): PASCAL-VOC, or one of `palettes` with its missing entries filled from PASCAL-VOC."""
+        """256 RGB triples (0-255): PASCAL-VOC, or one of `palettes`, filled up from PASCAL-VOC."""
         voc = voc_palette()
         if name == "voc":
             return voc
@@ -116,7 +116,8 @@ class Remap:
         target: the scheme that results.
         table: per source label the target label, or None where there is no counterpart by number alone.
         inexact: source labels that may only be mapped when the caller accepts an approximation.
-        touching: source label -> target labels of which each connected blob takes the one it touches most (255 if none).
+        touching: source label -> target labels of which each connected blob takes the one it touches most
+            (255 if none).
         note: in words, what the approximation does.
     """
 
@@ -166,8 +167,9 @@ def find_remap(source: LabelScheme, target: str | Mapping[str | int, str | int])
 
     Args:
         source: scheme of the label map at hand.
-        target: key of a scheme (`"atr"`, `"viton"`, `"coarse"`, `"pascal"`), or a mapping from labels of `source` (names or
-            numbers) to new names (numbered in order of appearance, `Background` first) or to new numbers 0-254.
+        target: key of a scheme (`"atr"`, `"viton"`, `"coarse"`, `"pascal"`), or a mapping from labels of
+            `source` (names or numbers) to new names (numbered in order of appearance, `Background` first) or
+            to new numbers 0-254. Background goes to 0 unless the mapping says otherwise.
 
     Raises:
         SchemeError: no table leads there, or the mapping is unusable.
@@ -182,7 +184,8 @@ def find_remap(source: LabelScheme, target: str | Mapping[str | int, str | int])
         ways = [way.partition("->")[2] for way in _data()["remaps"] if way.startswith(f"{source.key}->")]
         raise SchemeError(
             f"no table leads from {source.key} to {target!r}; known targets: {', '.join(ways) or 'none'}. "
-            f"Pass a mapping of your own, such as {{{source.names[1]!r}: 'Head'}}.\n{source.key}: {', '.join(source.names)}"
+            f"Pass a mapping of your own, such as {{{source.names[1]!r}: 'Head'}}.\n"
+            f"{source.key}: {', '.join(source.names)}"
         )
     scheme = get_scheme(key)
     table: list[int | None] = [None] * len(source)
@@ -195,45 +198,32 @@ def find_remap(source: LabelScheme, target: str | Mapping[str | int, str | int])
         for label, names in record.get("touching", {}).items()
     )
     inexact = {source.index(label) for labels in record.get("approximate", {}).values() for label in labels}
-    return Remap(
-        scheme,
-        tuple(table),
-        frozenset(inexact.union(label for label, _ in touching)),
-        touching,
-        record["note"],
-    )
+    inexact.update(label for label, _ in touching)
+    return Remap(scheme, tuple(table), frozenset(inexact), touching, record.get("note", ""))
 
 
 def _custom_remap(source: LabelScheme, mapping: Mapping[str | int, str | int]) -> Remap:
     pairs = {source.index(label): goal for label, goal in mapping.items()}
-    goals = list(pairs.values())
-    if not goals:
-        raise SchemeError("the mapping is empty")
+    if source.names[0] == "Background" and pairs:
+        pairs.setdefault(0, "Background" if all(isinstance(goal, str) for goal in pairs.values()) else 0)
+    named = [goal for goal in pairs.values() if isinstance(goal, str)]
+    numbers = [goal for goal in pairs.values() if isinstance(goal, int) and 0 <= goal < IGNORE]
+    if named and len(named) == len(pairs):
+        first = ["Background"] if "Background" in named else []
+        names = tuple(dict.fromkeys(first + named))
+        goals = [names.index(name) for name in named]
+    elif numbers and len(numbers) == len(pairs):
+        members: list[list[str]] = [[] for _ in range(max(numbers) + 1)]
+        for label, number in zip(pairs, numbers, strict=True):
+            members[number].append(source.names[label])
+        names = tuple("+".join(group) or f"Unused {number}" for number, group in enumerate(members))
+        goals = numbers
+    else:
+        raise SchemeError("a mapping needs targets that are all names, or all numbers from 0 to 254")
     table: list[int | None] = [None] * len(source)
-    if all(isinstance(goal, str) for goal in goals):
-        names = _in_order(["Background"] if "Background" in goals or 0 not in pairs else [], map(str, goals))
-        if len(names) > IGNORE:
-            raise SchemeError("a mapping may have at most 255 targets")
-        for label, goal in pairs.items():
-            table[label] = names.index(str(goal))
-        if 0 not in pairs and source.names[0] == "Background":
-            table[0] = 0
-        return Remap(LabelScheme("custom", names, flip_pairs=_pairs_by_name(names)), tuple(table))
-    numbers = [goal for goal in goals if isinstance(goal, int) and 0 <= goal < IGNORE]
-    if len(numbers) != len(goals):
-        raise SchemeError("a mapping's targets must be all names, or all numbers from 0 to 254")
-    for label, number in zip(pairs, numbers, strict=True):
-        table[label] = number
-    joined = [
-        "+".join(source.names[label] for label, goal in pairs.items() if goal == n)
-        for n in range(max(numbers) + 1)
-    ]
-    names = tuple(name or f"Unused {number}" for number, name in enumerate(joined))
+    for label, goal in zip(pairs, goals, strict=True):
+        table[label] = goal
     return Remap(LabelScheme("custom", names, flip_pairs=_pairs_by_name(names)), tuple(table))
-
-
-def _in_order(first: list[str], rest: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys([*first, *rest]))
 
 
 def _pairs_by_name(names: tuple[str, ...]) -> tuple[tuple[int, int], ...]:

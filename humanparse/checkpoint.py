@@ -1,0 +1,192 @@
+"""A checkpoint file in any published form -> clean `{key: tensor}`. A pickle is never executed.
+
+Forms, told apart by content: safetensors; zip archives and legacy pickles of `torch.save`, opened with
+`weights_only=True`; the state dict flat or under `state_dict` or `model`, its keys with or without `module.`.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from . import manifest
+from .durable import replacing
+from .errors import WeightsError
+from .manifest import ModelSpec
+
+State = dict[str, Tensor]
+
+_WRAPPERS = ("state_dict", "model")
+_PREFIX = "module."
+
+
+def load(path: str | os.PathLike[str]) -> State:
+    """Read a checkpoint as float32 tensors (integers stay), without `module.` and BatchNorm counters.
+
+    Args:
+        path: the file; its suffix does not matter.
+
+    Raises:
+        WeightsError: missing, cut off, not a checkpoint, holding code or anything but tensors, or NaN/Inf
+            values.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such file; check the path given as weights=")
+    state = _read_safetensors(path) if _is_safetensors(path) else _unwrapped(_read_torch(path), path)
+    state = {key.removeprefix(_PREFIX): value for key, value in state.items()}
+    state = {key: value for key, value in state.items() if not key.endswith("num_batches_tracked")}
+    for key, value in state.items():
+        if value.is_floating_point():
+            state[key] = value.to(torch.float32)
+            if not torch.isfinite(state[key]).all():
+                raise WeightsError(
+                    f"{path}: {key} holds NaN or Inf; this checkpoint is damaged, get another copy"
+                )
+    return state
+
+
+def check(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], spec: ModelSpec, origin: str) -> None:
+    """See that `state` has exactly the keys and shapes of `expected`, the network's own state.
+
+    Args:
+        state: what `load` gave.
+        expected: `network.state_dict()`; only shapes are looked at, so it may be on the meta device.
+        spec: the model, for its name and its number of labels.
+        origin: name of the file, for the message.
+
+    Raises:
+        WeightsError: a wrong number of classes, or missing, unexpected and mis-shaped keys, all listed.
+    """
+    wanted = {key: value for key, value in expected.items() if not key.endswith("num_batches_tracked")}
+    missing = [key for key in wanted if key not in state]
+    unexpected = [key for key in state if key not in wanted]
+    misshaped = [key for key in wanted if key in state and state[key].shape != wanted[key].shape]
+    if not (missing or unexpected or misshaped):
+        return
+    if not (missing or unexpected):
+        _check_classes(misshaped, state, wanted, spec, origin)
+    shapes = [f"{key} {tuple(state[key].shape)}, expected {tuple(wanted[key].shape)}" for key in misshaped]
+    raise WeightsError(
+        f"{origin} does not fit {spec.name} ({spec.family}, {len(wanted)} tensors)\n"
+        + _listing("missing", missing)
+        + _listing("unexpected", unexpected)
+        + _listing("wrong shape", shapes)
+        + "Pass the checkpoint of this very model, or name the model it belongs to."
+    )
+
+
+def save(state: Mapping[str, Tensor], path: str | os.PathLike[str], metadata: Mapping[str, str]) -> None:
+    """Write safetensors; the file appears under its name only when it is whole.
+
+    Raises:
+        WeightsError: the folder does not exist or cannot be written.
+    """
+    path = Path(path)
+    try:
+        with replacing(path) as part:
+            save_file({key: value.contiguous() for key, value in state.items()}, part, dict(metadata))
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(
+            f"cannot write {path}: {error}; free some space or choose another folder"
+        ) from error
+
+
+def load_converted(path: Path, sha256: str) -> State:
+    """Like `load`, but keep a safetensors copy beside the file, named by its hash, for later loads to map.
+
+    Args:
+        path: a verified download.
+        sha256: its hash.
+    """
+    if _is_safetensors(path):
+        return load(path)
+    converted = path.with_name(f"{path.stem}.{sha256[:16]}.safetensors")
+    if converted.is_file():
+        with safe_open(converted, framework="pt") as file:
+            if (file.metadata() or {}).get("source_sha256") == sha256:
+                return load(converted)
+    state = load(path)
+    save(state, converted, {"source": path.name, "source_sha256": sha256})
+    return state
+
+
+def _is_safetensors(path: Path) -> bool:
+    with path.open("rb") as file:
+        head = file.read(9)
+    return len(head) == 9 and head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 100_000_000
+
+
+def _read_safetensors(path: Path) -> State:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path}: damaged safetensors file ({error}); get another copy") from error
+
+
+def _read_torch(path: Path) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        reason = str(error).partition("\n")[0].strip()
+        raise WeightsError(
+            f"{path}: not loaded: it is damaged, or holds objects beside tensors, and opening those could run "
+            f"code ({reason}). Get the original file, or save its state dict alone."
+        ) from error
+    except (RuntimeError, EOFError, ValueError, KeyError, OSError, AttributeError, TypeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise WeightsError(f"{path}: cut off or not a checkpoint ({reason}); get another copy") from error
+
+
+def _unwrapped(content: Any, path: Path) -> State:
+    for key in _WRAPPERS:
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content = content[key]
+    if not isinstance(content, Mapping) or not content:
+        raise WeightsError(
+            f"{path}: holds {type(content).__name__}, not a state dict; save model.state_dict()"
+        )
+    strange = [str(key) for key, value in content.items() if not isinstance(value, Tensor)]
+    if strange:
+        raise WeightsError(f"{path}: these entries are not tensors\n" + _listing("not a tensor", strange))
+    return {str(key): value for key, value in content.items()}
+
+
+def _check_classes(
+    misshaped: Iterable[str],
+    state: Mapping[str, Tensor],
+    wanted: Mapping[str, Tensor],
+    spec: ModelSpec,
+    origin: str,
+) -> None:
+    """Raise the plainer error where all that differs is the number of classes."""
+    found = set()
+    for key in misshaped:
+        ours, theirs = wanted[key].shape, state[key].shape
+        if len(ours) != len(theirs) or ours[1:] != theirs[1:]:
+            return
+        found.add(theirs[0] * len(spec.scheme) / ours[0])
+    if len(found) == 1 and (classes := found.pop()).is_integer():
+        siblings = [manifest.get(name) for name in manifest.names()]
+        fitting = [s.name for s in siblings if s.family == spec.family and len(s.scheme) == classes]
+        hint = f"; use {' or '.join(fitting)}" if fitting else ""
+        raise WeightsError(
+            f"{origin} has {int(classes)} classes, but {spec.name} has "
+            f"{len(spec.scheme)} ({spec.scheme_key}){hint}"
+        )
+
+
+def _listing(title: str, keys: list[str], limit: int = 12) -> str:
+    if not keys:
+        return ""
+    more = f"\n    and {len(keys) - limit} more" if len(keys) > limit else ""
+    return f"  {title} ({len(keys)}):\n    " + "\n    ".join(keys[:limit]) + more + "\n"

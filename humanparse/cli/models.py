@@ -1,0 +1,101 @@
+"""`humanparse models` and `humanparse info`: what there is."""
+
+from __future__ import annotations
+
+import json as jsonlib
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from .. import hub, manifest
+from ..errors import ModelError
+from ..manifest import ModelSpec
+from .console import out
+
+
+def list_models(
+    pattern: Annotated[str, typer.Argument(help="Shell pattern, such as 'schp-*'.")] = "*",
+    json: Annotated[bool, typer.Option("--json", help="Print records as JSON.")] = False,
+) -> None:
+    """List the models: labels, input, claimed accuracy, size, licence of the weights, and what is here."""
+    specs = [manifest.get(name) for name in manifest.names(pattern)]
+    if not specs:
+        raise ModelError(f"no model matches {pattern!r}; known models: {', '.join(manifest.names())}")
+    if json:
+        typer.echo(jsonlib.dumps([_record(spec) for spec in specs], indent=2))
+        return
+    table = Table(box=None, pad_edge=False)
+    for title in ("name", "labels", "input", "accuracy", "size", "weights licence", "here"):
+        table.add_column(title, no_wrap=title == "name")
+    for spec in specs:
+        table.add_row(
+            spec.name,
+            f"{len(spec.scheme)} {spec.scheme_key}",
+            f"{spec.input.size[0]}x{spec.input.size[1]}",
+            _claim(spec),
+            _megabytes(spec),
+            spec.licence.weights,
+            _here(spec),
+        )
+    out.print(table)
+
+
+def info(
+    name: Annotated[str, typer.Argument(help="A model's name.")],
+    json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
+) -> None:
+    """Say all about one model: labels, input, files and where they come from, claims, licences."""
+    spec = manifest.get(name)
+    if json:
+        typer.echo(jsonlib.dumps(_record(spec), indent=2))
+        return
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for title, text in _facts(spec):
+        table.add_row(title, text)
+    out.print(table, highlight=False)
+
+
+def _facts(spec: ModelSpec) -> list[tuple[str, str]]:
+    sources = [f"{s.kind}: {s.url}" + (f" ({s.note})" if s.note else "") for s in spec.file.sources]
+    labels = ", ".join(f"{number} {label}" for number, label in enumerate(spec.scheme.names))
+    height, width = spec.input.size
+    return [
+        ("name", spec.name),
+        ("paper", spec.paper),
+        ("origin", spec.origin),
+        ("labels", f"{spec.scheme_key}: {labels}"),
+        ("input", f"{height}x{width}, {spec.input.fit}, {spec.input.channels}"),
+        ("test time", f"flip {'on' if spec.flip else 'off'}, scales {', '.join(map(str, spec.scales))}"),
+        *[("accuracy", f"{a.metric} {a.value} on {a.split} ({a.citation})") for a in spec.accuracy],
+        ("code licence", spec.licence.code),
+        ("weights licence", spec.licence.weights),
+        ("data", spec.licence.data),
+        ("file", f"{spec.file.filename}, {_megabytes(spec)}"),
+        ("sha256", spec.file.sha256 or "not on public record"),
+        ("sources", "\n".join(sources) or "none public: bring your own checkpoint with weights="),
+        ("here", _here(spec) + ("" if spec.bundled else f" ({hub.place(spec)})")),
+    ]
+
+
+def _record(spec: ModelSpec) -> dict[str, Any]:
+    record = asdict(spec)
+    record["scheme"] = {"key": spec.scheme_key, "names": list(spec.scheme.names)}
+    record["here"] = _here(spec)
+    del record["scheme_key"]
+    return record
+
+
+def _claim(spec: ModelSpec) -> str:
+    return "; ".join(f"{a.metric} {a.value} {a.split}" for a in spec.accuracy) or "none claimed"
+
+
+def _megabytes(spec: ModelSpec) -> str:
+    return "unknown size" if spec.file.size is None else f"{spec.file.size / 1e6:.1f} MB"
+
+
+def _here(spec: ModelSpec) -> str:
+    return "bundled" if spec.bundled else "yes" if hub.cached(spec) else "no"

@@ -1,0 +1,181 @@
+"""`humanparse predict`: photos -> label maps and pictures."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import unquote, urlsplit
+
+import typer
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ..errors import FormatError, HumanParseError, ImageError
+from .console import err, out
+
+if TYPE_CHECKING:
+    from ..parser import Parser
+    from ..results import Parsing
+
+SUFFIXES = frozenset(
+    (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".jfif", ".mpo", ".ppm")
+)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One input and the files to be written for it, without suffix."""
+
+    source: str
+    stem: Path
+
+    def outputs(self, overlay: bool, npz: bool, json: bool) -> list[Path]:
+        names = [f"{self.stem.name}.png"]
+        names += [f"{self.stem.name}_overlay.png"] if overlay else []
+        names += [f"{self.stem.name}.npz"] if npz else []
+        names += [f"{self.stem.name}.json"] if json else []
+        return [self.stem.with_name(name) for name in names]
+
+
+def predict(
+    images: Annotated[list[str], typer.Argument(help="Files, folders, globs or URLs.", show_default=False)],
+    model: Annotated[str, typer.Option("-m", "--model", help="See `humanparse models`.")] = "tiny-atr",
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the results.")] = Path("parsed"),
+    overlay: Annotated[bool, typer.Option("--overlay", help="Also the photo with its parts tinted.")] = False,
+    legend: Annotated[bool, typer.Option("--legend", help="Add names to the overlay (implies it).")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Also a list of parts with boxes and RLE masks.")
+    ] = False,
+    npz: Annotated[bool, typer.Option("--npz", help="Also labels and confidence as arrays.")] = False,
+    weights: Annotated[Path | None, typer.Option(help="A checkpoint file of your own.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, float32, bf16 or fp16.")] = "auto",
+    flip: Annotated[
+        bool | None,
+        typer.Option("--flip/--no-flip", help="Average with the mirrored photo.", show_default=False),
+    ] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Never use the network for weights.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress, errors only.")] = False,
+) -> None:
+    """Label every pixel: writes DIR/<stem>.png (label numbers, colour palette), and what else you ask for."""
+    overlay = overlay or legend
+    jobs = [_Job(source, output / _stem(source)) for source in _sources(images)]
+    _refuse_clashes(jobs, lambda job: job.outputs(overlay, npz, json))
+    from ..parser import Parser
+
+    parser = Parser(
+        model,
+        weights=weights,
+        device=device,
+        precision=precision,  # type: ignore[arg-type]  # Parser checks it
+        flip=flip,
+        offline=offline or None,
+        progress=False if quiet else None,
+    )
+    if not quiet:
+        err.print(f"{escape(repr(parser))}", highlight=False)
+    _make_folder(output)
+    failures = 0
+    for job in _with_progress(jobs, quiet):
+        try:
+            _write(_parse(parser, job, npz), job, overlay, legend, npz, json)
+        except HumanParseError as error:
+            failures += 1
+            err.print(f"[red]error:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
+    if not quiet:
+        out.print(
+            f"{len(jobs) - failures} of {len(jobs)} parsed, results in {output}",
+            highlight=False,
+            soft_wrap=True,
+        )
+    if failures:
+        raise typer.Exit(1)
+
+
+def _parse(parser: Parser, job: _Job, confidence: bool) -> tuple[object, Parsing]:
+    from ..image import load
+
+    photo = load(job.source)
+    return photo, parser.predict(photo, confidence=confidence)
+
+
+def _write(
+    parsed: tuple[object, Parsing], job: _Job, overlay: bool, legend: bool, npz: bool, json: bool
+) -> None:
+    from ..durable import replacing
+
+    photo, parsing = parsed
+    for path in job.outputs(overlay, npz, json):
+        if path.name.endswith("_overlay.png") and path.name != f"{job.stem.name}.png":
+            try:
+                with replacing(path) as part:
+                    parsing.overlay(photo, legend=legend).save(part, format="PNG")
+            except OSError as error:
+                raise FormatError(f"cannot write {path}: {error.strerror or error}") from error
+        else:
+            parsing.save(path)
+
+
+def _sources(arguments: list[str]) -> list[str]:
+    found: list[str] = []
+    for argument in arguments:
+        path = Path(argument)
+        if argument.startswith(("http://", "https://")) or path.is_file():
+            found.append(argument)
+        elif path.is_dir():
+            inside = sorted(str(file) for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+            if not inside:
+                raise ImageError(f"{argument}: no pictures in this folder ({', '.join(sorted(SUFFIXES))})")
+            found += inside
+        elif glob.has_magic(argument):
+            matches = sorted(file for file in glob.glob(argument, recursive=True) if Path(file).is_file())
+            if not matches:
+                raise ImageError(f"{argument}: nothing matches this pattern")
+            found += matches
+        else:
+            raise ImageError(f"{argument}: no such file or folder; check the spelling")
+    return found
+
+
+def _stem(source: str) -> str:
+    if source.startswith(("http://", "https://")):
+        return Path(unquote(urlsplit(source).path)).stem or "image"
+    return Path(source).stem
+
+
+def _refuse_clashes(jobs: list[_Job], outputs: Callable[[_Job], list[Path]]) -> None:
+    inputs = {Path(job.source).resolve(): job.source for job in jobs if Path(job.source).is_file()}
+    owners: dict[Path, str] = {}
+    for job in jobs:
+        for path in outputs(job):
+            if path.resolve() in inputs:
+                raise FormatError(
+                    f"{path} is an input ({inputs[path.resolve()]}); choose another folder with -o"
+                )
+            if path in owners:
+                raise FormatError(
+                    f"{owners[path]} and {job.source} would both write {path}; rename one or use two folders"
+                )
+            owners[path] = job.source
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FormatError(
+            f"cannot make the folder {folder}: {error.strerror}; choose another with -o"
+        ) from error
+
+
+def _with_progress(jobs: list[_Job], quiet: bool) -> Iterator[_Job]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    hidden = quiet or not err.is_terminal or len(jobs) == 1
+    with Progress(*columns, console=err, disable=hidden, transient=True) as progress:
+        task = progress.add_task("parsing", total=len(jobs))
+        for job in jobs:
+            yield job
+            progress.advance(task)

@@ -1,0 +1,221 @@
+"""Arrays and a label scheme -> files, and back: P-mode PNG, npz, JSON.
+
+Every file says in itself which scheme and model it comes from, so that it can be read back without being
+told.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, PngImagePlugin, UnidentifiedImageError
+
+from .durable import replacing
+from .errors import FormatError, SchemeError
+from .schemes import LabelScheme, get_scheme, voc_palette
+
+Labels = npt.NDArray[np.uint8]
+
+_TAG = "humanparse"
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a file holds.
+
+    Attributes:
+        labels: uint8 (H, W).
+        scheme: what the numbers mean.
+        model: name of the model that made them, may be empty.
+        confidence: float16 (H, W), 0-1, or None.
+        logits: float32 (C, h, w), or None.
+    """
+
+    labels: Labels
+    scheme: LabelScheme
+    model: str = ""
+    confidence: npt.NDArray[np.float16] | None = None
+    logits: npt.NDArray[np.float32] | None = None
+
+
+def write(record: Record, path: Path) -> None:
+    """Write by suffix: `.png` (labels, P mode, PASCAL-VOC palette), `.npz` (all), `.json` (parts, RLE).
+
+    The file appears under its name only when it is whole.
+
+    Raises:
+        FormatError: unknown suffix, or the file cannot be written.
+    """
+    writer = _WRITERS.get(path.suffix.lower())
+    if writer is None:
+        raise FormatError(f"{path}: unknown suffix; use {', '.join(_WRITERS)}")
+    try:
+        with replacing(path) as part:
+            writer(record, part)
+    except OSError as error:
+        raise FormatError(
+            f"cannot write {path}: {error.strerror or error}; check that the folder exists"
+        ) from error
+
+
+def read(path: Path, scheme: LabelScheme | None = None) -> Record:
+    """Read what `write` wrote, or any 8-bit label PNG when the scheme is given.
+
+    Args:
+        path: `.png`, `.npz` or `.json`.
+        scheme: what the numbers mean; None takes what the file says.
+
+    Raises:
+        FormatError: missing, damaged, no label map, or a PNG that does not say its scheme.
+    """
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        raise FormatError(f"{path}: unknown suffix; use {', '.join(_READERS)}")
+    try:
+        record = reader(path, scheme)
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile, UnidentifiedImageError) as error:
+        if isinstance(error, FormatError):
+            raise
+        raise FormatError(f"{path}: not a readable label file ({error})") from error
+    return replace(record, scheme=scheme) if scheme is not None else record
+
+
+def parts(labels: Labels, scheme: LabelScheme, background: bool = False) -> list[dict[str, Any]]:
+    """Per label that is there: number, name, pixel count, share of the picture, box.
+
+    Args:
+        labels: uint8 (H, W).
+        scheme: gives the names.
+        background: whether label 0 is listed too.
+
+    Returns:
+        Dicts with `label`, `name`, `pixels`, `share` (0-1), `box` (x0, y0, x1, y1 in pixels, half-open).
+    """
+    found = []
+    for label in np.flatnonzero(np.bincount(labels.ravel(), minlength=256)).tolist():
+        if label == 0 and not background:
+            continue
+        mask = labels == label
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        pixels = int(np.count_nonzero(mask))
+        box = (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
+        found.append(
+            {
+                "label": label,
+                "name": scheme.name(label),
+                "pixels": pixels,
+                "share": pixels / labels.size,
+                "box": box,
+            }
+        )
+    return found
+
+
+def encode_rle(mask: npt.NDArray[np.bool_]) -> dict[str, Any]:
+    """COCO's uncompressed run lengths of a mask: columns first, the first run counts zeros."""
+    flat = np.concatenate(([False], mask.ravel(order="F"), [False]))
+    edges = np.flatnonzero(flat[1:] != flat[:-1])
+    starts = np.concatenate(([0], edges, [mask.size]))
+    counts = np.diff(starts)
+    if counts[-1] == 0:
+        counts = counts[:-1]
+    return {"size": list(mask.shape), "counts": counts.tolist()}
+
+
+def decode_rle(rle: dict[str, Any]) -> npt.NDArray[np.bool_]:
+    """The inverse of `encode_rle`."""
+    counts = np.asarray(rle["counts"], dtype=np.int64)
+    height, width = rle["size"]
+    flat = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
+    return flat.reshape((height, width), order="F")
+
+
+def _meta(record: Record) -> str:
+    return json.dumps({"scheme": record.scheme.key, "names": record.scheme.names, "model": record.model})
+
+
+def _from_meta(text: str) -> tuple[LabelScheme, str]:
+    meta = json.loads(text)
+    key, names = str(meta["scheme"]), tuple(str(name) for name in meta["names"])
+    try:
+        known = get_scheme(key)
+    except SchemeError:
+        return LabelScheme(key, names), str(meta["model"])
+    return (known if known.names == names else LabelScheme(key, names)), str(meta["model"])
+
+
+def _write_png(record: Record, path: Path) -> None:
+    height, width = record.labels.shape
+    picture = Image.frombytes("P", (width, height), record.labels.tobytes())
+    picture.putpalette([value for colour in voc_palette() for value in colour])
+    info = PngImagePlugin.PngInfo()
+    info.add_text(_TAG, _meta(record))
+    picture.save(path, format="PNG", pnginfo=info)
+
+
+def _read_png(path: Path, scheme: LabelScheme | None) -> Record:
+    with Image.open(path) as picture:
+        if picture.mode not in ("P", "L"):
+            raise FormatError(f"{path}: a {picture.mode} picture is no label map; labels are P or L")
+        labels = np.array(picture, dtype=np.uint8)
+        text = picture.info.get(_TAG)
+    if text is not None:
+        return Record(labels, *_from_meta(text))
+    if scheme is None:
+        raise FormatError(f'{path}: does not say its label scheme; pass scheme="lip" or another')
+    return Record(labels, scheme)
+
+
+def _write_npz(record: Record, path: Path) -> None:
+    arrays: dict[str, npt.NDArray[Any]] = {"labels": record.labels, "meta": np.array(_meta(record))}
+    if record.confidence is not None:
+        arrays["confidence"] = record.confidence
+    if record.logits is not None:
+        arrays["logits"] = record.logits
+    with path.open("wb") as file:
+        np.savez_compressed(file, **arrays)
+
+
+def _read_npz(path: Path, scheme: LabelScheme | None) -> Record:
+    with np.load(path, allow_pickle=False) as archive:
+        own, model = _from_meta(str(archive["meta"]))
+        extra = {key: archive[key] for key in ("confidence", "logits") if key in archive.files}
+        return Record(archive["labels"], own, model, **extra)
+
+
+def _write_json(record: Record, path: Path) -> None:
+    content = json.loads(_meta(record))
+    content["size"] = list(record.labels.shape)
+    content["parts"] = [
+        {**part, "segmentation": encode_rle(record.labels == part["label"])}
+        for part in parts(record.labels, record.scheme)
+    ]
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
+def _read_json(path: Path, scheme: LabelScheme | None) -> Record:
+    text = path.read_text(encoding="utf-8")
+    content = json.loads(text)
+    labels = np.zeros(content["size"], dtype=np.uint8)
+    for part in content["parts"]:
+        labels[decode_rle(part["segmentation"])] = part["label"]
+    return Record(labels, *_from_meta(text))
+
+
+_WRITERS: dict[str, Callable[[Record, Path], None]] = {
+    ".png": _write_png,
+    ".npz": _write_npz,
+    ".json": _write_json,
+}
+_READERS: dict[str, Callable[[Path, LabelScheme | None], Record]] = {
+    ".png": _read_png,
+    ".npz": _read_npz,
+    ".json": _read_json,
+}

@@ -1,0 +1,209 @@
+"""`Frame`: how one picture size and one network input fit together, in both directions.
+
+No other code computes a scale or an offset.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .errors import ImageError
+from .manifest import InputSpec
+from .ops.bilinear import bilinear
+from .ops.resample_argmax import resample_argmax
+from .ops.taps import Taps, nearest_index, resize_taps, warp_taps
+from .ops.warp import warp_uint8
+
+Size = tuple[int, int]
+Labels = npt.NDArray[np.uint8]
+Picture = npt.NDArray[np.uint8]
+Protocols = Literal["extract", "paper", "score"]
+
+
+@dataclass(frozen=True)
+class _WarpCorner:
+    """SCHP's affine map: the longer side, from pixel centre to pixel centre, fills the input; centres meet.
+
+    The original divides by zero for a picture of one pixel; here it counts as one pixel wide.
+    """
+
+    image_size: Size
+    spec: InputSpec
+
+    @property
+    def input_size(self) -> Size:
+        return self.spec.size
+
+    @cached_property
+    def _scale(self) -> float:
+        height, width = self.image_size[0] - 1, self.image_size[1] - 1
+        aspect = self.spec.size[1] / self.spec.size[0]
+        across = float(np.float32(max(width, height * aspect, 1)))  # the original keeps its box in float32
+        return (self.spec.size[1] - 1) / across
+
+    def _axis(self, axis: int, truncate_centre: bool = False) -> tuple[float, float]:
+        """Scale and shift from picture to input along one axis (0 rows, 1 columns)."""
+        centre = (self.image_size[axis] - 1) / 2
+        if truncate_centre:
+            centre = float(int(centre))
+        return self._scale, (self.spec.size[axis] - 1) / 2 - self._scale * centre
+
+    def _inverse_axis(self, axis: int, truncate_centre: bool = False) -> tuple[float, float]:
+        """Scale and shift from input to picture along one axis."""
+        centre = (self.image_size[axis] - 1) / 2
+        if truncate_centre:
+            centre = float(int(centre))
+        return 1 / self._scale, centre - (self.spec.size[axis] - 1) / (2 * self._scale)
+
+    def resample(self, image: Picture) -> Tensor:
+        rows, columns = (
+            warp_taps(
+                *_inverted(*self._axis(axis)), self.spec.size[axis], self.image_size[axis], is_row=axis == 0
+            )
+            for axis in (0, 1)
+        )
+        return warp_uint8(torch.from_numpy(image), rows, columns)
+
+    def taps(self, grid: Size) -> tuple[Taps, Taps]:
+        rows, columns = (
+            warp_taps(
+                *_inverted(*self._inverse_axis(axis)), self.image_size[axis], grid[axis], is_row=axis == 0
+            )
+            for axis in (0, 1)
+        )
+        return rows, columns
+
+    def nearest(self, labels: Tensor, truncate_centre: bool) -> Tensor:
+        index, inside = [], []
+        for axis in (0, 1):
+            scale, shift = _inverted(*self._inverse_axis(axis, truncate_centre))
+            at = nearest_index(scale, shift, self.image_size[axis], is_row=axis == 0).to(labels.device)
+            inside.append((at >= 0) & (at < self.spec.size[axis]))
+            index.append(at.clamp(0, self.spec.size[axis] - 1))
+        return labels[index[0]][:, index[1]] * (inside[0][:, None] & inside[1])
+
+
+def _inverted(scale: float, shift: float) -> tuple[float, float]:
+    """The inverse of an isotropic map along one axis, in the order of operations of OpenCV's `warpAffine`."""
+    inverse = scale * (1 / (scale * scale))
+    return inverse, -inverse * shift
+
+
+@dataclass(frozen=True)
+class _ShortestEdge:
+    """The short side gets the given length, unless the long side would pass its limit; the aspect is kept."""
+
+    image_size: Size
+    spec: InputSpec
+
+    @cached_property
+    def resized(self) -> Size:
+        short, limit = self.spec.size
+        ratio = min(short / min(self.image_size), limit / max(self.image_size))
+        height, width = (max(1, round(side * ratio)) for side in self.image_size)
+        return height, width
+
+    @property
+    def input_size(self) -> Size:
+        step = self.spec.pad_multiple
+        height, width = (-(-side // step) * step for side in self.resized)
+        return height, width
+
+    def resample(self, image: Picture) -> Tensor:
+        shrinks = self.resized[0] < self.image_size[0] or self.resized[1] < self.image_size[1]
+        how = cv2.INTER_AREA if shrinks and self.spec.interpolation == "area" else cv2.INTER_LINEAR
+        return torch.from_numpy(cv2.resize(image, self.resized[::-1], interpolation=how))
+
+    def taps(self, grid: Size) -> tuple[Taps, Taps]:
+        rows, columns = (self._axis_taps(axis, grid[axis]) for axis in (0, 1))
+        return rows, columns
+
+    def _axis_taps(self, axis: int, cells: int) -> Taps:
+        stride = self.input_size[axis] / cells
+        used = min(cells, int(np.ceil(self.resized[axis] / stride)))
+        return resize_taps(self.resized[axis] / self.image_size[axis] / stride, self.image_size[axis], used)
+
+
+_FITS: dict[str, type[_WarpCorner] | type[_ShortestEdge]] = {
+    "warp-corner": _WarpCorner,
+    "shortest-edge": _ShortestEdge,
+}
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Geometry between a picture of one size and a network.
+
+    Args:
+        image_size: (height, width) of the picture in pixels.
+        spec: the network's input.
+    """
+
+    image_size: Size
+    spec: InputSpec
+
+    def __post_init__(self) -> None:
+        if min(self.image_size) < 1:
+            raise ImageError(
+                f"a picture of {self.image_size[1]}x{self.image_size[0]} pixels cannot be parsed"
+            )
+
+    @cached_property
+    def _fit(self) -> _WarpCorner | _ShortestEdge:
+        return _FITS[self.spec.fit](self.image_size, self.spec)
+
+    @property
+    def input_size(self) -> Size:
+        """(height, width) of the network's input."""
+        return self._fit.input_size
+
+    def resample(self, image: Picture) -> Tensor:
+        """RGB uint8 (H, W, 3) -> uint8 (h, w, 3) in the network's channel order, still without padding."""
+        resampled = self._fit.resample(image)
+        return resampled.flip(2) if self.spec.channels == "bgr" else resampled
+
+    def fit(self, image: Picture) -> Tensor:
+        """RGB uint8 (H, W, 3) -> the network's input, float32 (3, *input_size), normalised."""
+        pixels = self.resample(image).permute(2, 0, 1).to(torch.float32) / 255
+        mean, std = (torch.tensor(values)[:, None, None] for values in (self.spec.mean, self.spec.std))
+        normal = (pixels - mean) / std
+        height, width = self.input_size
+        return F.pad(normal, (0, width - normal.shape[2], 0, height - normal.shape[1])).contiguous()
+
+    def back(
+        self, logits: Tensor, protocol: Protocols = "extract", confidence: bool = False
+    ) -> tuple[Labels, npt.NDArray[np.float16] | None]:
+        """Logits -> labels at the picture's size.
+
+        Args:
+            logits: float32 (C, h, w), at the network's grid or at `input_size`.
+            protocol: `extract` resamples logits, then takes the best class; `paper` takes the best class at
+                the input's size and resamples labels by nearest neighbour; `score` does so with the centre
+                cut to whole pixels, as the original's scoring script. Inputs that are not warped know only
+                the first way.
+            confidence: also give the softmax probability of the chosen class.
+
+        Returns:
+            labels uint8 (H, W); confidence float16 (H, W), 0-1, or None.
+        """
+        if self.spec.upsampling == "two-step" and tuple(logits.shape[1:]) != self.input_size:
+            logits = bilinear(logits[None], self.input_size, self.spec.align_corners)[0]
+        if protocol == "extract" or not isinstance(self._fit, _WarpCorner):
+            grid = (logits.shape[1], logits.shape[2])
+            rows, columns = (taps.to(logits.device) for taps in self._fit.taps(grid))
+            labels, sure = resample_argmax(logits, rows, columns, confidence)
+        else:
+            cut = protocol == "score"
+            labels = self._fit.nearest(logits.argmax(dim=0).to(torch.uint8), cut)
+            best = logits.softmax(dim=0).amax(dim=0).to(torch.float16) if confidence else None
+            sure = None if best is None else self._fit.nearest(best, cut)
+        return labels.cpu().numpy(), None if sure is None else sure.cpu().numpy()

@@ -1,0 +1,32 @@
+"""The networks: one family, one file. They know tensors only; `build` is the way in."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from ..errors import ModelError
+from ..manifest import ModelSpec
+
+
+def build(spec: ModelSpec) -> nn.Module:
+    """The network of a model, in evaluation mode, with weights still to be loaded.
+
+    The network maps (B, 3, H, W) float images to (B, C, h, w) logits, C the number of labels in the model's
+    scheme.
+
+    Raises:
+        ModelError: the family is not known to this version.
+    """
+    num_classes = len(spec.scheme)
+    network: nn.Module
+    if spec.family == "schp":
+        from .schp import Schp
+
+        network = Schp(num_classes, **spec.architecture)
+    elif spec.family == "tiny":
+        from .tiny import Tiny
+
+        network = Tiny(num_classes, **spec.architecture)
+    else:
+        raise ModelError(f"{spec.name}: this version of humanparse has no family {spec.family!r}; upgrade it")
+    return network.eval()

@@ -1,0 +1,69 @@
+"""The back direction: logits resampled to the picture's size, and the best class of each pixel."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .taps import Taps
+
+_STRIP = 2**20
+"""Floats of resampled logits held at a time."""
+
+
+def resample_argmax_reference(
+    logits: Tensor, rows: Taps, columns: Taps, confidence: bool = False
+) -> tuple[Tensor, Tensor | None]:
+    """`resample_argmax` as the definition says it, on one whole `(C, H, W)` array."""
+    weights = [
+        (rows.weight_first[:, None] * columns.weight_first, rows.first, columns.first),
+        (rows.weight_first[:, None] * columns.weight_second, rows.first, columns.second),
+        (rows.weight_second[:, None] * columns.weight_first, rows.second, columns.first),
+        (rows.weight_second[:, None] * columns.weight_second, rows.second, columns.second),
+    ]
+    full = torch.zeros((logits.shape[0], len(rows), len(columns)), dtype=logits.dtype, device=logits.device)
+    for weight, row, column in weights:
+        full += logits[:, row][:, :, column] * weight
+    labels = full.argmax(dim=0).to(torch.uint8)
+    return labels, full.softmax(dim=0).amax(dim=0).to(torch.float16) if confidence else None
+
+
+def resample_argmax(
+    logits: Tensor, rows: Taps, columns: Taps, confidence: bool = False
+) -> tuple[Tensor, Tensor | None]:
+    """Bilinear resampling and argmax, strip by strip: memory does not grow with C x H x W.
+
+    Products and sums are taken in OpenCV 4's order, so float32 results equal its `warpAffine` of each
+    channel.
+
+    Args:
+        logits: float32 (C, h, w), C at most 255.
+        rows, columns: taps of the H rows and W columns of the result.
+        confidence: also give the softmax probability of the chosen class.
+
+    Returns:
+        labels uint8 (H, W), the first of equal maxima; confidence float16 (H, W), 0-1, or None.
+    """
+    height, width = len(rows), len(columns)
+    packed = logits.permute(1, 2, 0).contiguous()  # (h, w, C): a pixel's classes lie together
+    labels = torch.empty((height, width), dtype=torch.uint8, device=logits.device)
+    sure = torch.empty((height, width), dtype=torch.float16, device=logits.device) if confidence else None
+    step = max(1, _STRIP // (width * logits.shape[0]))
+    for top in range(0, height, step):
+        strip = _bilinear(packed, rows.span(top, top + step), columns)  # (step, W, C)
+        best = strip.max(dim=2)
+        labels[top : top + step] = best.indices.to(torch.uint8)
+        if sure is not None:
+            sure[top : top + step] = (best.values - strip.logsumexp(dim=2)).exp().to(torch.float16)
+    return labels, sure
+
+
+def _bilinear(packed: Tensor, rows: Taps, columns: Taps) -> Tensor:
+    upper, lower = packed[rows.first], packed[rows.second]  # (n, w, C)
+    above, below = rows.weight_first[:, None, None], rows.weight_second[:, None, None]
+    left, right = columns.weight_first[:, None], columns.weight_second[:, None]
+    total = upper[:, columns.first].mul_(above * left)
+    total += upper[:, columns.second].mul_(above * right)
+    total += lower[:, columns.first].mul_(below * left)
+    total += lower[:, columns.second].mul_(below * right)
+    return total

@@ -1,0 +1,1 @@
+"""From a picture to a `Parsing`, with networks that are already loaded."""

@@ -1,0 +1,87 @@
+"""One network, one picture, one label map."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from ..geometry import Frame, Protocols
+from ..manifest import InputSpec
+from ..ops.bilinear import bilinear
+from ..results import Parsing
+from ..schemes import LabelScheme
+
+
+@dataclass(frozen=True)
+class Semantic:
+    """A loaded network with everything that decides its answer.
+
+    Attributes:
+        name: the model's name.
+        network: (B, 3, h, w) -> logits (B, C, h', w'), on `device`.
+        scheme: the labels; its pairs say which channels swap in a mirrored picture.
+        input: the network's input.
+        device: where it runs.
+        dtype: precision of its matrix products.
+        flip: average with the mirrored picture.
+        scales: sizes of the input, relative to its own, over which logits are averaged.
+        protocol: see `Frame.back`.
+    """
+
+    name: str
+    network: nn.Module
+    scheme: LabelScheme
+    input: InputSpec
+    device: torch.device
+    dtype: torch.dtype = torch.float32
+    flip: bool = False
+    scales: tuple[float, ...] = (1.0,)
+    protocol: Protocols = "extract"
+
+    @torch.inference_mode()
+    def __call__(
+        self, image: npt.NDArray[np.uint8], keep_logits: bool = False, confidence: bool = False
+    ) -> Parsing:
+        """RGB uint8 (H, W, 3) -> labels at its own size."""
+        frame = Frame((image.shape[0], image.shape[1]), self.input)
+        logits = self._logits(frame.fit(image).to(self.device)[None])
+        labels, sure = frame.back(logits, self.protocol, confidence)
+        kept = logits.cpu().numpy() if keep_logits else None
+        return Parsing(labels, self.scheme, self.name, sure, kept)
+
+    def _logits(self, fitted: Tensor) -> Tensor:
+        """(1, 3, h, w) -> (C, h', w') at the network's grid, or the mean of several scales at (h, w)."""
+        if self.scales == (1.0,):
+            return self._mirrored(fitted)
+        size = (fitted.shape[2], fitted.shape[3])
+        total = torch.zeros((), device=self.device)
+        for scale in self.scales:
+            scaled = bilinear(fitted, self._scaled(size, scale), self.input.align_corners)
+            total = total + bilinear(self._mirrored(scaled)[None], size, self.input.align_corners)[0]
+        return total / len(self.scales)
+
+    def _mirrored(self, fitted: Tensor) -> Tensor:
+        """(1, 3, h, w) -> (C, h', w'); with `flip` the mean with the mirrored input, sides restored."""
+        if not self.flip:
+            return self._run(fitted)[0]
+        plain, mirrored = self._run(torch.cat((fitted, fitted.flip(3))))
+        return (plain + mirrored[list(self.scheme.flip_order())].flip(2)) * 0.5
+
+    def _run(self, batch: Tensor) -> Tensor:
+        with ExitStack() as stack:
+            if self.dtype != torch.float32:
+                stack.enter_context(torch.autocast(self.device.type, self.dtype))
+            elif self.device.type == "cuda":  # TF32 is no float32
+                stack.enter_context(torch.backends.cudnn.flags(enabled=True, allow_tf32=False))
+            logits: Tensor = self.network(batch)
+        return logits.float()
+
+    def _scaled(self, size: tuple[int, int], scale: float) -> tuple[int, int]:
+        step = self.input.pad_multiple
+        height, width = (max(step, int(side * scale) // step * step) for side in size)
+        return height, width

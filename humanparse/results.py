@@ -1,0 +1,207 @@
+"""`Parsing`: what a photo's pixels are, as a value."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from . import formats, render
+from .errors import SchemeError
+from .image import load as load_image
+from .ops.touching import touching_label
+from .schemes import IGNORE, LabelScheme, Remap, Rgb, find_remap, get_scheme
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a parsing.
+
+    Attributes:
+        label: its number.
+        name: its name.
+        pixels: how many pixels carry it.
+        share: the same as a share of the picture, 0-1.
+        box: x0, y0, x1, y1 in pixels, half-open.
+    """
+
+    label: int
+    name: str
+    pixels: int
+    share: float
+    box: tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Parsing:
+    """The labels of one photo.
+
+    Attributes:
+        labels: uint8 (H, W), numbers of `scheme`; 255 is "no statement" and appears only after some remaps.
+        scheme: what the numbers mean.
+        model: name of the model that made them.
+        confidence: float16 (H, W), softmax probability (0-1) of each pixel's label; None unless asked for.
+        logits: float32 (C, h, w) before softmax, at the network's own grid, or the mean at input size when
+            several scales were used; None unless asked for.
+    """
+
+    labels: npt.NDArray[np.uint8]
+    scheme: LabelScheme
+    model: str = ""
+    confidence: npt.NDArray[np.float16] | None = None
+    logits: npt.NDArray[np.float32] | None = None
+
+    def __post_init__(self) -> None:
+        if self.labels.ndim != 2 or self.labels.dtype != np.uint8:
+            raise SchemeError(f"labels must be uint8 (H, W), not {self.labels.dtype} {self.labels.shape}")
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        return self.labels.shape[0], self.labels.shape[1]
+
+    def mask(self, *labels: str | int) -> npt.NDArray[np.bool_]:
+        """Where any of these labels is.
+
+        Args:
+            labels: names (any case) or numbers.
+
+        Returns:
+            bool (H, W).
+
+        Raises:
+            SchemeError: the scheme has no such label.
+        """
+        return np.isin(self.labels, [self.scheme.index(label) for label in labels])
+
+    def parts(self, background: bool = False) -> list[Part]:
+        """The parts that are there, by label number.
+
+        Args:
+            background: whether label 0 is listed too.
+        """
+        return [Part(**part) for part in formats.parts(self.labels, self.scheme, background)]
+
+    def remap(self, target: str | Mapping[str | int, str | int], approximate: bool = False) -> Parsing:
+        """The same picture in another label scheme; confidence and logits do not carry over.
+
+        LIP leads to `atr`, `viton`, `coarse` and `pascal`; CIHP and ATR to `coarse` and `pascal`.
+        Approximate: LIP -> ATR counts jumpsuits as dress, a glove as the arm and a sock as the leg that it
+            touches most (255 where it
+        touches none); any -> Pascal counts visible arms as lower arms, visible legs, socks and shoes as
+        lower legs, pants and skirts as upper legs, dresses as torso, bags as background, since only Pascal
+        splits limbs.
+
+        Args:
+            target: a scheme's key, or a mapping from labels (names or numbers) to new names, or to new
+                numbers.
+            approximate: accept counterparts that are not exact.
+
+        Raises:
+            SchemeError: no table leads there, or the picture holds labels without an exact counterpart; the
+                message lists them.
+        """
+        way = find_remap(self.scheme, target)
+        self._refuse_inexact(way, approximate)
+        table = np.full(256, IGNORE, dtype=np.uint8)
+        table[: len(way.table)] = [IGNORE if goal is None else goal for goal in way.table]
+        labels = table[self.labels]
+        for label, candidates in way.touching:
+            blobs = self.labels == label
+            if blobs.any():
+                labels[blobs] = touching_label(blobs, labels, candidates, IGNORE)[blobs]
+        return Parsing(labels, way.target, self.model)
+
+    def _refuse_inexact(self, way: Remap, approximate: bool) -> None:
+        present = [label for label in np.unique(self.labels).tolist() if label != IGNORE]
+        loose = [label for label in present if label in way.inexact]
+        lost = [label for label in present if way.table[label] is None and label not in way.inexact]
+        if lost:
+            names = ", ".join(self.scheme.name(label) for label in lost)
+            raise SchemeError(f"the mapping says nothing of these labels: {names}; add them")
+        if loose and not approximate:
+            names = ", ".join(self.scheme.name(label) for label in loose)
+            raise SchemeError(
+                f"{self.scheme.key} -> {way.target.key}: no exact counterpart for {names}. "
+                f"With approximate=True: {way.note}."
+            )
+
+    def colorize(self, palette: str | tuple[Rgb, ...] = "voc") -> Image.Image:
+        """Each label in its colour, as an RGB picture; see `render.colorize`."""
+        return render.colorize(self.labels, self.scheme, palette)
+
+    def overlay(
+        self, image: Any, alpha: float = 0.6, legend: bool = False, palette: str | tuple[Rgb, ...] = "voc"
+    ) -> Image.Image:
+        """The photo with its parts tinted.
+
+        Args:
+            image: the photo that was parsed, in any form `Parser.predict` takes.
+            alpha: 0 (photo only) to 1 (colour only).
+            legend: add a panel with colour, name and share of each part.
+            palette: `"voc"`, another of the scheme's palettes, or RGB triples.
+
+        Raises:
+            ImageError: the photo cannot be read.
+            SchemeError: it has another size, or alpha or the palette is unusable.
+        """
+        return render.overlay(load_image(image), self.labels, self.scheme, alpha, legend, palette)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write by suffix: `.png` (labels, P mode, PASCAL-VOC palette), `.npz` (all), `.json` (parts with RLE).
+
+        Raises:
+            FormatError: unknown suffix, or the file cannot be written.
+        """
+        path = Path(path)
+        formats.write(
+            formats.Record(self.labels, self.scheme, self.model, self.confidence, self.logits), path
+        )
+        return path
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], scheme: str | None = None) -> Parsing:
+        """Read what `save` wrote, or any label PNG when `scheme` is given.
+
+        Raises:
+            FormatError: missing, damaged, or a PNG that does not say its scheme.
+        """
+        record = formats.read(Path(path), get_scheme(scheme) if scheme else None)
+        return cls(record.labels, record.scheme, record.model, record.confidence, record.logits)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Parsing):
+            return NotImplemented
+        return (
+            (self.scheme, self.model) == (other.scheme, other.model)
+            and np.array_equal(self.labels, other.labels)
+            and _same(self.confidence, other.confidence)
+            and _same(self.logits, other.logits)
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # holds arrays
+
+    def __repr__(self) -> str:
+        seen = sorted(self.parts(background=True), key=lambda part: -part.share)
+        shares = ", ".join(f"{part.name} {100 * part.share:.1f}%" for part in seen[:6])
+        more = f", and {len(seen) - 6} more" if len(seen) > 6 else ""
+        height, width = self.size
+        return f"Parsing({width}x{height} px, {self.scheme.key}, {self.model or 'no model'}: {shares}{more})"
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.colorize().save(buffer, format="PNG")
+        return buffer.getvalue()
+
+
+def _same(one: npt.NDArray[Any] | None, other: npt.NDArray[Any] | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return np.array_equal(one, other)
