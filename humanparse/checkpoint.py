@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -111,11 +112,15 @@ def load_converted(path: Path, sha256: str) -> State:
         return load(path)
     converted = path.with_name(f"{path.stem}.{sha256[:16]}.safetensors")
     if converted.is_file():
-        with safe_open(converted, framework="pt") as file:
-            if (file.metadata() or {}).get("source_sha256") == sha256:
-                return load(converted)
+        try:
+            return load(converted)
+        except WeightsError as error:
+            warnings.warn(f"converted again: {error}", stacklevel=2)
     state = load(path)
-    save(state, converted, {"source": path.name, "source_sha256": sha256})
+    try:
+        save(state, converted, {"source": path.name, "source_sha256": sha256})
+    except WeightsError as error:
+        warnings.warn(f"every start reads the original again: {error}", stacklevel=2)
     return state
 
 

@@ -174,7 +174,7 @@ def _read_png(path: Path, scheme: LabelScheme | None) -> Record:
 
 
 def _write_npz(record: Record, path: Path) -> None:
-    arrays: dict[str, npt.NDArray[Any]] = {"labels": record.labels, "meta": np.array(_meta(record))}
+    arrays: dict[str, Any] = {"labels": record.labels, "meta": np.array(_meta(record))}
     if record.confidence is not None:
         arrays["confidence"] = record.confidence
     if record.logits is not None:

@@ -114,7 +114,7 @@ def _network(
 ) -> torch.nn.Module:
     if weights is None:
         path = hub.fetch(spec, offline=offline, progress=progress)
-        state = checkpoint.load_converted(path, spec)
+        state = checkpoint.load_converted(path, hub.sha256(path))
     else:
         path = Path(weights)
         state = checkpoint.load(path)

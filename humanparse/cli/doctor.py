@@ -19,8 +19,15 @@ from .. import hub, manifest
 from .console import out
 
 _PACKAGES = (
-    "humanparse", "torch", "torchvision", "numpy", "pillow", "opencv-python-headless", "huggingface-hub", "safetensors"
-)  # fmt: skip
+    "humanparse",
+    "torch",
+    "torchvision",
+    "numpy",
+    "pillow",
+    "opencv-python-headless",
+    "huggingface-hub",
+    "safetensors",
+)
 _HUBS = ("https://huggingface.co", "https://github.com", "https://drive.google.com")
 
 

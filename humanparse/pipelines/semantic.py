@@ -70,7 +70,8 @@ class Semantic:
         if not self.flip:
             return self._run(fitted)[0]
         plain, mirrored = self._run(torch.cat((fitted, fitted.flip(3))))
-        return (plain + mirrored[list(self.scheme.flip_order())].flip(2)) * 0.5
+        merged: Tensor = (plain + mirrored[list(self.scheme.flip_order())].flip(2)) * 0.5
+        return merged
 
     def _run(self, batch: Tensor) -> Tensor:
         with ExitStack() as stack:

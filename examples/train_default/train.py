@@ -1,0 +1,264 @@
+"""Train humanparse's bundled model `tiny-atr`: one command from the CCP-ATR folder to weights and card.
+
+python examples/train_default/train.py --data CCP --out humanparse/weights --work DIR --minutes 80
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import cv2
+import numpy as np
+import score
+import torch
+import torch.nn.functional as F
+import typer
+from augment import canvas
+from card import publish
+from photos import CLASSES, IGNORE, Photo, class_weights, counts, load, photo_odds
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from humanparse.models.tiny import Tiny
+
+MEAN, STD = score.MEAN, score.STD
+# (height, width), pictures per batch, share of batches; whole people stand upright, so do most canvases.
+EARLY = (((320, 224), 16, 0.6), ((256, 256), 16, 0.25), ((224, 320), 16, 0.15))
+LATE = (((480, 320), 8, 0.6), ((320, 320), 12, 0.25), ((320, 480), 8, 0.15))  # what Parser shows the network
+Batch = tuple[Tensor, Tensor]
+Key = tuple[int, int, tuple[int, int]]  # the run's nth picture, which photo, canvas size
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What decides the result. Length is `minutes` of training where given, else `epochs` photos' worth."""
+
+    epochs: float = 150
+    minutes: float | None = None
+    seed: int = 1
+    rate: float = 2e-3
+    decay: float = 0.05
+    warmup: int = 200
+    ema: float = 0.999
+    late: float = 0.7  # share of the run after which canvases are as large as at inference
+    shapes: tuple[Any, Any] = (EARLY, LATE)
+
+
+@dataclass
+class State:
+    """What a checkpoint holds beside tensors: where the run is."""
+
+    step: int = 0
+    seen: int = 0  # pictures
+    seconds: float = 0.0  # spent training, over all starts
+
+
+class Canvases(Dataset[tuple[Tensor, Tensor]]):
+    """Key -> example; the same key gives the same canvas in any process."""
+
+    def __init__(self, photos: list[Photo], seed: int) -> None:
+        self.photos, self.seed = photos, seed
+
+    def __getitem__(self, key: Key) -> tuple[Tensor, Tensor]:
+        """(RGB uint8 (h, w, 3), labels uint8 (h/2, w/2))."""
+        nth, which, size = key
+        image, labels = canvas(np.random.default_rng((self.seed, nth)), self.photos[which], self.photos, size)
+        return torch.from_numpy(image), torch.from_numpy(labels)
+
+
+def batches(plan: Plan, state: State, odds: np.ndarray, progress: Callable[[], float]) -> Iterator[list[Key]]:
+    """Endless batches from `state` on; a batch depends on its step and on `progress()` alone."""
+    step, seen = state.step, state.seen
+    while True:
+        rng = np.random.default_rng((plan.seed, 7, step))
+        shapes = plan.shapes[progress() >= plan.late]
+        size, many, _ = shapes[rng.choice(len(shapes), p=[share for *_, share in shapes])]
+        which = rng.choice(len(odds), many, p=odds)
+        yield [(seen + i, int(w), size) for i, w in enumerate(which)]
+        step, seen = step + 1, seen + many
+
+
+def loss_of(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+    """Class-weighted cross-entropy plus soft Dice over the classes that the batch shows.
+
+    `logits` (B, C, h, w) any float, `labels` (B, h, w) uint8 with 255 = ignore.
+    """
+    target = labels.long()
+    log = logits.float().log_softmax(1)
+    entropy = F.nll_loss(log, target, weights, ignore_index=IGNORE)
+    known = target != IGNORE
+    chance = log.exp() * known[:, None]                                     # (B, C, h, w)
+    truth = torch.bincount(target[known], minlength=CLASSES).float()        # (C,)
+    right = chance.gather(1, target.clamp(max=CLASSES - 1)[:, None]).squeeze(1)
+    shared = torch.zeros_like(truth).index_add(0, target[known], right[known])
+    dice = (2 * shared + 1) / (chance.sum((0, 2, 3)) + truth + 1)
+    return entropy + (1 - dice[truth > 0]).mean()
+
+
+class Trainer:
+    """The network, its average, the optimiser and where the run is."""
+
+    def __init__(
+        self, plan: Plan, photos: list[Photo], work: Path, device: str = "cpu", workers: int = 1,
+        net: Callable[[], nn.Module] = Tiny,
+    ) -> None:
+        torch.manual_seed(plan.seed)
+        self.plan, self.photos, self.device, self.workers = plan, photos, device, workers
+        self.checkpoint = work / "checkpoint.pt"
+        work.mkdir(parents=True, exist_ok=True)
+        counted = counts(photos)
+        self.odds = photo_odds(counted)
+        self.weights = torch.from_numpy(class_weights(counted)).to(device)
+        self.net = net().to(device).to(memory_format=torch.channels_last)
+        self.average = copy.deepcopy(self.net).eval().requires_grad_(False)
+        matrices = [p for p in self.net.parameters() if p.ndim > 1]
+        vectors = [p for p in self.net.parameters() if p.ndim <= 1]
+        groups = [{"params": matrices, "weight_decay": plan.decay}, {"params": vectors, "weight_decay": 0.0}]
+        self.optimiser = torch.optim.AdamW(groups, lr=plan.rate)
+        self.state = State()
+        if self.checkpoint.exists():
+            self.restore()
+
+    def restore(self) -> None:
+        """Go on from the checkpoint."""
+        kept = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
+        self.net.load_state_dict(kept["net"])
+        self.average.load_state_dict(kept["average"])
+        self.optimiser.load_state_dict(kept["optimiser"])
+        self.state = State(**kept["state"])
+
+    def save(self) -> None:
+        """Write the checkpoint beside, then rename: a kill leaves the old one or the new one."""
+        part = self.checkpoint.with_suffix(".part")
+        kept = {name: getattr(self, name).state_dict() for name in ("net", "average", "optimiser")}
+        torch.save(kept | {"state": vars(self.state)}, part)
+        os.replace(part, self.checkpoint)
+
+    def progress(self) -> float:
+        """The share of the run that is done, 0 to 1."""
+        if self.plan.minutes is not None:
+            return min(1.0, self.state.seconds / 60 / self.plan.minutes)
+        return min(1.0, self.state.seen / len(self.photos) / self.plan.epochs)
+
+    def run(self, steps: int | None = None) -> Iterator[float]:
+        """Train to the end of the plan, or for `steps`; yields each step's loss."""
+        sampler: Any = batches(self.plan, self.state, self.odds, self.progress)
+        loader: DataLoader[Batch] = DataLoader(
+            Canvases(self.photos, self.plan.seed), batch_sampler=sampler, num_workers=self.workers,
+            prefetch_factor=4 if self.workers else None, pin_memory=self.device == "cuda",
+        )
+        clock = time.perf_counter()
+        for done, (images, labels) in enumerate(loader, start=1):
+            loss = self.step(images, labels)
+            now = time.perf_counter()
+            self.state = replace(
+                self.state, step=self.state.step + 1, seen=self.state.seen + len(images),
+                seconds=self.state.seconds + now - clock,
+            )
+            yield loss
+            clock = time.perf_counter()  # the caller's evaluation is not training time
+            if self.progress() >= 1 or done == steps:
+                return
+
+    def step(self, images: Tensor, labels: Tensor) -> float:
+        """One batch: RGB uint8 (B, h, w, 3), labels uint8 (B, h/2, w/2)."""
+        warm = min(1.0, (self.state.step + 1) / self.plan.warmup)
+        rate = self.plan.rate * warm * (0.005 + 0.995 * (1 + math.cos(math.pi * self.progress())) / 2)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        self.net.train()
+        mean, std = torch.tensor(MEAN, device=self.device), torch.tensor(STD, device=self.device)
+        batch = ((images.to(self.device).float() / 255 - mean) / std).permute(0, 3, 1, 2)  # channels last
+        with torch.autocast(self.device.split(":")[0], torch.bfloat16):
+            logits = self.net(batch)
+        loss = loss_of(logits, labels.to(self.device), self.weights)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.net.parameters(), 3.0)
+        self.optimiser.step()
+        self.follow()
+        return float(loss.detach())
+
+    @torch.no_grad()
+    def follow(self) -> None:
+        """Move the average towards the network, faster in the beginning."""
+        keep = min(self.plan.ema, (1 + self.state.step) / (10 + self.state.step))
+        kept, new = self.average.state_dict(), self.net.state_dict()
+        floats = [name for name, value in kept.items() if value.is_floating_point()]
+        torch._foreach_lerp_([kept[n] for n in floats], [new[n] for n in floats], 1 - keep)
+
+
+def main(
+    data: Annotated[Path, typer.Option(help="The CCP-ATR folder: images/, labels_atr/.")],
+    out: Annotated[Path, typer.Option(help="Where tiny-atr.safetensors and tiny-atr.md go.")],
+    work: Annotated[Path, typer.Option(help="Checkpoint, log, sample pictures; start again to go on.")],
+    epochs: Annotated[float, typer.Option(help="Length: pictures drawn per training photo.")] = 150,
+    minutes: Annotated[float | None, typer.Option(help="Length in minutes of training instead.")] = None,
+    seed: int = 1,
+    device: str = "cpu",
+    threads: Annotated[int, typer.Option(help="torch threads; 0 leaves them alone.")] = 0,
+    workers: Annotated[int, typer.Option(help="Processes that make canvases.")] = 1,
+    every: Annotated[int, typer.Option(help="Steps between evaluations, each of which writes --out.")] = 600,
+) -> None:
+    """Train, evaluate, export."""
+    cv2.setNumThreads(0)  # OpenCV's thread pool does not survive the fork into workers
+    if threads:
+        torch.set_num_threads(threads)
+    console = Console()
+    training, validation = load(data)
+    trainer = Trainer(Plan(epochs, minutes, seed), training, work, device, workers)
+    start = trainer.state.step
+    console.print(f"{len(training)} photos to train on, {len(validation)} to validate; step {start}")
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("training", total=1.0)
+        recent = math.nan
+        for loss in trainer.run() if trainer.progress() < 1 else ():
+            recent = loss if math.isnan(recent) else 0.98 * recent + 0.02 * loss
+            state = trainer.state
+            said = f"step {state.step} epoch {state.seen / len(training):.1f} loss {recent:.3f}"
+            bar.update(task, completed=trainer.progress(), description=said)
+            if state.step % 100 == 0:
+                trainer.save()
+                note(work, f"{trainer.progress():.3f} {said} {state.seconds:.0f}s")
+            if state.step % every == 0:
+                scores = score.evaluate(trainer.average, validation, device)
+                publish(out, trainer.average, scores, facts(trainer))
+                note(work, f"mIoU {scores.miou:.4f} pixel accuracy {scores.accuracy:.4f}")
+    trainer.save()
+    scores = score.evaluate(trainer.average, validation, device, crops=True)
+    publish(out, trainer.average, scores, facts(trainer))
+    console.print(score.table(scores))
+    score.samples(trainer.average, validation[::9], work / "samples", device)
+
+
+def note(work: Path, line: str) -> None:
+    """Add a line to the log."""
+    with (work / "log.txt").open("a") as log:
+        log.write(f"{time.strftime('%H:%M:%S')} {line}\n")
+
+
+def facts(trainer: Trainer) -> dict[str, str]:
+    """What the weights' metadata and the card say about the run."""
+    plan, state = trainer.plan, trainer.state
+    length = f"--minutes {plan.minutes:g}" if plan.minutes is not None else f"--epochs {plan.epochs:g}"
+    return {
+        "epochs": f"{state.seen / len(trainer.photos):.1f}", "steps": str(state.step),
+        "minutes": f"{state.seconds / 60:.0f}", "seed": str(plan.seed),
+        "finished": str(trainer.progress() >= 1),
+        "command": "python examples/train_default/train.py --data CCP --out humanparse/weights --work DIR "
+        f"{length} --seed {plan.seed}",
+    }
+
+
+if __name__ == "__main__":
+    typer.run(main)

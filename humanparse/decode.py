@@ -1,0 +1,243 @@
+"""Encoded pictures and PIL images to RGB: what `cv2.imread(path, IMREAD_COLOR)` gives, flipped to RGB.
+
+The base is Pillow, because it names what is wrong with a file and raises on a truncated one, where OpenCV
+fills the missing part with grey or prints on stderr. What OpenCV does is kept: the EXIF orientation is
+applied, alpha is dropped without blending, grey becomes three equal channels, 16 bits become 8 by `>> 8`,
+colour profiles are ignored, of several frames the first is taken. Equal byte for byte to OpenCV 4.11 and 5.0:
+JPEG (baseline, progressive, every subsampling, grey, CMYK, YCCK), MPO, PNG of every kind, APNG, WebP, BMP,
+PPM, PGM, PBM, JPEG 2000, AVIF, opaque GIF, and TIFF, all with these exceptions:
+
+- TIFF with 16-bit colour, uncompressed YCbCr or premultiplied alpha: off by one level; CIELab TIFF: by more.
+- GIF with transparent pixels: they keep their palette colour here; OpenCV 4.11 cannot read GIF at all.
+- APNG with a still image outside the animation: that image here and in 4.11, the first frame in 5.0.
+- AVIF with an orientation, and in 4.11 WebP: OpenCV leaves them lying, here they stand upright.
+- Float TIFF with values in 0-1, ICO, and HEIC once pillow-heif is registered: read here, not by OpenCV.
+- Radiance HDR and PFM: read by OpenCV, refused here.
+
+Nothing here prints; the libtiff inside Pillow may, on a corrupt TIFF, and Pillow may warn of broken metadata.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFile
+
+from .errors import ImageError
+
+# Pixel formats only: EPS, for one, would start Ghostscript on whatever a stranger uploads. HEIF and JXL are
+# there when their plugins are. What `Image.preinit` knows stands first: a JPEG never pays for other plugins.
+FORMATS = (
+    *("JPEG", "PNG", "BMP", "DIB", "GIF", "PPM"),
+    *("WEBP", "TIFF", "AVIF", "JPEG2000", "SUN", "ICO", "HEIF", "JXL"),
+)
+
+_ORIENTATION = 0x0112  # the EXIF tag
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def stream_to_rgb(stream: IO[bytes], name: str, max_pixels: int) -> NDArray[np.uint8]:
+    """Decode the first frame of an encoded picture.
+
+    Args:
+        stream: seekable binary stream that holds the picture from its first byte; left open.
+        name: what error messages call it.
+        max_pixels: largest height x width; checked against the header, before anything is decoded.
+
+    Returns:
+        RGB uint8 (H, W, 3), C-contiguous, upright.
+
+    Raises:
+        ImageError: empty, not a picture, damaged, truncated or too large.
+    """
+    return picture_to_rgb(_identify(stream, name), name, max_pixels)
+
+
+def picture_to_rgb(picture: Image.Image, name: str, max_pixels: int) -> NDArray[np.uint8]:
+    """Turn a PIL image, its file decoded or not, into pixels; of several frames, the one it stands at.
+
+    Args:
+        picture: any mode; loaded if it was not, otherwise unchanged.
+        name: what error messages call it.
+        max_pixels: largest height x width.
+
+    Returns:
+        RGB uint8 (H, W, 3), C-contiguous, upright by its EXIF orientation; a new array.
+
+    Raises:
+        ImageError: truncated, damaged, too large, without pixels, or in a mode without a known value range.
+    """
+    width, height = picture.size
+    if width < 1 or height < 1:
+        raise ImageError(f"{name}: the picture has no pixels ({width} x {height}, width x height)")
+    if width * height > max_pixels:
+        raise ImageError(
+            f"{name}: {width} x {height} (width x height) is more than {max_pixels} pixels; shrink the"
+            " picture, or raise humanparse.image.MAX_PIXELS if you trust it"
+        )
+    container = picture.format or ""
+    try:
+        picture.load()
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged file brings anything out of Pillow's plugins
+        raise _damaged(name, container, error) from error
+    turn = _UPRIGHT.get(_orientation(picture))
+    return _to_rgb(picture if turn is None else picture.transpose(turn), container, name)
+
+
+def floats_to_bytes(values: NDArray[Any], name: str) -> NDArray[np.uint8]:
+    """Scale floats in 0-1 to 0-255, rounded to the nearest.
+
+    Raises:
+        ImageError: a value is NaN, infinite or outside 0-1.
+    """
+    low, high = float(values.min()), float(values.max())
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise ImageError(f"{name}: float pixels hold NaN or infinity; replace them first")
+    if low < 0:
+        raise ImageError(
+            f"{name}: float pixels run from {low:.4g} to {high:.4g}, not from 0 to 1; undo the normalisation "
+            "(pixels * std + mean) first"
+        )
+    if high > 1:
+        raise ImageError(
+            f"{name}: float pixels run from {low:.4g} to {high:.4g}, not from 0 to 1; divide them by their"
+            " full scale, or convert them to uint8 if they are 0-255"
+        )
+    scaled: NDArray[np.uint8] = np.rint(values.astype(np.float32) * np.float32(255)).astype(np.uint8)
+    return scaled
+
+
+def _identify(stream: IO[bytes], name: str) -> ImageFile.ImageFile:
+    """Find the plugin that reads this header.
+
+    `Image.open` would do, but it holds every file to PIL's own limit and warns on stderr from half of it on.
+    """
+    try:
+        head = stream.read(256)
+    except OSError as error:
+        raise ImageError(f"{name}: reading failed: {error}") from error
+    if not head:
+        raise ImageError(f"{name}: it is empty (0 bytes)")
+    damage: tuple[str, Exception] | None = None
+    Image.preinit()
+    for container in FORMATS:
+        if container not in Image.OPEN:
+            Image.init()
+        if container not in Image.OPEN:
+            continue
+        factory, accept = Image.OPEN[container]
+        if not _accepts(accept, head[:16]):
+            continue
+        try:
+            stream.seek(0)
+            return factory(stream, "")
+        except MemoryError:
+            raise
+        except Exception as error:  # as above
+            damage = damage or (container, error)
+    foreign = _foreign(head)
+    if damage is None or foreign:
+        raise ImageError(f"{name}: not a picture that can be read" + (f"; {foreign}" if foreign else ""))
+    raise _damaged(name, *damage) from damage[1]
+
+
+def _accepts(accept: Callable[[bytes], bool | str] | None, head: bytes) -> bool:
+    try:
+        return accept is None or accept(head) is True  # a string says what this build of Pillow lacks
+    except (IndexError, struct.error):  # too short for this plugin
+        return False
+
+
+def _damaged(name: str, container: str, error: Exception) -> ImageError:
+    kind = f"{container} picture" if container else "picture"
+    reason = str(error) or type(error).__name__
+    return ImageError(f"{name}: the {kind} is damaged or truncated ({reason}); get a fresh copy of it")
+
+
+def _foreign(head: bytes) -> str:
+    """Say what a file is that people often pass as a picture, and what to do; empty if unknown."""
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if text.startswith((b"<!doctype html", b"<html")):
+        return "it is a web page (HTML); pass the address or the file of the picture itself"
+    if text.startswith((b"<svg", b"<?xml")):
+        return "it is XML or SVG; render it to PNG first"
+    if text.startswith(b"version https://git-lfs"):
+        return "it is a Git LFS pointer; run `git lfs pull` first"
+    if head.startswith(b"\x93NUMPY"):
+        return "it is a NumPy file; pass numpy.load(path)"
+    if head.startswith(b"%PDF"):
+        return "it is a PDF; render a page to PNG first"
+    if head[4:8] == b"ftyp":
+        if head[8:12] in (b"heic", b"heix", b"mif1", b"msf1", b"hevc"):
+            return "it is HEIC; `pip install pillow-heif` and call pillow_heif.register_heif_opener() first"
+        if head[8:12] in (b"avif", b"avis"):
+            return "it is AVIF; `pip install --upgrade pillow` (11.3 or newer reads it)"
+        return "it is a video; extract a frame first"
+    return ""
+
+
+def _orientation(picture: Image.Image) -> int:
+    """EXIF orientation, 1 if there is none.
+
+    Not `picture.getexif()`: that falls back to XMP, which OpenCV ignores. A TIFF is turned by its loading.
+    """
+    block = picture.info.get("exif")
+    if not block:
+        return 1
+    exif = Image.Exif()
+    try:
+        exif.load(block)
+        return int(exif.get(_ORIENTATION, 1))
+    except Exception:  # the pixels are good even where the metadata is not
+        return 1
+
+
+def _to_rgb(picture: Image.Image, container: str, name: str) -> NDArray[np.uint8]:
+    mode = picture.mode
+    if mode == "CMYK" and container in ("JPEG", "MPO", "TIFF"):
+        return _cmyk_to_rgb(np.asarray(picture), container)
+    if mode == "RGBA" and container == "TIFF":
+        return _premultiplied(np.asarray(picture))
+    if mode.startswith("I;16") or (
+        mode == "I" and container in ("PNG", "PPM")
+    ):  # Pillow's "I" of 16-bit files
+        return np.repeat((np.asarray(picture) >> 8).astype(np.uint8)[..., None], 3, axis=2)
+    if mode == "I":
+        raise ImageError(
+            f"{name}: 32-bit integer pixels have no known range; convert the picture to 8 bits first"
+        )
+    if mode == "F":
+        return np.repeat(floats_to_bytes(np.asarray(picture), name)[..., None], 3, axis=2)
+    if mode in ("La", "RGBa"):  # premultiplied modes convert to nothing but their plain form
+        picture = picture.convert(mode.upper())
+    if mode == "P" and "transparency" in picture.info:  # straight to RGB, Pillow warns on stderr
+        picture = picture.convert("RGBA")
+    return np.array(picture if picture.mode == "RGB" else picture.convert("RGB"))
+
+
+def _cmyk_to_rgb(cmyk: NDArray[np.uint8], container: str) -> NDArray[np.uint8]:
+    """Multiply the light that ink and black let through, with the rounding of OpenCV (JPEG) or libtiff."""
+    light = (255 - cmyk).astype(np.uint16)
+    if container == "TIFF":
+        return (light[..., :3] * light[..., 3:] // 255).astype(np.uint8)
+    black = light[..., 3:]
+    return (black - (cmyk[..., :3] * black >> 8)).astype(np.uint8)
+
+
+def _premultiplied(rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Multiply colour by alpha as libtiff does, so OpenCV too: TIFF alone does not just drop its alpha."""
+    return ((rgba[..., :3].astype(np.uint16) * rgba[..., 3:] + 127) // 255).astype(np.uint8)

@@ -1,0 +1,227 @@
+"""`ModelSpec` -> a verified file on disk.
+
+Sources are tried in order. A file gets its final name only after its size and sha256 were checked, and is
+hashed again when a process uses it for the first time. A file lock lets several processes do the work once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import WeightsError
+from ..manifest import ModelSpec, Source, WeightFile
+from . import download, gdrive, huggingface, trust
+from .download import SourceError
+from .trust import sha256 as sha256
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+_OFFLINE = ("HUMANPARSE_OFFLINE", "HF_HUB_OFFLINE")
+
+
+def cache_dir() -> Path:
+    """The folder of all downloads: `HUMANPARSE_HOME`, or humanparse in `XDG_CACHE_HOME`, or in ~/.cache."""
+    if home := os.environ.get("HUMANPARSE_HOME"):
+        return Path(home).expanduser().absolute()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser().absolute() / "humanparse"
+
+
+def place(spec: ModelSpec) -> Path:
+    """Where the model's file is kept, and where a user may put it by hand. It may not be there yet."""
+    return cache_dir() / "models" / spec.name / spec.file.filename
+
+
+def cached(spec: ModelSpec) -> bool:
+    """Whether a file is there, in the package or in the cache; cheap, so its content is not checked."""
+    return any(path.is_file() for path in (*_bundled(spec), place(spec)))
+
+
+def offline(flag: bool | None = None) -> bool:
+    """Whether the network must not be used.
+
+    Args:
+        flag: the caller's choice, which wins; None reads `HUMANPARSE_OFFLINE` and `HF_HUB_OFFLINE`, where 1,
+            ON, YES and TRUE in any case mean yes, as in huggingface_hub.
+    """
+    if flag is not None:
+        return flag
+    return any(os.environ.get(name, "").upper() in ("1", "ON", "YES", "TRUE") for name in _OFFLINE)
+
+
+def fetch(spec: ModelSpec, *, offline: bool | None = None, progress: bool | None = None) -> Path:
+    """A verified weight file of `spec` on disk, downloaded if need be.
+
+    Where no sha256 was ever published, the first file is trusted, its hash recorded beside it and enforced
+    from then on (`UserWarning`). A file in the cache that is not the expected one is never used: it is
+    renamed to `*.rejected` (`UserWarning`) and fetched again.
+
+    Args:
+        spec: the model; `spec.file.sources` are tried in order.
+        offline: True: no network at all, only what is bundled, in our cache or in the Hugging Face cache.
+            None follows the environment, see `hub.offline`. False wins over it, except that huggingface_hub
+            itself still obeys `HF_HUB_OFFLINE`.
+        progress: a bar on stderr; None shows it on a terminal only.
+
+    Returns:
+        A file whose size and sha256 were checked in this process.
+
+    Raises:
+        WeightsError: no source gave a good file, or the cache can't be read or written. The message names
+            each source and why it failed, and the place to put the file by hand.
+    """
+    target = place(spec)
+    try:
+        for path in _bundled(spec):
+            if path.is_file() and trust.fault(path, spec.file) is None:
+                return path
+        # First without the lock: nothing is written, so a filled read-only cache will do.
+        if not _usable(target, trust.pinned(spec.file, target)):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with _locked(target):
+                wanted = trust.pinned(spec.file, target)  # another process may have come first
+                if not _usable(target, wanted):
+                    _obtain(spec, wanted, target, _Mode.choose(offline, progress))
+    except OSError as error:
+        raise WeightsError(
+            f"{spec.name}: the cache folder {target.parent} can't be used: {error}\n"
+            "Make room, or set HUMANPARSE_HOME to a folder that can be written, or pass weights=PATH."
+        ) from error
+    return target
+
+
+@dataclass(frozen=True)
+class _Mode:
+    """How files are had: without the network, with a bar."""
+
+    offline: bool
+    show: bool
+
+    @classmethod
+    def choose(cls, no_network: bool | None, progress: bool | None) -> _Mode:
+        terminal = sys.stderr is not None and sys.stderr.isatty()
+        return cls(offline(no_network), terminal if progress is None else progress)
+
+
+def _bundled(spec: ModelSpec) -> list[Path]:
+    return [_PACKAGE / source.url for source in spec.file.sources if source.kind == "bundled"]
+
+
+def _usable(target: Path, wanted: WeightFile) -> bool:
+    """Whether `target` is there and right; trusted from now on, where nothing is known that it must equal."""
+    try:
+        if trust.fault(target, wanted) is not None:
+            return False
+    except FileNotFoundError:
+        return False
+    if wanted.sha256 is None:
+        trust.remember(target, "a file found in the cache")
+    return True
+
+
+@contextmanager
+def _locked(target: Path) -> Iterator[None]:
+    """One process and one thread at a time; the others wait, and then find the file."""
+    from filelock import FileLock
+
+    with FileLock(target.with_name(target.name + ".lock")):
+        yield
+
+
+def _obtain(spec: ModelSpec, wanted: WeightFile, target: Path, mode: _Mode) -> None:
+    """Put a checked file at `target`, from the first source that has one."""
+    failures = _set_aside(target, wanted)
+    for source in spec.file.sources:
+        try:
+            staged = _stage(source, wanted, target, mode)
+        except SourceError as error:
+            failures.append(f"{source.url}: {error}")
+            continue
+        trust.rename(staged, target)
+        download.discard(_part(target))
+        if wanted.sha256 is None:
+            trust.remember(target, source.url)
+        return
+    raise WeightsError(_explanation(spec, wanted, target, failures, mode))
+
+
+def _set_aside(target: Path, wanted: WeightFile) -> list[str]:
+    """Rename a wrong file away and say so. It is not deleted: a user may have put it there."""
+    if not target.exists():
+        return []
+    rejected = target.with_name(target.name + ".rejected")
+    said = (
+        f"{target} is not the expected file and was renamed to {rejected.name}: {trust.fault(target, wanted)}"
+    )
+    os.replace(target, rejected)
+    warnings.warn(said, UserWarning, stacklevel=4)
+    return [said]
+
+
+def _stage(source: Source, wanted: WeightFile, target: Path, mode: _Mode) -> Path:
+    """A checked file from one source, under a temporary name beside `target`."""
+    if source.kind == "bundled":
+        path = _PACKAGE / source.url
+        fault = trust.fault(path, wanted) if path.is_file() else "the file is missing"
+        raise SourceError(f"{fault}; this installation is damaged, install humanparse again")
+    if source.kind == "hf":
+        staged = target.with_name(target.name + ".hf")
+        huggingface.stage(source, wanted, staged, offline=mode.offline, show=mode.show)
+        return staged
+    if source.kind == "manual":
+        raise SourceError(f"to be downloaded by hand{source.note and ', ' + source.note}")
+    if mode.offline:
+        raise SourceError("not tried, offline")
+    return _from_web(source, wanted, _part(target), mode)
+
+
+def _part(target: Path) -> Path:
+    return target.with_name(target.name + ".part")
+
+
+def _from_web(source: Source, wanted: WeightFile, part: Path, mode: _Mode) -> Path:
+    """Plain HTTPS or Google Drive, from where an earlier attempt stopped."""
+    is_drive = source.kind == "gdrive" and source.file_id
+    connect = gdrive.connect(source.file_id or "") if is_drive else download.connect(source.url)
+    fault = None
+    for _ in range(2):
+        resumed = download.download(connect, part, key=source.url, size=wanted.size, show=mode.show)
+        fault = trust.fault(part, wanted, fresh=True)
+        if fault is None:
+            return part
+        download.discard(part)
+        if not resumed:
+            break
+        # Pieced together wrongly: the earlier bytes may be damaged. Once more, from the first byte.
+    raise SourceError(str(fault))
+
+
+def _explanation(spec: ModelSpec, wanted: WeightFile, target: Path, failures: list[str], mode: _Mode) -> str:
+    """What happened, to what, and what to do now."""
+    name = spec.file.filename
+    if not spec.file.sources:
+        head = f"{spec.name}: nobody publishes {name}; bring your own checkpoint."
+    elif mode.offline:
+        head = (
+            f"{spec.name}: no good {name} in the cache, and the network is off"
+            f" (offline=True, {' or '.join(_OFFLINE)}).\n"
+            f"Allow the network once, for example with `humanparse download {spec.name}`. The sources:"
+        )
+    else:
+        head = f"{spec.name}: none of {len(spec.file.sources)} sources gave a good {name}:"
+    lines = [head, *(f"  {failure}" for failure in failures)]
+    if wanted.size is not None or wanted.sha256 is not None:
+        known = (
+            f"{wanted.size} bytes" if wanted.size else "",
+            f"sha256 {wanted.sha256}" if wanted.sha256 else "",
+        )
+        lines.append("Expected: " + ", ".join(filter(None, known)))
+    if wanted.sha256 != spec.file.sha256:
+        record = trust.record_path(target)
+        lines.append(f"(recorded on first use; to trust another file, delete {record})")
+    lines.append(f"Download it yourself and put it at {target}, or pass weights=PATH.")
+    return "\n".join(lines)

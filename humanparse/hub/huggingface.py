@@ -1,0 +1,155 @@
+"""Files of Hugging Face repositories, through the user's ordinary Hugging Face cache.
+
+So HF_HOME, HF_TOKEN, HF_ENDPOINT, proxies and files that other programs brought there work as users expect.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..manifest import Source, WeightFile
+from . import trust
+from .download import SourceError, redact, release
+
+
+def stage(source: Source, wanted: WeightFile, staged: Path, *, offline: bool, show: bool) -> None:
+    """Bring a checked file to `staged`.
+
+    It is hard-linked from the Hugging Face cache (copied where the disk can't), so it takes no space twice.
+    A damaged copy in that cache is downloaded anew; a wrong file that this download brought there is removed.
+
+    Args:
+        source: of kind `hf`; without a revision, `main`.
+        wanted: size and hash to hold it against.
+        staged: a temporary name in our own cache.
+        offline: only look into the Hugging Face cache.
+        show: whether huggingface_hub may draw its progress bar.
+
+    Raises:
+        SourceError: no good file could be had from here.
+    """
+    earlier = _cached(source)
+    damaged = False
+    if earlier is not None:
+        fault = _link(earlier, staged, wanted)
+        if fault is None:
+            return
+        # A blob's name is its sha256. Under its right name, that revision of the repository holds just this.
+        damaged = trust.sha256(earlier) != earlier.resolve().name
+        if offline or (source.revision and not damaged):
+            raise SourceError(f"in the Hugging Face cache: {fault}")
+    if offline:
+        raise SourceError("not tried, offline; not in the Hugging Face cache")
+    _ask(source, wanted)
+    fresh = _download(source, force=damaged, show=show)
+    fault = _link(fresh, staged, wanted)
+    if fault is not None:
+        _remove(fresh)
+        raise SourceError(fault)
+
+
+def _cached(source: Source) -> Path | None:
+    from huggingface_hub import try_to_load_from_cache
+
+    path = try_to_load_from_cache(source.repo or "", source.path or "", revision=source.revision)
+    return Path(path) if isinstance(path, str) else None
+
+
+def _ask(source: Source, wanted: WeightFile) -> None:
+    """Refuse at once what the hub doesn't hold, instead of after the whole download or many retries."""
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+
+    url = hf_hub_url(source.repo or "", source.path or "", revision=source.revision, endpoint=_endpoint())
+    try:
+        held = get_hf_file_metadata(url, library_name="humanparse", library_version=release())
+    except Exception as error:  # which HTTP library's errors these are depends on huggingface_hub's version
+        if getattr(error, "response", None) is None:  # unreachable, or switched off
+            raise _failed(error) from error
+        return  # an HTTP status: hf_hub_download knows which of them to try again
+    if wanted.size is not None and held.size not in (None, wanted.size):
+        raise SourceError(f"the repository holds {held.size} bytes, expected {wanted.size}")
+    if wanted.sha256 is not None and len(held.etag or "") == 64 and held.etag != wanted.sha256:
+        raise SourceError(f"the repository holds sha256 {held.etag}, expected {wanted.sha256}")
+
+
+def _download(source: Source, *, force: bool, show: bool) -> Path:
+    from huggingface_hub import hf_hub_download
+
+    try:
+        with _bars(show):
+            path = hf_hub_download(
+                source.repo or "",
+                source.path or "",
+                revision=source.revision,
+                force_download=force,
+                library_name="humanparse",
+                library_version=release(),
+                endpoint=_endpoint(),
+            )
+    except Exception as error:  # as above; KeyboardInterrupt is none of these
+        raise _failed(error) from error
+    return Path(path)
+
+
+def _endpoint() -> str | None:
+    return os.environ.get("HF_ENDPOINT") or None
+
+
+def _failed(error: Exception) -> SourceError:
+    # Errors for an unreachable hub only say "check your connection"; their cause says what happened.
+    told = error.__cause__ if type(error).__name__ in ("LocalEntryNotFoundError", "ValueError") else None
+    reason = redact(f"{type(told or error).__name__}: {told or error}").partition(" For more information")[0]
+    return SourceError(reason if len(reason) <= 300 else reason[:300] + "…")
+
+
+def _link(origin: Path, staged: Path, wanted: WeightFile) -> str | None:
+    """Hard-link or copy `origin`; returns what is wrong with it, and then leaves nothing behind."""
+    staged.unlink(missing_ok=True)
+    try:
+        os.link(origin.resolve(), staged)
+    except OSError:
+        with origin.open("rb") as source, staged.open("wb") as copy:
+            shutil.copyfileobj(source, copy, 1 << 20)
+            copy.flush()
+            os.fsync(copy.fileno())
+    fault = trust.fault(staged, wanted, fresh=True)
+    if fault is not None:
+        staged.unlink()
+    return fault
+
+
+def _remove(path: Path) -> None:
+    """Remove a file of the Hugging Face cache together with the blob that it is a symbolic link to."""
+    while path.is_symlink():
+        link = path
+        path = link.parent / os.readlink(link)
+        link.unlink()
+    path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _bars(show: bool) -> Iterator[None]:
+    """Silence huggingface_hub's progress bars where ours are off; otherwise the user's own setting stands."""
+    from huggingface_hub.utils.tqdm import (
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+    )
+
+    if show or are_progress_bars_disabled():
+        yield
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # HF_HUB_DISABLE_PROGRESS_BARS=0 forbids the switch, and warns
+        disable_progress_bars()
+    try:
+        yield
+    finally:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            enable_progress_bars()

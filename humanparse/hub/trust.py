@@ -1,0 +1,114 @@
+"""Whether a file is the wanted one: its size and sha256, published, or recorded on first use."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import warnings
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+
+from ..errors import WeightsError
+from ..manifest import WeightFile
+from .download import is_page
+
+# What this process has hashed already: path -> (size, mtime, sha256).
+_hashed: dict[Path, tuple[int, int, str]] = {}
+
+
+def fault(path: Path, wanted: WeightFile, *, fresh: bool = False) -> str | None:
+    """Why the file at `path` is not the wanted one; None when its size and hash agree.
+
+    Args:
+        path: the file.
+        wanted: size and hash, each checked where it is known.
+        fresh: read a file that was just written, even if one like it was at `path` a clock tick ago.
+    """
+    if fresh:
+        _hashed.pop(path, None)
+    size, reason = path.stat().st_size, None
+    if wanted.size is not None and size != wanted.size:
+        reason = f"{size} bytes, expected {wanted.size}"
+    elif wanted.sha256 is not None and (found := sha256(path)) != wanted.sha256:
+        reason = f"sha256 is {found}, expected {wanted.sha256}"
+    elif size == 0:
+        reason = "it is empty"
+    if reason is not None or wanted.sha256 is None:
+        with path.open("rb") as file:
+            reason = "a web page instead of a file" if is_page(file.read(512)) else reason
+    return reason
+
+
+def sha256(path: Path) -> str:
+    """The hash of a file, in lower-case hex; read once per process, and again when the file changes."""
+    status = path.stat()
+    known = _hashed.get(path)
+    if known is not None and known[:2] == (status.st_size, status.st_mtime_ns):
+        return known[2]
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    _hashed[path] = (status.st_size, status.st_mtime_ns, digest.hexdigest())
+    return digest.hexdigest()
+
+
+def rename(checked: Path, target: Path) -> None:
+    """Give a checked file its final name, atomically; what is known of it goes along."""
+    os.replace(checked, target)
+    _hashed.pop(target, None)
+    if checked in _hashed:
+        _hashed[target] = _hashed.pop(checked)
+
+
+def record_path(target: Path) -> Path:
+    """Where the record of a file trusted on first use is: beside it."""
+    return target.with_name(target.name + ".trust.json")
+
+
+def pinned(file: WeightFile, target: Path) -> WeightFile:
+    """`file` with the recorded size and hash, where none was published and `target` was trusted before.
+
+    Raises:
+        WeightsError: the record is there but can't be read; it is never replaced silently.
+    """
+    if file.sha256 is not None:
+        return file
+    path = record_path(target)
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        return replace(file, sha256=str(record["sha256"]), size=int(record["size"]))
+    except FileNotFoundError:
+        return file
+    except (ValueError, KeyError, TypeError) as error:
+        raise WeightsError(
+            f"{path} is damaged, so which {file.filename} was trusted is not known: {error!r}\n"
+            "Check where the file came from, then delete this record to trust it anew, or pass weights=PATH."
+        ) from error
+
+
+def remember(target: Path, url: str) -> None:
+    """Record the hash of a file that is used for the first time, and warn that nothing else vouches for it.
+
+    Args:
+        target: the file.
+        url: where it came from.
+    """
+    path, digest = record_path(target), sha256(target)
+    record = {
+        "sha256": digest,
+        "size": target.stat().st_size,
+        "url": url,
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    }
+    said = f"{target.name} has no published sha256 and is trusted on first use: {digest}, from {url}"
+    fresh = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        fresh.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        os.replace(fresh, path)
+    except OSError as error:  # a read-only cache can be used; it only can't remember
+        warnings.warn(f"{said}; this could not be recorded: {error}", UserWarning, stacklevel=4)
+    else:
+        warnings.warn(f"{said}; recorded in {path}, enforced from now on", UserWarning, stacklevel=4)

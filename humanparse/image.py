@@ -1,0 +1,283 @@
+"""Whatever a user has, to RGB uint8 (H, W, 3): path, URL, bytes, file object, PIL image, array, tensor.
+
+Encoded pictures give the pixels of `cv2.imread(path, cv2.IMREAD_COLOR)`, in RGB order; `humanparse.decode`
+says how, and lists the few kinds of file where it is not so. Of an animation the first frame is taken.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import os
+import re
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from . import decode
+from .errors import ImageError
+
+MAX_PIXELS = 200_000_000
+"""Largest height x width that is decoded; a file whose header declares more is refused. Raise it at will."""
+
+MAX_BYTES = 200_000_000
+"""Largest answer accepted from a URL."""
+
+TIMEOUT = 30.0
+"""Seconds that a web server may stay silent."""
+
+MAX_SECONDS = 300.0
+"""Seconds that one download may take in all."""
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://|(data):")
+_SHAPES = "(H, W, 3), (H, W, 4), (H, W, 1) or (H, W)"
+_TENSOR_SHAPES = "(3, H, W), (4, H, W), (1, H, W) or (H, W)"
+
+
+def load(source: Any) -> NDArray[np.uint8]:
+    """Read a picture from whatever holds it.
+
+    Args:
+        source: one of
+            - `str` or `os.PathLike`: a file; a `str` that begins with http:// or https:// is downloaded;
+            - `bytes`, `bytearray`, `memoryview`: the content of a file;
+            - a binary file object: read from where it stands to its end, and left open;
+            - a PIL image of any mode: read like its file, so one that still carries an EXIF orientation is
+              turned upright;
+            - a numpy array, or what turns into one (`__array__`): RGB (H, W, 3), RGBA (H, W, 4), grey (H, W)
+              or (H, W, 1); uint8 0-255, uint16 0-65535 (`>> 8`, as OpenCV does), bool, or float in 0-1
+              (rounded to the nearest);
+            - a torch tensor on any device: (3, H, W), (4, H, W), (1, H, W) or (H, W), values as for arrays.
+
+            Alpha is dropped, not blended. Arrays from cv2 are BGR: flip them (`array[..., ::-1]`) first.
+
+    Returns:
+        RGB uint8 (H, W, 3), C-contiguous. Always a new array: changing it changes nothing of the caller's.
+
+    Raises:
+        ImageError: the source cannot be read, is not a picture, is truncated, larger than `MAX_PIXELS`, or
+            has a shape, dtype or value range that could mean two things. The message names the source.
+    """
+    name = describe(source)
+    if isinstance(source, str):
+        if scheme := _SCHEME.match(source):
+            return _load_url(source, (scheme[1] or scheme[2]).lower(), name)
+        return _load_file(source, name)
+    if isinstance(source, os.PathLike):
+        return _load_file(os.fsdecode(source), name)
+    if isinstance(source, bytes | bytearray | memoryview):
+        return decode.stream_to_rgb(io.BytesIO(bytes(source)), name, MAX_PIXELS)
+    if isinstance(source, Image.Image):
+        return decode.picture_to_rgb(source, name, MAX_PIXELS)
+    if isinstance(source, np.ndarray):
+        return _array_to_rgb(source, name)
+    if _is_tensor(source):
+        return _tensor_to_rgb(source, name)
+    if hasattr(source, "read"):
+        return _load_open_file(source, name)
+    if hasattr(source, "__array_interface__") or hasattr(source, "__array__"):
+        try:
+            array = np.asarray(source)
+        except Exception as error:  # what a foreign __array__ raises is up to it
+            raise ImageError(f"{name}: it does not turn into a numpy array: {error}") from error
+        return _array_to_rgb(array, name)
+    hint = " (cv2.imread gives None for a file that it cannot read)" if source is None else ""
+    raise ImageError(
+        f"{name}: not a picture{hint}; pass a path, URL, bytes, file object, PIL image, array or torch tensor"
+    )
+
+
+def describe(source: Any) -> str:
+    """Name an input for a message: "photo.jpg", "bytes (12345 B)", "array (480, 640, 3) uint8"."""
+    if isinstance(source, str | os.PathLike):
+        return _shorten(os.fsdecode(source)) or "'' (an empty path)"
+    if isinstance(source, bytes | bytearray | memoryview):
+        size = source.nbytes if isinstance(source, memoryview) else len(source)
+        return f"{type(source).__name__} ({size} B)"
+    if isinstance(source, Image.Image):
+        origin = getattr(source, "filename", "")
+        width, height = source.size
+        kind = f"PIL image ({height}, {width}) {source.mode}"
+        return f"{kind} from {_shorten(os.fsdecode(origin))}" if origin else kind
+    if isinstance(source, np.ndarray):
+        return f"array {source.shape} {source.dtype}"
+    if _is_tensor(source):
+        return f"tensor {tuple(source.shape)} {str(source.dtype).removeprefix('torch.')}"
+    if hasattr(source, "read"):
+        origin = getattr(source, "name", None)
+        return (
+            f"file {_shorten(origin)}" if isinstance(origin, str) else f"file object {type(source).__name__}"
+        )
+    return "None" if source is None else f"object of type {type(source).__name__}"
+
+
+def _shorten(text: str, limit: int = 200) -> str:
+    return text if len(text) <= limit else f"{text[: limit // 2]}…{text[-limit // 2 :]}"
+
+
+def _load_file(path: str, name: str) -> NDArray[np.uint8]:
+    if os.path.isdir(path):
+        raise ImageError(f"{name}: it is a directory; pass the pictures in it one by one")
+    try:
+        stream = open(path, "rb")  # noqa: SIM115, the errors of reading have other messages
+    except FileNotFoundError as error:
+        place = os.path.dirname(os.path.abspath(path))
+        raise ImageError(f"{name}: there is no such file (looked in {_shorten(place)})") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ImageError(f"{name}: the file cannot be opened: {reason}") from error
+    with stream:
+        if stream.seekable():
+            return decode.stream_to_rgb(stream, name, MAX_PIXELS)
+        return decode.stream_to_rgb(io.BytesIO(stream.read()), name, MAX_PIXELS)
+
+
+def _load_open_file(file: Any, name: str) -> NDArray[np.uint8]:
+    try:
+        content = file.read()
+    except Exception as error:  # any object may call itself a file
+        raise ImageError(f"{name}: reading failed: {error}") from error
+    if not isinstance(content, bytes | bytearray | memoryview):
+        raise ImageError(
+            f'{name}: it gives {type(content).__name__}, not bytes; open it in binary mode ("rb")'
+        )
+    if not content:
+        raise ImageError(
+            f"{name}: it is empty, or at its end; call .seek(0) if you have just written or read it"
+        )
+    return decode.stream_to_rgb(io.BytesIO(content), name, MAX_PIXELS)
+
+
+def _load_url(url: str, scheme: str, name: str) -> NDArray[np.uint8]:
+    if scheme not in ("http", "https"):
+        repair = {
+            "file": "pass the path itself",
+            "data": "decode the base64 part after the comma and pass the bytes",
+        }.get(scheme, "download the file and pass its path")
+        raise ImageError(f"{name}: only http and https addresses are downloaded; {repair}")
+    try:
+        content = _download(url, name)
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise ImageError(
+            f"{name}: the server answered {error.code} {error.reason}; check the address"
+        ) from error
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        if isinstance(error, ImageError):
+            raise
+        reason = error.reason if isinstance(error, urllib.error.URLError) else error
+        if isinstance(reason, TimeoutError):
+            reason = f"the server was silent for {TIMEOUT:g} s"
+        raise ImageError(
+            f"{name}: the download failed: {reason or type(reason).__name__}; "
+            "try again, or pass the path of a copy"
+        ) from error
+    return decode.stream_to_rgb(io.BytesIO(content), name, MAX_PIXELS)
+
+
+def _download(url: str, name: str) -> bytes:
+    opener = urllib.request.OpenerDirector()
+    # Not `build_opener`: its handlers would let a redirect lead to ftp.
+    for handler in (
+        urllib.request.ProxyHandler(),
+        urllib.request.HTTPHandler(),
+        urllib.request.HTTPSHandler(),
+        urllib.request.HTTPRedirectHandler(),
+        urllib.request.HTTPErrorProcessor(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.UnknownHandler(),
+    ):
+        opener.add_handler(handler)
+    # People paste addresses with spaces and umlauts; what is already escaped stays as it is.
+    request = urllib.request.Request(urllib.parse.quote(url, safe="%/:=&?~#+!$,;'@()*[]"))
+    request.add_header("User-Agent", "humanparse (Python urllib)")
+    request.add_header("Accept", "image/*, */*;q=0.5")
+    too_large = ImageError(
+        f"{name}: the answer is larger than {MAX_BYTES} bytes; raise humanparse.image.MAX_BYTES"
+    )
+    end = time.monotonic() + MAX_SECONDS
+    content = bytearray()
+    with opener.open(request, timeout=TIMEOUT) as answer:
+        declared = answer.headers.get("Content-Length", "")
+        expected = int(declared) if declared.isdigit() else None
+        if expected is not None and expected > MAX_BYTES:
+            raise too_large
+        while chunk := answer.read1(1 << 16):
+            content += chunk
+            if len(content) > MAX_BYTES:
+                raise too_large
+            if time.monotonic() > end:
+                raise ConnectionError(f"it took longer than {MAX_SECONDS:g} s")
+    if expected is not None and len(content) < expected:
+        raise ConnectionError(f"the connection ended after {len(content)} of {expected} bytes")
+    return bytes(content)
+
+
+def _is_tensor(source: Any) -> bool:
+    """Whether this is a torch tensor, or of a class derived from it, without importing torch."""
+    return any(kind.__name__ == "Tensor" and kind.__module__ == "torch" for kind in type(source).__mro__)
+
+
+def _tensor_to_rgb(tensor: Any, name: str) -> NDArray[np.uint8]:
+    shape = tuple(tensor.shape)
+    if len(shape) == 3 and shape[0] not in (1, 3, 4) and shape[2] in (1, 3, 4):
+        raise ImageError(f"{name}: this looks channels-last; pass tensor.permute(2, 0, 1)")
+    if len(shape) != 2 and not (len(shape) == 3 and shape[0] in (1, 3, 4)):
+        raise ImageError(f"{name}: a tensor must be {_TENSOR_SHAPES}; {_shape_repair('tensor', shape)}")
+    try:
+        tensor = tensor.detach().cpu()
+        array = np.asarray((tensor.float() if tensor.is_floating_point() else tensor).numpy())
+    except (RuntimeError, TypeError, NotImplementedError) as error:  # sparse, meta, quantised
+        raise ImageError(f"{name}: the tensor does not turn into an array: {error}") from error
+    return _array_to_rgb(array if array.ndim == 2 else array.transpose(1, 2, 0), name)
+
+
+def _array_to_rgb(array: NDArray[Any], name: str) -> NDArray[np.uint8]:
+    shape = array.shape
+    if len(shape) == 3 and shape[2] not in (1, 3, 4) and shape[0] in (1, 3, 4):
+        raise ImageError(f"{name}: this looks channels-first; pass image.transpose(1, 2, 0)")
+    if len(shape) != 2 and not (len(shape) == 3 and shape[2] in (1, 3, 4)):
+        raise ImageError(f"{name}: an array must be {_SHAPES}; {_shape_repair('array', shape)}")
+    if 0 in shape:
+        raise ImageError(f"{name}: the picture has no pixels")
+    pixels = _bytes_of(array, name)
+    if pixels.ndim == 2:
+        pixels = pixels[..., None]
+    if pixels.shape[2] == 1:
+        return np.repeat(pixels, 3, axis=2)
+    return np.array(pixels[..., :3], order="C", subok=False)
+
+
+def _shape_repair(what: str, shape: tuple[int, ...]) -> str:
+    if len(shape) == 4:
+        return f"this looks like a batch: pass its pictures one by one, the first is {what}[0]"
+    if len(shape) == 1:
+        return (
+            f"if it holds the content of a file, pass {what}.tobytes()" if what == "array" else "reshape it"
+        )
+    return "reshape it, or pass one picture at a time"
+
+
+def _bytes_of(array: NDArray[Any], name: str) -> NDArray[np.uint8]:
+    """Pixel values as uint8 0-255."""
+    pixels: NDArray[np.uint8]
+    if array.dtype == np.uint8:
+        pixels = array
+    elif array.dtype == np.bool_:
+        pixels = array.astype(np.uint8) * np.uint8(255)
+    elif array.dtype.kind == "u" and array.dtype.itemsize == 2:  # either byte order
+        pixels = (array >> 8).astype(np.uint8)
+    elif array.dtype.kind == "f":
+        pixels = decode.floats_to_bytes(array, name)
+    else:
+        raise ImageError(
+            f"{name}: pixels must be uint8, uint16, bool or float in 0-1, not {array.dtype}; "
+            "if the values are 0-255, convert them to uint8"
+        )
+    return pixels

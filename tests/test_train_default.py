@@ -1,0 +1,143 @@
+"""The recipe of the bundled model, on synthetic shapes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from humanparse.models.tiny import Tiny
+
+RECIPE = Path(__file__).parents[1] / "examples" / "train_default"
+MODULES = ("train", "augment", "photos", "score", "card")
+SMALL = (((64, 64), 4, 0.5), ((96, 64), 4, 0.5))
+
+
+def small_net() -> nn.Module:
+    return Tiny(widths=(8, 8, 16, 32, 32), depths=(1, 1, 1, 1), head=16)
+
+
+@pytest.fixture
+def recipe(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The recipe's modules, which are no package: found by path, forgotten afterwards."""
+    before = {name: sys.modules.pop(name, None) for name in MODULES}
+    monkeypatch.syspath_prepend(str(RECIPE))
+    import train  # type: ignore[import-not-found]
+
+    yield train
+    for name in MODULES:
+        sys.modules.pop(name, None)
+        if before[name] is not None:
+            sys.modules[name] = before[name]
+
+
+def figures(photos: ModuleType, many: int = 6) -> list[Any]:
+    """Paper dolls: a face, a blue jacket, an arm in each colour on either side, dark trousers, shoes."""
+    made = []
+    for seed in range(many):
+        rng = np.random.default_rng(seed)
+        image = rng.integers(90, 130, (160, 100, 3)).astype(np.uint8)
+        labels = np.zeros((160, 100), np.uint8)
+        x = int(rng.integers(30, 50))
+        doll = [(11, 10, 30, x, x + 20, (230, 180, 150)), (4, 30, 80, x - 5, x + 25, (20, 40, 200)),
+                (14, 35, 80, x + 25, x + 33, (240, 40, 40)), (15, 35, 80, x - 13, x - 5, (40, 240, 40)),
+                (6, 80, 140, x, x + 20, (10, 10, 10)), (9, 140, 150, x + 10, x + 22, (250, 250, 20)),
+                (10, 140, 150, x - 2, x + 10, (250, 20, 250))]
+        for part, y0, y1, x0, x1, colour in doll:
+            image[y0:y1, x0:x1], labels[y0:y1, x0:x1] = colour, part
+        made.append(photos.Photo(image, labels))
+    return made
+
+
+def trainer(recipe: Any, work: Path, **plan: Any) -> Any:
+    settings = {"epochs": 1000, "warmup": 5, "shapes": (SMALL, SMALL), **plan}
+    return recipe.Trainer(
+        recipe.Plan(**settings), figures(sys.modules["photos"]), work, workers=0, net=small_net
+    )
+
+
+def test_loss_falls_within_a_few_steps(recipe: Any, tmp_path: Path) -> None:
+    losses = list(trainer(recipe, tmp_path).run(30))
+    assert np.mean(losses[-5:]) < 0.7 * np.mean(losses[:5])
+
+
+def test_resumed_run_ends_where_an_uncut_one_does(recipe: Any, tmp_path: Path) -> None:
+    uncut = trainer(recipe, tmp_path / "uncut")
+    expected = list(uncut.run(6))
+    cut = trainer(recipe, tmp_path / "cut")
+    losses = list(cut.run(3))
+    cut.save()
+    resumed = trainer(recipe, tmp_path / "cut")
+    assert resumed.state.step == 3
+    losses += list(resumed.run(3))
+    assert losses == pytest.approx(expected, rel=1e-3)
+    assert resumed.state.seen == uncut.state.seen
+    wanted = uncut.average.state_dict()
+    for name, value in resumed.average.state_dict().items():
+        assert torch.allclose(value, wanted[name], atol=1e-3), name
+
+
+def test_run_stops_at_the_end_of_its_plan(recipe: Any, tmp_path: Path) -> None:
+    run = trainer(recipe, tmp_path, epochs=2)
+    assert len(list(run.run())) == 3  # 12 pictures, 4 a step
+    assert run.progress() == 1
+
+
+def test_flip_swaps_left_and_right_labels_and_nothing_else(recipe: Any) -> None:
+    augment, photos = sys.modules["augment"], sys.modules["photos"]
+    photo = figures(photos, 1)[0]
+    height, width = photo.labels.shape
+    mirror = np.array([[-1.0, 0, width], [0, 1, 0]])
+    _, straight = augment.look(photo, np.eye(2, 3), (height, width), False, (0, 0, 0))
+    image, flipped = augment.look(photo, mirror, (height, width), True, (0, 0, 0))
+    assert np.abs(image.astype(int) - photo.image[:, ::-1]).max() <= 1
+    table = photos.mirror_table()
+    expected = table[straight[:, ::-1]]
+    limbs = np.isin(expected, photos.PAIRS)
+    assert limbs.sum() > 500
+    assert (flipped == expected)[limbs].mean() > 0.8  # a label's edge may move by a pixel
+    assert (flipped == expected).mean() > 0.97
+    assert np.array_equal(table[table], np.arange(256))
+
+
+def test_same_key_gives_the_same_canvas(recipe: Any) -> None:
+    dataset = recipe.Canvases(figures(sys.modules["photos"]), seed=3)
+    for nth in range(8):
+        first, again = dataset[(nth, nth % 6, (96, 64))], dataset[(nth, nth % 6, (96, 64))]
+        assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+        assert first[0].shape == (96, 64, 3) and first[1].shape == (48, 32)
+
+
+def test_labels_come_back_at_exact_pixel_centres(recipe: Any) -> None:
+    score = sys.modules["score"]
+    image = np.zeros((230, 151, 3), np.uint8)
+    tensor, inner = score.fit(image)
+    assert inner == (487, 320) and tensor.shape == (1, 3, 512, 320)
+    logits = torch.zeros(1, 18, 256, 160)
+    logits[:, 4, 122:] = 1  # from network row 244 on: photo row 115.24
+    labels = score.back(logits, inner, 2, (230, 151))
+    assert labels.shape == (230, 151)
+    assert (labels[:114] == 0).all() and (labels[116:] == 4).all()
+
+
+def test_written_weights_load_strictly_into_the_network(recipe: Any, tmp_path: Path) -> None:
+    from safetensors import safe_open
+    from safetensors.torch import load_file
+
+    card, score, photos = (sys.modules[name] for name in ("card", "score", "photos"))
+    run = trainer(recipe, tmp_path / "work", epochs=1)
+    list(run.run())
+    scores = score.evaluate(run.average, figures(photos, 2), crops=True)
+    card.publish(tmp_path, run.average, scores, recipe.facts(run))
+    state = {name: value.float() for name, value in load_file(tmp_path / "tiny-atr.safetensors").items()}
+    small_net().load_state_dict(state, strict=True)
+    with safe_open(tmp_path / "tiny-atr.safetensors", "pt") as file:
+        assert file.metadata()["humanparse_model"] == "tiny-atr"
+    text = (tmp_path / "tiny-atr.md").read_text()
+    assert "| face |" in text and "Provisional" not in text
