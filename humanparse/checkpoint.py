@@ -144,8 +144,8 @@ def _read_torch(path: Path) -> Any:
     except pickle.UnpicklingError as error:
         reason = str(error).partition("\n")[0].strip()
         raise WeightsError(
-            f"{path}: not loaded: it is damaged, or holds objects beside tensors, and opening those could run "
-            f"code ({reason}). Get the original file, or save its state dict alone."
+            f"{path}: not loaded: it is damaged, or holds objects beside tensors, and opening those could "
+            f"run code ({reason}). Get the original file, or save its state dict alone."
         ) from error
     except (RuntimeError, EOFError, ValueError, KeyError, OSError, AttributeError, TypeError) as error:
         reason = str(error).partition("\n")[0]

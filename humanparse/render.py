@@ -77,7 +77,9 @@ def _legend(labels: Labels, scheme: LabelScheme, table: npt.NDArray[np.uint8], h
     """White panel, at least `height` high, with one line per part that is there."""
     counts = np.bincount(labels.ravel(), minlength=256)
     present = [label for label in range(1, len(scheme)) if counts[label]]
-    lines = [f"{scheme.name(label)}  {100 * counts[label] / labels.size:.1f}%" for label in present]
+    shares = [100 * counts[label] / labels.size for label in present]
+    texts = [f"{share:.1f}%" if share >= 0.05 else "<0.1%" for share in shares]
+    lines = [f"{scheme.name(label)}  {text}" for label, text in zip(present, texts, strict=True)]
     size = max(11, min(28, height // 30))
     font = ImageFont.load_default(size)
     row, swatch = round(size * 1.6), size

@@ -155,7 +155,7 @@ class Parsing:
         return render.overlay(load_image(image), self.labels, self.scheme, alpha, legend, palette)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write by suffix: `.png` (labels, P mode, PASCAL-VOC palette), `.npz` (all), `.json` (parts with RLE).
+        """Write by suffix: `.png` (labels, P mode, PASCAL-VOC palette), `.npz` (all), `.json` (parts, RLE).
 
         Raises:
             FormatError: unknown suffix, or the file cannot be written.

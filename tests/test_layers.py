@@ -1,0 +1,82 @@
+"""Who may import whom: only rooms above one's own, and foreign packages only where they belong."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "humanparse"
+
+ROOMS = [
+    "errors", "durable", "schemes", "manifest", "decode", "image", "ops", "geometry", "checkpoint", "hub",
+    "models", "render", "formats", "results", "pipelines", "parser", "cli", "__init__", "__main__",
+]  # fmt: skip
+
+ONLY_IN = {
+    "torchvision": (),
+    "huggingface_hub": ("hub/huggingface.py",),
+    "filelock": ("hub/__init__.py",),
+    "safetensors": ("checkpoint.py",),
+    "typer": ("cli/",),
+    "cv2": ("geometry.py", "ops/touching.py", "cli/doctor.py", "decode.py"),
+    "rich": ("cli/", "hub/download.py"),
+}
+
+NO_TORCH = ("errors", "durable", "schemes", "manifest", "decode", "image", "hub", "render", "formats")
+
+
+def modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def room(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported(path: Path) -> list[tuple[str, int]]:
+    """(absolute module name, line) of every import in the file; relative ones are resolved."""
+    package = ["humanparse", *path.relative_to(PACKAGE).parts[:-1]]
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found += [(alias.name, node.lineno) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            name = ".".join([*base, *(node.module.split(".") if node.module else [])])
+            found += [
+                (f"{name}.{alias.name}" if name == "humanparse" else name, node.lineno)
+                for alias in node.names
+            ]
+    return found
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_module_imports_only_from_rooms_above_its_own(path: Path) -> None:
+    own = ROOMS.index(room(path))
+    for name, line in imported(path):
+        parts = name.split(".")
+        if parts[0] != "humanparse" or room(path) in ("__init__", "__main__"):
+            continue
+        other = parts[1] if len(parts) > 1 and parts[1] in ROOMS else "__init__"
+        inside = other == room(path) or (
+            other == "__init__" and room(path) == "cli"
+        )  # cli prints the version
+        assert inside or ROOMS.index(other) < own, f"{path.name}:{line} imports {name}, which is below it"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_foreign_packages_are_imported_only_where_they_belong(path: Path) -> None:
+    where = str(path.relative_to(PACKAGE))
+    for name, line in imported(path):
+        allowed = ONLY_IN.get(name.partition(".")[0])
+        assert allowed is None or where.startswith(allowed), f"{where}:{line} imports {name}"
+        if room(path) in NO_TORCH:
+            assert name.partition(".")[0] != "torch", f"{where}:{line} imports torch"
+
+
+def test_every_module_has_a_room_and_stays_short() -> None:
+    for path in modules():
+        assert room(path) in ROOMS, f"{path} stands in no room"
+        assert len(path.read_text().splitlines()) <= 350, f"{path} has grown over 350 lines"
