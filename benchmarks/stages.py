@@ -1,4 +1,4 @@
-"""Where the time of a prediction goes: decode, fit, network, back. Weights are random: any model can be timed.
+"""Where a prediction spends its time: decode, fit, network, back. Random weights, so any model can be timed.
 
 python benchmarks/stages.py schp-lip tiny-atr --photo examples/grace_hopper.jpg --photo big.jpg --runs 5
 """

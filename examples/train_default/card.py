@@ -46,10 +46,15 @@ def publish(out: Path, net: nn.Module, scores: Scores, facts: dict[str, str]) ->
     others = [f"| mIoU, {name} | {np.nanmean(iou_of(crop)):.3f} |" for name, crop in scores.crops.items()]
     others += [f"| side right, {name} | {share:.3f} |" for name, share in scores.sides.items()]
     words = {
-        **facts, "parameters": f"{sum(p.numel() for p in net.parameters()) / 1e6:.2f}",
-        "megabytes": f"{len(content) / 1e6:.1f}", "accuracy": f"{scores.accuracy:.3f}",
-        "miou": f"{scores.miou:.3f}", "short": str(SHORT), "long": str(LONG),
-        "table": "\n".join(table), "others": "\n".join(others),
+        **facts,
+        "parameters": f"{sum(p.numel() for p in net.parameters()) / 1e6:.2f}",
+        "megabytes": f"{len(content) / 1e6:.1f}",
+        "accuracy": f"{scores.accuracy:.3f}",
+        "miou": f"{scores.miou:.3f}",
+        "short": str(SHORT),
+        "long": str(LONG),
+        "table": "\n".join(table),
+        "others": "\n".join(others),
         "note": "" if facts["finished"] == "True" else "\nProvisional: the training run has not ended yet.\n",
     }
     write(out / "tiny-atr.md", CARD.read_text().format(**words).encode())

@@ -12,8 +12,24 @@ from numpy.typing import NDArray
 from PIL import Image
 
 NAMES = (
-    "background", "hat", "hair", "sunglasses", "upper-clothes", "skirt", "pants", "dress", "belt",
-    "left-shoe", "right-shoe", "face", "left-leg", "right-leg", "left-arm", "right-arm", "bag", "scarf",
+    "background",
+    "hat",
+    "hair",
+    "sunglasses",
+    "upper-clothes",
+    "skirt",
+    "pants",
+    "dress",
+    "belt",
+    "left-shoe",
+    "right-shoe",
+    "face",
+    "left-leg",
+    "right-leg",
+    "left-arm",
+    "right-arm",
+    "bag",
+    "scarf",
 )
 CLASSES = len(NAMES)
 PAIRS = ((9, 10), (12, 13), (14, 15))  # the person's own left and right

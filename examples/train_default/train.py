@@ -96,8 +96,8 @@ def loss_of(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
     log = logits.float().log_softmax(1)
     entropy = F.nll_loss(log, target, weights, ignore_index=IGNORE)
     known = target != IGNORE
-    chance = log.exp() * known[:, None]                                     # (B, C, h, w)
-    truth = torch.bincount(target[known], minlength=CLASSES).float()        # (C,)
+    chance = log.exp() * known[:, None]  # (B, C, h, w)
+    truth = torch.bincount(target[known], minlength=CLASSES).float()  # (C,)
     right = chance.gather(1, target.clamp(max=CLASSES - 1)[:, None]).squeeze(1)
     shared = torch.zeros_like(truth).index_add(0, target[known], right[known])
     dice = (2 * shared + 1) / (chance.sum((0, 2, 3)) + truth + 1)
@@ -108,7 +108,12 @@ class Trainer:
     """The network, its average, the optimiser and where the run is."""
 
     def __init__(
-        self, plan: Plan, photos: list[Photo], work: Path, device: str = "cpu", workers: int = 1,
+        self,
+        plan: Plan,
+        photos: list[Photo],
+        work: Path,
+        device: str = "cpu",
+        workers: int = 1,
         net: Callable[[], nn.Module] = Tiny,
     ) -> None:
         torch.manual_seed(plan.seed)
@@ -153,15 +158,20 @@ class Trainer:
         """Train to the end of the plan, or for `steps`; yields each step's loss."""
         sampler: Any = batches(self.plan, self.state, self.odds, self.progress)
         loader: DataLoader[Batch] = DataLoader(
-            Canvases(self.photos, self.plan.seed), batch_sampler=sampler, num_workers=self.workers,
-            prefetch_factor=4 if self.workers else None, pin_memory=self.device == "cuda",
+            Canvases(self.photos, self.plan.seed),
+            batch_sampler=sampler,
+            num_workers=self.workers,
+            prefetch_factor=4 if self.workers else None,
+            pin_memory=self.device == "cuda",
         )
         clock = time.perf_counter()
         for done, (images, labels) in enumerate(loader, start=1):
             loss = self.step(images, labels)
             now = time.perf_counter()
             self.state = replace(
-                self.state, step=self.state.step + 1, seen=self.state.seen + len(images),
+                self.state,
+                step=self.state.step + 1,
+                seen=self.state.seen + len(images),
                 seconds=self.state.seconds + now - clock,
             )
             yield loss
@@ -252,8 +262,10 @@ def facts(trainer: Trainer) -> dict[str, str]:
     plan, state = trainer.plan, trainer.state
     length = f"--minutes {plan.minutes:g}" if plan.minutes is not None else f"--epochs {plan.epochs:g}"
     return {
-        "epochs": f"{state.seen / len(trainer.photos):.1f}", "steps": str(state.step),
-        "minutes": f"{state.seconds / 60:.0f}", "seed": str(plan.seed),
+        "epochs": f"{state.seen / len(trainer.photos):.1f}",
+        "steps": str(state.step),
+        "minutes": f"{state.seconds / 60:.0f}",
+        "seed": str(plan.seed),
         "finished": str(trainer.progress() >= 1),
         "command": "python examples/train_default/train.py --data CCP --out humanparse/weights --work DIR "
         f"{length} --seed {plan.seed}",
