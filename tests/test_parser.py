@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from golden import SMALL
+from http_server import Answer, Server
 
 from humanparse import (
     DeviceError,
@@ -19,9 +22,13 @@ from humanparse import (
     Parser,
     Parsing,
     WeightsError,
+    checkpoint,
     get_scheme,
+    hub,
     image,
+    manifest,
 )
+from humanparse.manifest import Source, WeightFile
 
 PHOTO = SMALL / "images" / "grace_hopper.jpg"
 
@@ -142,6 +149,32 @@ def test_without_network_a_model_that_is_not_here_says_where_to_put_it(
     with pytest.raises(WeightsError, match="weights=") as caught:
         Parser("schp-lip", device="cpu", offline=True)
     assert str(tmp_path / "models" / "schp-lip" / "exp-schp-201908261155-lip.pth") in str(caught.value)
+
+
+def test_a_downloaded_pickle_is_converted_once_and_the_copy_is_used_from_then_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parser: Parser
+) -> None:
+    published = tmp_path / "published.pth"
+    state = checkpoint.load(hub.fetch(parser.spec))
+    torch.save({"state_dict": {f"module.{key}": value for key, value in state.items()}}, published)
+    content = published.read_bytes()
+    monkeypatch.setenv("HUMANPARSE_HOME", str(tmp_path / "home"))
+    with Server() as server:
+        server.answer("/tiny.pth", Answer(content))
+        file = WeightFile(
+            "tiny.pth", (Source("url", f"{server.url}/tiny.pth"),), len(content), sha256(content).hexdigest()
+        )
+        remote = replace(parser.spec, name="tiny-remote", file=file)
+        monkeypatch.setattr(manifest, "get", lambda name: remote)
+        assert np.array_equal(
+            Parser("tiny-remote", device="cpu").predict(PHOTO).labels, parser.predict(PHOTO).labels
+        )
+    kept = {path.suffix: path for path in hub.place(remote).parent.iterdir()}
+    assert set(kept) >= {".pth", ".safetensors"}
+    monkeypatch.setattr(torch, "load", None)  # the pickle is not opened again
+    assert np.array_equal(
+        Parser("tiny-remote", device="cpu").predict(PHOTO).labels, parser.predict(PHOTO).labels
+    )
 
 
 def test_a_broken_picture_is_an_image_error_that_names_it(parser: Parser, tmp_path: Path) -> None:
