@@ -1,0 +1,211 @@
+"""Checkpoints in every published form, hostile and broken ones."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors.torch import save_file
+from torch import Tensor
+
+from humanparse import WeightsError, checkpoint, manifest, models
+
+SPEC = manifest.get("tiny-atr")
+SCHP = manifest.get("schp-lip")
+
+
+@pytest.fixture(scope="module")
+def state() -> dict[str, Tensor]:
+    """A whole state of the small network, BatchNorm counters and all."""
+    torch.manual_seed(0)
+    return models.build(SPEC).state_dict()
+
+
+def expected(spec: manifest.ModelSpec) -> dict[str, Tensor]:
+    with torch.device("meta"):
+        return models.build(spec).state_dict()
+
+
+def wrap(state: dict[str, Tensor], form: str) -> Any:
+    renamed = {f"module.{key}" if "module" in form else key: value for key, value in state.items()}
+    if "uncounted" in form:
+        renamed = {key: value for key, value in renamed.items() if not key.endswith("num_batches_tracked")}
+    for key in ("state_dict", "model"):
+        if key in form.split("+"):
+            return {key: renamed, "epoch": 7}
+    return renamed
+
+
+FORMS = ["flat", "flat+module", "state_dict", "state_dict+module", "model+module", "flat+uncounted"]
+
+
+@pytest.mark.parametrize("container", ["zip", "legacy", "safetensors"])
+@pytest.mark.parametrize("form", FORMS)
+def test_every_published_form_gives_the_same_tensors(
+    container: str, form: str, state: dict[str, Tensor], tmp_path: Path
+) -> None:
+    file = tmp_path / "weights.bin"  # the suffix says nothing
+    content = wrap(state, form)
+    if container == "safetensors":
+        flat = content if "epoch" not in content else content.get("state_dict", content.get("model"))
+        save_file(flat, file)
+    else:
+        torch.save(content, file, _use_new_zipfile_serialization=container == "zip")
+    loaded = checkpoint.load(file)
+    checkpoint.check(loaded, expected(SPEC), SPEC, file.name)
+    assert set(loaded) == {key for key in state if not key.endswith("num_batches_tracked")}
+    assert all(torch.equal(loaded[key], state[key]) for key in loaded)
+
+
+def test_half_precision_is_read_as_float32(tmp_path: Path, state: dict[str, Tensor]) -> None:
+    file = tmp_path / "half.safetensors"
+    save_file({"a": torch.tensor([0.5], dtype=torch.float16)}, file)
+    assert checkpoint.load(file)["a"].dtype == torch.float32
+
+
+class Hostile:
+    """Makes a file when it is unpickled with code allowed."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.marker),)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_code_in_a_pickle_is_never_run(zipped: bool, tmp_path: Path) -> None:
+    marker, file = tmp_path / "was-run", tmp_path / "hostile.pth"
+    content = {"state_dict": {"a": torch.zeros(2), "b": Hostile(marker)}}
+    torch.save(content, file, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(WeightsError, match=r"hostile\.pth.*could(.|\n)*run code"):
+        checkpoint.load(file)
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_values_that_are_no_numbers_are_refused_by_name(value: float, tmp_path: Path) -> None:
+    file = tmp_path / "bad.pth"
+    torch.save({"fine": torch.zeros(3), "layer.weight": torch.tensor([1.0, value])}, file)
+    with pytest.raises(WeightsError, match=r"layer\.weight holds NaN or Inf"):
+        checkpoint.load(file)
+
+
+def test_a_wrong_number_of_classes_names_the_model_that_fits() -> None:
+    with pytest.raises(WeightsError, match=r"has 18 classes, but schp-lip has 20 \(lip\); use schp-atr"):
+        checkpoint.check(expected(manifest.get("schp-atr")), expected(SCHP), SCHP, "x.pth")
+
+
+def test_the_original_has_603_tensors_and_a_few_wrong_ones_are_listed() -> None:
+    wanted = expected(SCHP)
+    assert len(wanted) == 603
+    given = dict(wanted)
+    del given["bn1.weight"]
+    given["extra.weight"] = torch.zeros(1)
+    given["conv1.weight"] = torch.zeros(64, 3, 7, 7)
+    with pytest.raises(WeightsError) as caught:
+        checkpoint.check(given, wanted, SCHP, "x.pth")
+    message = str(caught.value)
+    assert "missing (1):\n    bn1.weight" in message
+    assert "unexpected (1):\n    extra.weight" in message
+    assert "conv1.weight (64, 3, 7, 7), expected (64, 3, 3, 3)" in message
+
+
+def test_long_lists_of_keys_are_cut_short() -> None:
+    with pytest.raises(WeightsError, match=r"missing \(603\)(.|\n)*and 591 more"):
+        checkpoint.check({}, expected(SCHP), SCHP, "x.pth")
+
+
+@pytest.mark.parametrize("container", ["zip", "legacy", "safetensors"])
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.1, 0.5, 0.9, 0.999])
+def test_a_truncated_file_is_an_error(
+    container: str, share: float, state: dict[str, Tensor], tmp_path: Path
+) -> None:
+    file = tmp_path / "cut.pth"
+    if container == "safetensors":
+        save_file(state, file)
+    else:
+        torch.save(state, file, _use_new_zipfile_serialization=container == "zip")
+    file.write_bytes(file.read_bytes()[: int(file.stat().st_size * share)])
+    with pytest.raises(WeightsError, match=r"cut\.pth"):
+        checkpoint.load(file)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@given(damage=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=8))
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_damaged_bytes_give_tensors_or_a_clear_error(
+    zipped: bool, damage: list[tuple[int, int]], tmp_path: Path
+) -> None:
+    file = tmp_path / "damaged.pth"
+    state = {"module.a.weight": torch.ones(3, 4), "module.b.bias": torch.zeros(5)}
+    torch.save({"state_dict": state}, file, _use_new_zipfile_serialization=zipped)
+    content = bytearray(file.read_bytes())
+    for place, value in damage:
+        content[place % len(content)] = value
+    file.write_bytes(content)
+    try:
+        loaded = checkpoint.load(file)
+    except WeightsError as error:
+        assert "damaged.pth" in str(error)
+    else:
+        assert all(isinstance(value, Tensor) for value in loaded.values())
+
+
+@pytest.mark.parametrize("content", [b"", b"hello, I am a text file\n" * 20, b"<!DOCTYPE html><html></html>"])
+def test_a_file_that_is_no_checkpoint_is_an_error(content: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "page.pth"
+    file.write_bytes(content)
+    with pytest.raises(WeightsError, match=r"page\.pth"):
+        checkpoint.load(file)
+
+
+@pytest.mark.parametrize("content", [[1, 2], {}, {"a": "text"}, {"state_dict": {"a": 3}}, torch.zeros(3)])
+def test_content_that_is_no_state_dict_is_an_error(content: Any, tmp_path: Path) -> None:
+    file = tmp_path / "odd.pth"
+    torch.save(content, file)
+    with pytest.raises(WeightsError, match=r"odd\.pth"):
+        checkpoint.load(file)
+
+
+def test_a_missing_file_and_a_folder_are_errors(tmp_path: Path) -> None:
+    for path in (tmp_path / "nowhere.pth", tmp_path):
+        with pytest.raises(WeightsError, match="no such file"):
+            checkpoint.load(path)
+
+
+def test_saving_leaves_nothing_behind_when_it_fails(tmp_path: Path) -> None:
+    shared = torch.zeros(4)
+    with pytest.raises(WeightsError, match="cannot write"):
+        checkpoint.save({"a": torch.zeros(2)}, tmp_path / "no-folder" / "x.safetensors", {})
+    with pytest.raises(WeightsError, match="cannot write"):
+        checkpoint.save({"a": shared, "b": shared[1:]}, tmp_path / "x.safetensors", {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_converted_copy_is_made_once_and_made_again_when_damaged(
+    tmp_path: Path, state: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, sha256 = tmp_path / "published.pth", "ab" * 32
+    torch.save(state, file)
+    first = checkpoint.load_converted(file, sha256)
+    copy = tmp_path / f"published.{sha256[:16]}.safetensors"
+    assert copy.is_file()
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "load", None)
+        second = checkpoint.load_converted(file, sha256)
+    assert first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
+    copy.write_bytes(copy.read_bytes()[:100_000])
+    with pytest.warns(UserWarning, match="converted again"):
+        third = checkpoint.load_converted(file, sha256)
+    assert third.keys() == first.keys()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        checkpoint.load_converted(file, sha256)

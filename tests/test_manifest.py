@@ -1,0 +1,114 @@
+"""weights_manifest.json: every entry is whole, and a broken one is refused by name."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import humanparse
+from humanparse import ManifestError, ModelError, manifest, models
+
+CONTENT = json.loads(manifest.manifest_path().read_text(encoding="utf-8"))
+PACKAGE = Path(humanparse.__file__).parent
+
+PUBLISHED = {
+    "schp-lip": (267449349, "24fa3254ceeb74c8435458994a64b522fb439a3635b7b86ff470457e0413da00"),
+    "schp-atr": (267445237, "e9d7c91ce3b4e7133df56b599fc817b533e3439c5e8d282a59126d2fda339a2a"),
+    "schp-pascal": (267422621, "3b03d343c39fb0696f75d45c44c67b2fc23f5d0bf0925a82c0465e415799fa85"),
+}
+
+
+@pytest.mark.parametrize("name", manifest.names())
+def test_every_entry_builds_a_network_and_states_its_terms(name: str) -> None:
+    spec = manifest.get(name)
+    with torch.device("meta"):
+        network = models.build(spec)
+        logits = network(torch.zeros(1, 3, 64, 64))
+    assert logits.shape[1] == len(spec.scheme)
+    assert all((spec.paper, spec.origin, spec.licence.code, spec.licence.weights, spec.licence.data))
+    assert all(claim.citation for claim in spec.accuracy)
+    assert hash(spec) == hash(pickle.loads(pickle.dumps(spec))) and pickle.loads(pickle.dumps(spec)) == spec
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_schp_files_carry_the_public_records_and_all_five_sources(name: str) -> None:
+    spec = manifest.get(name)
+    assert (spec.file.size, spec.file.sha256) == PUBLISHED[name]
+    assert [source.kind for source in spec.file.sources] == ["hf", "hf", "url", "hf", "gdrive"]
+    assert all(len(source.revision or "") == 40 for source in spec.file.sources[:1])
+
+
+def test_the_bundled_file_is_the_one_on_record_and_small() -> None:
+    spec = manifest.get("tiny-atr")
+    assert spec.bundled
+    content = (PACKAGE / spec.file.sources[0].url).read_bytes()
+    assert len(content) == spec.file.size <= 8_000_000
+    assert sha256(content).hexdigest() == spec.file.sha256
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    """The manifest with one thing of `schp-lip` changed, or removed where `value` is None."""
+    content = copy.deepcopy(CONTENT)
+    at: Any = content["models"]["schp-lip"]
+    *way, last = [int(key) if key.isdigit() else key for key in path.split(".")]
+    for key in way:
+        at = at[key]
+    if value is None:
+        del at[last]
+    else:
+        at[last] = value
+    return content
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "fault"),
+    [
+        ("file.sha256", "ABC", "64 lower-case hex"),
+        ("file.size", -1, "not positive"),
+        ("file.filename", "../x.pth", "plain name"),
+        ("file.sources.2.url", "http://insecure.example/x", "not an https"),
+        ("file.sources.0.repo", None, "needs repo and path"),
+        ("file.sources.4.file_id", None, "needs file_id"),
+        ("file.sources.0.kind", "ftp", "unknown kind"),
+        ("input.fit", "stretch", "unknown fit"),
+        ("input.channels", "grb", "channel order"),
+        ("input.size", [473], "unusable size"),
+        ("input.std", [0, 1, 1], "std positive"),
+        ("input.upsampling", "one-step", "two-step"),
+        ("scales", [-1.0], "positive"),
+        ("scheme", "lpi", "no label scheme"),
+        ("licence.data", None, "data"),
+        ("paper", None, "paper"),
+        ("colour", "blue", "no field colour"),
+    ],
+)
+def test_a_broken_entry_is_refused_with_its_name_and_fault(path: str, value: Any, fault: str) -> None:
+    with pytest.raises(ManifestError, match=rf"schp-lip: (.|\n)*{fault}"):
+        manifest.parse(changed(path, value))
+
+
+def test_a_name_with_odd_letters_and_another_version_are_refused() -> None:
+    with pytest.raises(ManifestError, match="Schp_Lip"):
+        manifest.parse({"version": 1, "models": {"Schp_Lip": CONTENT["models"]["schp-lip"]}})
+    with pytest.raises(ManifestError, match='"version": 1'):
+        manifest.parse({"version": 2, "models": {}})
+
+
+def test_a_model_may_be_listed_without_any_source() -> None:
+    spec = manifest.parse(changed("file.sources", []))["schp-lip"]
+    assert spec.file.sources == () and not spec.bundled
+
+
+def test_models_are_found_by_pattern_and_unknown_names_by_likeness() -> None:
+    assert humanparse.list_models("schp-*") == ["schp-atr", "schp-lip", "schp-pascal"]
+    assert humanparse.list_models("nothing-*") == []
+    assert humanparse.model_info("schp-lip").scheme.key == "lip"
+    with pytest.raises(ModelError, match=r"'schp-lpi'; did you mean schp-lip"):
+        humanparse.model_info("schp-lpi")
