@@ -7,7 +7,6 @@ told.
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, PngImagePlugin
 
 from .durable import replacing
 from .errors import FormatError, SchemeError
@@ -80,9 +79,9 @@ def read(path: Path, scheme: LabelScheme | None = None) -> Record:
         raise FormatError(f"{path}: unknown suffix; use {', '.join(_READERS)}")
     try:
         record = reader(path, scheme)
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile, UnidentifiedImageError) as error:
-        if isinstance(error, FormatError):
-            raise
+    except FormatError:
+        raise
+    except Exception as error:  # decoders stumble over damaged bytes in many ways
         raise FormatError(f"{path}: not a readable label file ({error})") from error
     return replace(record, scheme=scheme) if scheme is not None else record
 

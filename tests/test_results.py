@@ -1,0 +1,177 @@
+"""`Parsing` as a value: masks, parts, remaps, pictures."""
+
+from __future__ import annotations
+
+import io
+import pickle
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from PIL import Image
+
+from humanparse import Parsing, SchemeError, get_scheme
+from humanparse.schemes import voc_palette
+
+LIP, ATR = get_scheme("lip"), get_scheme("atr")
+SHAPES = hnp.array_shapes(min_dims=2, max_dims=2, max_side=24)
+
+
+def lip(rows: list[list[int]]) -> Parsing:
+    return Parsing(np.array(rows, dtype=np.uint8), LIP, "schp-lip")
+
+
+def small() -> Parsing:
+    return lip([[0, 0, 2, 2], [0, 13, 13, 2], [5, 5, 5, 0]])
+
+
+def test_masks_are_found_by_name_number_and_several() -> None:
+    parsing = small()
+    assert np.array_equal(parsing.mask("hair"), parsing.labels == 2)
+    assert np.array_equal(parsing.mask(13), parsing.mask("Face"))
+    assert parsing.mask("Hair", "Face").sum() == 5
+    assert not parsing.mask("Scarf").any()
+    with pytest.raises(SchemeError, match="did you mean"):
+        parsing.mask("Haar")
+
+
+def test_parts_give_number_name_pixels_share_and_half_open_box() -> None:
+    hair, upper, face = small().parts()
+    assert (hair.label, hair.name, hair.pixels, hair.share, hair.box) == (2, "Hair", 3, 0.25, (2, 0, 4, 2))
+    assert (upper.name, upper.box) == ("Upper-clothes", (0, 2, 3, 3))
+    assert (face.name, face.box) == ("Face", (1, 1, 3, 2))
+    assert small().parts(background=True)[0].name == "Background"
+
+
+@given(hnp.arrays(np.uint8, SHAPES, elements=st.integers(0, 19)))
+@settings(deadline=None)
+def test_parts_cover_the_picture_and_their_boxes_hold_them(labels: npt.NDArray[np.uint8]) -> None:
+    parsing = Parsing(labels, LIP)
+    parts = parsing.parts(background=True)
+    assert sum(part.pixels for part in parts) == labels.size
+    assert sum(part.share for part in parts) == pytest.approx(1)
+    for part in parts:
+        x0, y0, x1, y1 = part.box
+        mask = parsing.mask(part.label)
+        assert mask[y0:y1, x0:x1].sum() == mask.sum() == part.pixels
+        assert mask[y0:y1, x0:x1].any(axis=0)[[0, -1]].all() and mask[y0:y1, x0:x1].any(axis=1)[[0, -1]].all()
+
+
+def test_labels_must_be_uint8_maps() -> None:
+    with pytest.raises(SchemeError, match=r"uint8 \(H, W\), not int64"):
+        Parsing(np.zeros((3, 3), dtype=np.int64), LIP)  # type: ignore[arg-type]
+
+
+@given(hnp.arrays(np.uint8, SHAPES, elements=st.sampled_from([n for n in range(20) if n not in (3, 8, 10)])))
+@settings(deadline=None)
+def test_an_exact_remap_keeps_every_mask(labels: npt.NDArray[np.uint8]) -> None:
+    before = Parsing(labels, LIP)
+    after = before.remap("atr")
+    assert after.scheme == ATR
+    assert np.array_equal(after.mask("Upper-clothes"), before.mask("Upper-clothes", "Coat"))
+    for name in ("Hat", "Hair", "Sunglasses", "Dress", "Face", "Left-arm", "Right-shoe", "Background"):
+        assert np.array_equal(after.mask(name), before.mask(name))
+
+
+@given(hnp.arrays(np.uint8, SHAPES, elements=st.integers(0, 19)), st.sampled_from(["viton", "coarse"]))
+@settings(deadline=None)
+def test_a_coarser_remap_joins_masks_and_loses_no_pixel(labels: npt.NDArray[np.uint8], target: str) -> None:
+    before = Parsing(labels, LIP)
+    after = before.remap(target)
+    for part in after.parts(background=True):
+        sources = np.unique(labels[after.mask(part.label)])
+        assert np.array_equal(np.isin(labels, sources), after.mask(part.label))
+    assert before.remap("lip").labels is not before.labels
+    assert np.array_equal(before.remap("LIP").labels, labels)
+
+
+def test_remap_refuses_what_has_no_counterpart_and_lists_it() -> None:
+    parsing = lip([[3, 8, 10, 0]])
+    with pytest.raises(SchemeError, match=r"counterpart for Glove, Socks, Jumpsuits.*approximate=True"):
+        parsing.remap("atr")
+
+
+def test_an_approximate_glove_goes_to_the_arm_it_touches_most() -> None:
+    labels = lip(
+        [
+            [14, 14, 3, 15, 0, 0],
+            [14, 0, 3, 0, 0, 3],
+            [0, 0, 0, 0, 0, 0],
+            [10, 10, 0, 16, 8, 17],
+            [10, 10, 0, 16, 0, 0],
+        ]
+    )
+    atr = labels.remap("atr", approximate=True)
+    assert (atr.labels[0, 2], atr.labels[1, 2]) == (ATR.index("Left-arm"),) * 2
+    assert atr.labels[1, 5] == 255  # touches no arm
+    assert atr.labels[3, 0] == ATR.index("Dress")
+    assert atr.labels[3, 4] == ATR.index("Left-leg")
+    assert [part.name for part in atr.parts()][-1] == "Ignore"
+    assert (atr.remap("coarse").labels == 255).sum() == 1  # ignored pixels stay ignored
+
+
+@pytest.mark.parametrize("key", ["lip", "cihp", "atr"])
+def test_limbs_are_not_split_for_pascal_unless_asked_for(key: str) -> None:
+    scheme = get_scheme(key)
+    parsing = Parsing(np.zeros((2, 2), dtype=np.uint8), scheme)
+    with pytest.raises(SchemeError, match="no upper and lower limbs"):
+        parsing.remap("pascal")
+    arm = Parsing(np.full((2, 2), scheme.index("Left-arm"), dtype=np.uint8), scheme)
+    assert [part.name for part in arm.remap("pascal", approximate=True).parts()] == ["Lower Arms"]
+
+
+def test_a_mapping_of_ones_own_must_name_all_that_is_there() -> None:
+    head = small().remap({"Hair": "Head", "Face": "Head", "Upper-clothes": "Body"})
+    assert head.scheme.names == ("Background", "Head", "Body")
+    assert head.mask("Head").sum() == 5
+    with pytest.raises(SchemeError, match="says nothing of these labels: Upper-clothes"):
+        small().remap({"Hair": 1, "Face": 1})
+
+
+def test_parsings_compare_pickle_and_print_well() -> None:
+    assert small() == small() == pickle.loads(pickle.dumps(small()))
+    assert small() != lip([[0]]) and small() != "small"
+    assert small() != Parsing(small().labels, LIP, "other")
+    assert repr(small()) == (
+        "Parsing(4x3 px, lip, schp-lip: Background 33.3%, Hair 25.0%, Upper-clothes 25.0%, Face 16.7%)"
+    )
+    with pytest.raises(TypeError):
+        hash(small())
+
+
+def test_colours_are_the_palettes() -> None:
+    picture = np.asarray(small().colorize())
+    assert tuple(picture[0, 2]) == voc_palette()[2] and tuple(picture[0, 0]) == (0, 0, 0)
+    assert tuple(np.asarray(small().colorize("ssseg"))[0, 2]) == (255, 0, 0)
+    with pytest.raises(SchemeError, match="has 2 colours"):
+        small().colorize(((0, 0, 0), (9, 9, 9)))
+    with Image.open(io.BytesIO(small()._repr_png_())) as shown:
+        assert shown.size == (4, 3)
+
+
+def test_an_overlay_tints_parts_and_leaves_the_rest() -> None:
+    photo = np.full((3, 4, 3), 100, dtype=np.uint8)
+    assert np.array_equal(np.asarray(small().overlay(photo, alpha=0)), photo)
+    full = np.asarray(small().overlay(photo, alpha=1))
+    assert np.array_equal(full[small().mask("Background")], photo[small().mask("Background")])
+    assert tuple(full[0, 2]) == voc_palette()[2]
+    half = np.asarray(small().overlay(Image.fromarray(photo), alpha=0.5))
+    assert tuple(half[0, 2]) == (50, 114, 50)
+    assert photo.min() == photo.max() == 100  # the caller's photo is untouched
+
+
+def test_a_legend_stands_beside_the_photo() -> None:
+    photo = np.zeros((3, 4, 3), dtype=np.uint8)
+    picture = small().overlay(photo, legend=True)
+    assert picture.width > 60 and picture.height >= 3 * 11
+    assert np.array_equal(np.asarray(picture)[:3, :4], np.asarray(small().overlay(photo)))
+
+
+def test_an_overlay_on_another_photo_or_with_odd_alpha_is_refused() -> None:
+    with pytest.raises(SchemeError, match="pass the same photo"):
+        small().overlay(np.zeros((4, 4, 3), dtype=np.uint8))
+    with pytest.raises(SchemeError, match="between 0 and 1"):
+        small().overlay(np.zeros((3, 4, 3), dtype=np.uint8), alpha=60)
