@@ -1,0 +1,177 @@
+"""`Frame`: OpenCV 4's arithmetic whichever OpenCV is installed, there and back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from humanparse import ImageError, model_info
+from humanparse.geometry import Frame
+from humanparse.manifest import InputSpec
+
+SCHP = model_info("schp-lip").input
+TINY = model_info("tiny-atr").input
+Array = npt.NDArray[np.float64]
+
+
+def affine(height: int, width: int, size: int, inverse: bool, truncate: bool = False) -> Array:
+    """The 2x3 matrix between a picture and SCHP's square input, as its paper's code defines it."""
+    a = (size - 1) / max(height - 1, width - 1)
+    cx, cy = ((float(int(c)) if truncate else c) for c in ((width - 1) / 2, (height - 1) / 2))
+    half = (size - 1) / 2
+    if inverse:
+        return np.array([[1 / a, 0, cx - half / a], [0, 1 / a, cy - half / a]])
+    return np.array([[a, 0, half - a * cx], [0, a, half - a * cy]])
+
+
+def positions(matrix: Array, height: int, width: int, rounding: int) -> tuple[Array, Array]:
+    """OpenCV 4's source position of each pixel in 1/1024, x and y."""
+    m = matrix
+    d = 1 / (m[0, 0] * m[1, 1] - m[0, 1] * m[1, 0])
+    i = np.array([[m[1, 1] * d, -m[0, 1] * d], [-m[1, 0] * d, m[0, 0] * d]])
+    shift = [-i[0, 0] * m[0, 2] - i[0, 1] * m[1, 2], -i[1, 0] * m[0, 2] - i[1, 1] * m[1, 2]]
+    x, y = np.arange(width), np.arange(height)[:, None]
+    across = np.rint((i[0, 1] * y + shift[0]) * 1024) + rounding + np.rint(i[0, 0] * x * 1024)
+    down = np.rint((i[1, 1] * y + shift[1]) * 1024) + rounding + np.rint(i[1, 0] * x * 1024)
+    return across.astype(np.int64), down.astype(np.int64)
+
+
+def warped(image: npt.NDArray[np.uint8], matrix: Array, size: int) -> npt.NDArray[np.uint8]:
+    """OpenCV 4's linear `warpAffine(image, matrix, (size, size))` with black border, the slow way."""
+    across, down = (position >> 5 for position in positions(matrix, size, size, 16))
+    padded = np.pad(image.astype(np.int64), ((1, 1), (1, 1), (0, 0)))
+    total = np.zeros((size, size, 3), dtype=np.int64)
+    for dy in (0, 1):
+        for dx in (0, 1):
+            x, y = (across >> 5) + dx, (down >> 5) + dy
+            inside = (x >= 0) & (x < image.shape[1]) & (y >= 0) & (y < image.shape[0])
+            fx, fy = across & 31, down & 31
+            weight = np.where(dx, fx, 32 - fx) * np.where(dy, fy, 32 - fy) * 32 * inside
+            taps = padded[np.clip(y, -1, image.shape[0]) + 1, np.clip(x, -1, image.shape[1]) + 1]
+            total += taps * weight[..., None]
+    return ((total + 2**14) >> 15).astype(np.uint8)
+
+
+def noise(height: int, width: int, seed: int = 0) -> npt.NDArray[np.uint8]:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+SIZES = st.tuples(st.integers(1, 300), st.integers(1, 300)).filter(lambda size: max(size) > 1)
+
+
+@given(size=SIZES, seed=st.integers(0, 9), side=st.sampled_from([97, 128]))
+@settings(deadline=None)
+def test_the_warp_follows_opencv_4s_fixed_point_arithmetic(
+    size: tuple[int, int], seed: int, side: int
+) -> None:
+    image = noise(*size, seed)
+    ours = Frame(size, replace(SCHP, size=(side, side), channels="rgb")).resample(image).numpy()
+    assert np.array_equal(ours, warped(image, affine(*size, side, inverse=False), side))
+
+
+@pytest.mark.skipif(not cv2.__version__.startswith("4."), reason="OpenCV 5 warps with other arithmetic")
+@pytest.mark.parametrize("size", [(1333, 2000), (600, 512), (257, 431), (61, 97), (700, 31)])
+def test_the_warp_equals_opencv_4_itself(size: tuple[int, int]) -> None:
+    image = noise(*size)
+    theirs = cv2.warpAffine(image, affine(*size, 473, inverse=False), (473, 473), flags=cv2.INTER_LINEAR)
+    assert np.array_equal(Frame(size, replace(SCHP, channels="rgb")).resample(image).numpy(), theirs)
+
+
+@given(size=SIZES, truncate=st.booleans())
+@settings(deadline=None, max_examples=50)
+def test_labels_come_back_by_opencv_4s_nearest_neighbour(size: tuple[int, int], truncate: bool) -> None:
+    labels = np.random.default_rng(1).integers(0, 20, (97, 97), dtype=np.uint8)
+    logits = torch.nn.functional.one_hot(torch.from_numpy(labels).long(), 20).permute(2, 0, 1).float()
+    frame = Frame(size, replace(SCHP, size=(97, 97)))
+    ours, _ = frame.back(logits, "score" if truncate else "paper")
+    matrix = affine(*size, 97, inverse=True, truncate=truncate)
+    x, y = (position >> 10 for position in positions(matrix, *size, 512))
+    inside = (x >= 0) & (x < 97) & (y >= 0) & (y < 97)
+    assert np.array_equal(ours, labels[y.clip(0, 96), x.clip(0, 96)] * inside)
+    if cv2.__version__.startswith("4."):  # OpenCV 5 decides exact halves otherwise
+        assert np.array_equal(ours, cv2.warpAffine(labels, matrix, size[::-1], flags=cv2.INTER_NEAREST))
+
+
+@given(size=SIZES)
+@settings(deadline=None, max_examples=50)
+def test_logits_come_back_in_opencv_4s_arithmetic(size: tuple[int, int]) -> None:
+    logits = torch.randn(3, 97, 97, generator=torch.Generator().manual_seed(0))
+    ours, _ = Frame(size, replace(SCHP, size=(97, 97))).back(logits)
+    across, down = (p >> 5 for p in positions(affine(*size, 97, inverse=True), *size, 16))
+    x, y = (across >> 5).clip(0, 96), (down >> 5).clip(0, 96)
+    x1, y1 = (x + 1).clip(0, 96), (y + 1).clip(0, 96)
+    fx, fy = ((p & 31).astype(np.float32) / np.float32(32) for p in (across, down))
+    grid = logits.numpy()
+    full = grid[:, y, x] * ((1 - fy) * (1 - fx)) + grid[:, y, x1] * ((1 - fy) * fx)
+    full = full + grid[:, y1, x] * (fy * (1 - fx)) + grid[:, y1, x1] * (fy * fx)
+    assert np.array_equal(ours, full.argmax(axis=0))
+
+
+@pytest.mark.parametrize("spec", [SCHP, TINY], ids=["warp-corner", "shortest-edge"])
+@pytest.mark.parametrize("size", [(400, 300), (300, 400), (50, 80), (473, 473), (1200, 200)])
+def test_a_picture_goes_there_and_comes_back(spec: InputSpec, size: tuple[int, int]) -> None:
+    """Three coloured bands, taken for logits at the network's input, come back where they were."""
+    bands = np.zeros((*size, 3), dtype=np.uint8)
+    third = size[0] // 3
+    for band in range(3):
+        bands[band * third : (band + 1) * third if band < 2 else None, :, band] = 255
+    frame = Frame(
+        size, replace(SCHP if spec is SCHP else TINY, channels="rgb", mean=(0, 0, 0), std=(1, 1, 1))
+    )
+    labels, _ = frame.back(frame.fit(bands))
+    expected = np.minimum(np.arange(size[0]) // third, 2)
+    slack = 2 + max(size) // 200
+    for row in range(size[0]):
+        if min(abs(row - third), abs(row - 2 * third)) > slack:
+            assert (labels[row] == expected[row]).all(), row
+
+
+@pytest.mark.parametrize("protocol", ["extract", "paper", "score"])
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (9, 1), (2, 2), (3, 2000), (2000, 3)])
+def test_pictures_of_odd_sizes_fit_and_come_back(protocol: str, size: tuple[int, int]) -> None:
+    for spec in (SCHP, TINY):
+        frame = Frame(size, spec)
+        fitted = frame.fit(noise(*size))
+        assert fitted.shape == (3, *frame.input_size) and torch.isfinite(fitted).all()
+        labels, sure = frame.back(fitted, protocol, confidence=True)  # type: ignore[arg-type]
+        assert labels.shape == size and sure is not None and sure.shape == size
+
+
+def test_letterbox_pixels_are_black_before_normalising() -> None:
+    fitted = Frame((100, 473), SCHP).fit(noise(100, 473))
+    corner = [round(float(value), 4) for value in fitted[:, 0, 0]]
+    assert corner == [-1.8044, -2.0357, -2.1179]
+
+
+@pytest.mark.parametrize(
+    ("size", "padded"),
+    [((830, 550), (480, 320)), ((550, 830), (320, 480)), ((100, 100), (320, 320)), ((100, 1000), (64, 512))],
+)
+def test_the_short_side_sets_the_scale_until_the_long_one_meets_its_limit(
+    size: tuple[int, int], padded: tuple[int, int]
+) -> None:
+    frame = Frame(size, TINY)
+    assert frame.input_size == padded
+    expected = {(830, 550): (483, 320)}.get(size)
+    assert expected is None or tuple(frame.resample(noise(*size)).shape[:2]) == expected
+
+
+def test_an_input_that_is_not_square_keeps_the_aspect() -> None:
+    wide = replace(SCHP, size=(200, 400), channels="rgb")
+    picture = np.full((100, 100, 3), 255, dtype=np.uint8)
+    seen = Frame((100, 100), wide).resample(picture).numpy()[..., 0] > 127
+    rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
+    assert abs((rows[-1] - rows[0]) - (columns[-1] - columns[0])) <= 2
+    assert abs((columns[-1] + columns[0]) / 2 - 199.5) <= 1
+
+
+def test_an_empty_picture_has_no_frame() -> None:
+    with pytest.raises(ImageError, match="5x0 pixels"):
+        Frame((0, 5), SCHP)
