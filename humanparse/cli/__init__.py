@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import sys
 import traceback
-from typing import Annotated
+import warnings
+from typing import Annotated, TextIO
 
 import typer
 from rich.markup import escape
 
 from ..errors import HumanParseError
 from . import convert, doctor, download, models, predict
-from .console import err
+from .console import err, report
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.command("predict")(predict.predict)
@@ -32,23 +33,41 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
-    context: typer.Context,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show tracebacks; works anywhere in a line.")
+    ] = False,
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
     ] = False,
 ) -> None:
     """Human parsing: for every pixel of a photo of people, which part of which person it is."""
-    context.obj = debug
 
 
 def main() -> None:
-    """Run the command line; an error is one red line, a traceback only with `--debug`."""
-    debug = "--debug" in sys.argv[1:2]
+    """Run the command line: an error is one red line, and its traceback comes only with `--debug`."""
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    debug = len(arguments) < len(sys.argv) - 1
+    warnings.showwarning = _show_warning
     try:
-        app()
-    except HumanParseError as error:
+        app(arguments, prog_name="humanparse")
+    except Exception as error:
         if debug:
             traceback.print_exc()
-        err.print(f"[red]error:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
+        expected = isinstance(error, HumanParseError)
+        report(
+            str(error)
+            if expected
+            else f"internal, {type(error).__name__}: {error}\nRun it with --debug, and report it."
+        )
         sys.exit(1)
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    err.print(f"[yellow]warning:[/yellow] {escape(str(message))}", highlight=False, soft_wrap=True)

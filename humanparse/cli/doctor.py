@@ -70,12 +70,12 @@ def _device() -> str:
     import torch
 
     if torch.cuda.is_available():
-        return f"cuda: {torch.cuda.get_device_name()}"
+        return f"cuda: {torch.cuda.get_device_name()}, torch {torch.__version__}"
     reason = (
         "this torch was built without CUDA" if torch.version.cuda is None else "no CUDA device is visible"
     )
     level = torch.backends.cpu.get_cpu_capability()
-    return f"cpu, because {reason}; {torch.get_num_threads()} threads, {level}"
+    return f"cpu, because {reason}; {torch.get_num_threads()} threads, {level}, torch {torch.__version__}"
 
 
 def _cache(folder: Path) -> str:

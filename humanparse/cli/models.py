@@ -57,6 +57,9 @@ def info(
     for title, text in _facts(spec):
         table.add_row(title, text)
     out.print(table, highlight=False)
+    if spec.bundled:
+        card = hub.fetch(spec).with_suffix(".md").read_text(encoding="utf-8")
+        out.print(f"\n{card}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _facts(spec: ModelSpec) -> list[tuple[str, str]]:

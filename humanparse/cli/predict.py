@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,12 +13,12 @@ import typer
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ..durable import replacing
 from ..errors import FormatError, HumanParseError, ImageError
-from .console import err, out
+from .console import err, out, report
 
 if TYPE_CHECKING:
     from ..parser import Parser
-    from ..results import Parsing
 
 SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".jfif", ".mpo", ".ppm")
@@ -26,18 +26,33 @@ SUFFIXES = frozenset(
 
 
 @dataclass(frozen=True)
+class _Wanted:
+    """What is written for each photo."""
+
+    overlay: bool
+    legend: bool
+    json: bool
+    npz: bool
+
+    def outputs(self, job: _Job) -> dict[str, Path]:
+        """Kind of file -> path."""
+        asked = {"png": True, "overlay": self.overlay, "json": self.json, "npz": self.npz}
+        endings = {"png": ".png", "overlay": "_overlay.png", "json": ".json", "npz": ".npz"}
+        return {kind: job.folder / f"{job.stem}{endings[kind]}" for kind in asked if asked[kind]}
+
+
+@dataclass(frozen=True)
 class _Job:
-    """One input and the files to be written for it, without suffix."""
+    """One input, and where its results go."""
 
     source: str
-    stem: Path
+    folder: Path
 
-    def outputs(self, overlay: bool, npz: bool, json: bool) -> list[Path]:
-        names = [f"{self.stem.name}.png"]
-        names += [f"{self.stem.name}_overlay.png"] if overlay else []
-        names += [f"{self.stem.name}.npz"] if npz else []
-        names += [f"{self.stem.name}.json"] if json else []
-        return [self.stem.with_name(name) for name in names]
+    @property
+    def stem(self) -> str:
+        if self.source.startswith(("http://", "https://")):
+            return Path(unquote(urlsplit(self.source).path)).stem or "image"
+        return Path(self.source).stem
 
 
 def predict(
@@ -61,9 +76,9 @@ def predict(
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress, errors only.")] = False,
 ) -> None:
     """Label every pixel: writes DIR/<stem>.png (label numbers, colour palette), and what else you ask for."""
-    overlay = overlay or legend
-    jobs = [_Job(source, output / _stem(source)) for source in _sources(images)]
-    _refuse_clashes(jobs, lambda job: job.outputs(overlay, npz, json))
+    wanted = _Wanted(overlay or legend, legend, json, npz)
+    jobs = [_Job(source, output) for source in _sources(images)]
+    _refuse_clashes(jobs, wanted)
     from ..parser import Parser
 
     parser = Parser(
@@ -76,47 +91,36 @@ def predict(
         progress=False if quiet else None,
     )
     if not quiet:
-        err.print(f"{escape(repr(parser))}", highlight=False)
+        err.print(escape(repr(parser)), highlight=False, soft_wrap=True)
     _make_folder(output)
     failures = 0
     for job in _with_progress(jobs, quiet):
         try:
-            _write(_parse(parser, job, npz), job, overlay, legend, npz, json)
+            _run(parser, job, wanted)
         except HumanParseError as error:
             failures += 1
-            err.print(f"[red]error:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
+            report(str(error))
     if not quiet:
-        out.print(
-            f"{len(jobs) - failures} of {len(jobs)} parsed, results in {output}",
-            highlight=False,
-            soft_wrap=True,
-        )
+        done = f"{len(jobs) - failures} of {len(jobs)} parsed, results in {output}"
+        out.print(done, highlight=False, markup=False, soft_wrap=True)
     if failures:
         raise typer.Exit(1)
 
 
-def _parse(parser: Parser, job: _Job, confidence: bool) -> tuple[object, Parsing]:
+def _run(parser: Parser, job: _Job, wanted: _Wanted) -> None:
     from ..image import load
 
     photo = load(job.source)
-    return photo, parser.predict(photo, confidence=confidence)
-
-
-def _write(
-    parsed: tuple[object, Parsing], job: _Job, overlay: bool, legend: bool, npz: bool, json: bool
-) -> None:
-    from ..durable import replacing
-
-    photo, parsing = parsed
-    for path in job.outputs(overlay, npz, json):
-        if path.name.endswith("_overlay.png") and path.name != f"{job.stem.name}.png":
-            try:
-                with replacing(path) as part:
-                    parsing.overlay(photo, legend=legend).save(part, format="PNG")
-            except OSError as error:
-                raise FormatError(f"cannot write {path}: {error.strerror or error}") from error
-        else:
+    parsing = parser.predict(photo, confidence=wanted.npz)
+    for kind, path in wanted.outputs(job).items():
+        if kind != "overlay":
             parsing.save(path)
+            continue
+        try:
+            with replacing(path) as part:
+                parsing.overlay(photo, legend=wanted.legend).save(part, format="PNG")
+        except OSError as error:
+            raise FormatError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def _sources(arguments: list[str]) -> list[str]:
@@ -140,21 +144,13 @@ def _sources(arguments: list[str]) -> list[str]:
     return found
 
 
-def _stem(source: str) -> str:
-    if source.startswith(("http://", "https://")):
-        return Path(unquote(urlsplit(source).path)).stem or "image"
-    return Path(source).stem
-
-
-def _refuse_clashes(jobs: list[_Job], outputs: Callable[[_Job], list[Path]]) -> None:
-    inputs = {Path(job.source).resolve(): job.source for job in jobs if Path(job.source).is_file()}
+def _refuse_clashes(jobs: list[_Job], wanted: _Wanted) -> None:
+    inputs = {Path(job.source).resolve() for job in jobs if Path(job.source).is_file()}
     owners: dict[Path, str] = {}
     for job in jobs:
-        for path in outputs(job):
+        for path in wanted.outputs(job).values():
             if path.resolve() in inputs:
-                raise FormatError(
-                    f"{path} is an input ({inputs[path.resolve()]}); choose another folder with -o"
-                )
+                raise FormatError(f"{path} is itself an input; choose another folder with -o")
             if path in owners:
                 raise FormatError(
                     f"{owners[path]} and {job.source} would both write {path}; rename one or use two folders"

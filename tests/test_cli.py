@@ -1,0 +1,297 @@
+"""The command line, as a person uses it."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from golden import SMALL
+from http_server import Answer, Server
+from PIL import Image
+
+from humanparse import Parsing, checkpoint, hub, image, manifest
+from humanparse.cli import main
+
+PHOTOS = SMALL / "images"
+HOPPER, CREW = PHOTOS / "hopper_97x61.png", PHOTOS / "astronaut_431x257.png"
+
+Run = Callable[..., "Done"]
+
+
+class Done:
+    """What a command did."""
+
+    def __init__(self, status: int, out: str, err: str) -> None:
+        self.status, self.out, self.err = status, out, err
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a command in this process, in an empty folder with an empty cache."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HUMANPARSE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+
+    def command(*arguments: object) -> Done:
+        monkeypatch.setattr(sys, "argv", ["humanparse", *map(str, arguments)])
+        status = 0
+        try:
+            main()
+        except SystemExit as stop:
+            status = int(stop.code or 0)
+        captured = capsys.readouterr()
+        return Done(status, captured.out, captured.err)
+
+    return command
+
+
+def test_a_photo_becomes_a_label_png_of_its_own_size(run: Run, tmp_path: Path) -> None:
+    done = run("predict", HOPPER, "-o", "out", "--overlay")
+    assert done.status == 0, done.err
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "hopper_97x61.png",
+        "hopper_97x61_overlay.png",
+    ]
+    with Image.open("out/hopper_97x61.png") as labels, Image.open("out/hopper_97x61_overlay.png") as overlay:
+        assert labels.mode == "P" and labels.size == (97, 61)
+        assert overlay.mode == "RGB" and overlay.size == (97, 61)
+    assert Parsing.load("out/hopper_97x61.png").scheme.key == "atr"
+    assert "1 of 1 parsed, results in out" in done.out
+
+
+def test_every_kind_of_result_is_written_when_asked_for(run: Run, tmp_path: Path) -> None:
+    assert run("predict", HOPPER, "-o", "out", "--legend", "--json", "--npz", "--flip").status == 0
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == [f"hopper_97x61{ending}" for ending in (".json", ".npz", ".png", "_overlay.png")]
+    full = Parsing.load("out/hopper_97x61.npz")
+    assert full.confidence is not None
+    assert np.array_equal(full.labels, Parsing.load("out/hopper_97x61.json").labels)
+    with Image.open("out/hopper_97x61_overlay.png") as overlay:
+        assert overlay.width > 97  # the legend
+
+
+def test_folders_globs_and_urls_are_taken_and_one_bad_file_does_not_stop_the_rest(
+    run: Run, tmp_path: Path
+) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    shutil.copy(HOPPER, folder / "a.png")
+    (folder / "b.jpg").write_bytes(b"no picture")
+    (folder / "notes.txt").write_text("not looked at")
+    shutil.copy(CREW, tmp_path / "c1.png")
+    with Server() as server:
+        server.answer("/crew%20one.png", Answer(CREW.read_bytes(), kind="image/png"))
+        done = run("predict", folder, "c*.png", f"{server.url}/crew%20one.png", "-o", "out")
+    assert done.status == 1
+    assert re.search(r"error: .*b\.jpg", done.err) and "Traceback" not in done.err
+    assert "3 of 4 parsed" in done.out
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png", "c1.png", "crew one.png"]
+
+
+@pytest.mark.parametrize(
+    ("names", "options", "reason"),
+    [
+        (
+            ("a.png", "a.jpg"),
+            (),
+            r"a\.png and a\.jpg would both write out",
+        ),
+        (("a.png", "a_overlay.png"), ("--overlay",), "would both write"),
+    ],
+)
+def test_two_inputs_for_one_file_are_refused_before_work_starts(
+    names: tuple[str, ...], options: tuple[str, ...], reason: str, run: Run, tmp_path: Path
+) -> None:
+    for name in names:
+        Image.open(HOPPER).convert("RGB").save(tmp_path / name)
+    done = run("predict", *names, "-o", "out", *options)
+    assert done.status == 1 and re.search(reason, done.err)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_input_is_never_overwritten(run: Run, tmp_path: Path) -> None:
+    shutil.copy(HOPPER, tmp_path / "me.png")
+    done = run("predict", "me.png", "-o", ".")
+    assert done.status == 1 and "is itself an input" in done.err
+    assert (tmp_path / "me.png").read_bytes() == HOPPER.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("predict", "nowhere.jpg"), "no such file or folder"),
+        (("predict", "*.jpg"), "nothing matches"),
+        (("predict", "."), "no pictures in this folder"),
+        (("predict", HOPPER, "-m", "schp-lpi"), "did you mean schp-lip"),
+        (("predict", HOPPER, "--device", "tpu"), "use auto, cpu, cuda"),
+        (("predict", HOPPER, "--precision", "int4"), "precision must be"),
+        (("predict", HOPPER, "--weights", HOPPER), "not a checkpoint|not loaded"),
+        (("predict", HOPPER, "-o", HOPPER), "cannot make the folder"),
+        (("models", "nothing-*"), "no model matches"),
+        (("info", "schp"), "did you mean"),
+        (("convert", HOPPER, "x.pth", "-m", "tiny-atr"), "must end in .safetensors"),
+    ],
+)
+def test_a_mistake_is_one_red_line_with_the_repair(
+    arguments: tuple[object, ...], reason: str, run: Run
+) -> None:
+    done = run(*arguments)
+    assert done.status == 1
+    assert re.search(f"error: (.|\n)*({reason})", done.err), done.err
+    assert "Traceback" not in done.err and done.out == ""
+
+
+def test_debug_shows_the_traceback_wherever_it_stands(run: Run) -> None:
+    for arguments in (("--debug", "predict", "nowhere.jpg"), ("predict", "nowhere.jpg", "--debug")):
+        done = run(*arguments)
+        assert done.status == 1 and "Traceback" in done.err and "ImageError" in done.err
+
+
+def test_wrong_usage_exits_with_two(run: Run) -> None:
+    assert run("predict").status == 2
+    assert run("predict", HOPPER, "--colour", "blue").status == 2
+
+
+def test_a_bug_is_called_one(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(manifest, "names", lambda pattern: 1 / 0)
+    done = run("models")
+    assert done.status == 1 and "internal, ZeroDivisionError" in done.err and "--debug" in done.err
+
+
+def test_models_are_listed_as_a_table_and_as_json(run: Run) -> None:
+    table = run("models").out
+    for name in manifest.names():
+        assert re.search(rf"^{name} .*(bundled|no)\s*$", table, flags=re.MULTILINE), table
+    assert "59.36 LIP val" in table and "267.4 MB" in table
+    records = json.loads(run("models", "schp-*", "--json").out)
+    assert [record["name"] for record in records] == ["schp-atr", "schp-lip", "schp-pascal"]
+    assert records[0]["scheme"]["names"][16] == "Bag" and len(records[0]["file"]["sources"]) == 5
+
+
+def test_info_says_all_about_a_model_and_shows_the_bundled_ones_card(run: Run) -> None:
+    said = run("info", "schp-lip").out
+    for fact in (
+        "1910.09777",
+        "14 Left-arm",
+        "24fa3254",
+        "MIT",
+        "drive.google.com",
+        "exp-schp-201908261155-lip.pth",
+    ):
+        assert fact in said
+    assert "# tiny-atr" in run("info", "tiny-atr").out
+    assert json.loads(run("info", "schp-lip", "--json").out)["family"] == "schp"
+
+
+def test_download_offline_says_how_to_go_on(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HUMANPARSE_OFFLINE", "1")
+    done = run("download", "schp-lip")
+    place = tmp_path / "home" / "models" / "schp-lip" / "exp-schp-201908261155-lip.pth"
+    assert done.status == 1 and str(place) in done.err and "offline" in done.err
+    bundled = run("download", "tiny-*")
+    assert bundled.status == 0 and "tiny-atr.safetensors" in bundled.out
+
+
+def test_convert_makes_safetensors_that_predict_takes(run: Run, tmp_path: Path) -> None:
+    state = checkpoint.load(hub.fetch(manifest.get("tiny-atr")))
+    old = {"state_dict": {f"module.{key}": value for key, value in state.items()}}
+    torch.save(old, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    assert run("convert", "old.pth", "new.safetensors", "-m", "tiny-atr").status == 0
+    again = run("convert", "old.pth", "new.safetensors", "-m", "tiny-atr")
+    assert again.status == 1 and "--force" in again.err
+    assert run("convert", "old.pth", "new.safetensors", "-m", "tiny-atr", "--force").status == 0
+    assert run("predict", HOPPER, "-o", "ours", "--weights", "new.safetensors").status == 0
+    assert run("predict", HOPPER, "-o", "theirs").status == 0
+    assert Path("ours/hopper_97x61.png").read_bytes() == Path("theirs/hopper_97x61.png").read_bytes()
+    wrong = run("convert", "old.pth", "lip.safetensors", "-m", "schp-lip")
+    assert wrong.status == 1 and "does not fit schp-lip" in wrong.err and not Path("lip.safetensors").exists()
+
+
+def test_doctor_tells_versions_device_and_cache(run: Run, tmp_path: Path) -> None:
+    said = run("doctor", "--offline").out
+    for fact in (
+        torch.__version__,
+        "OpenCV",
+        str(tmp_path / "home"),
+        "writable",
+        "verified",
+        "not tried (offline)",
+    ):
+        assert fact in said, said
+
+
+def test_warnings_are_lines_not_dumps(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HUMANPARSE_OFFLINE", "1")
+    place = hub.place(manifest.get("schp-lip"))
+    place.parent.mkdir(parents=True)
+    place.write_bytes(b"put here by hand, but wrong")
+    done = run("download", "schp-lip")
+    assert done.status == 1
+    assert re.search(r"^warning: .*rejected", done.err, flags=re.MULTILINE)
+    assert "UserWarning" not in done.err and "warnings.warn" not in done.err
+
+
+def spawned(*arguments: object, **options: object) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "humanparse", *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)  # type: ignore[call-overload, no-any-return]
+
+
+def test_a_pipe_gets_plain_text_in_full_width(tmp_path: Path) -> None:
+    out, err = spawned("info", "schp-lip", cwd=tmp_path).communicate(timeout=60)
+    assert b"\x1b" not in out + err
+    assert (
+        b"https://huggingface.co/zhengchong/CatVTON/resolve/2969fcf85fe62f2036605716f0b56f0b81d01d79" in out
+    )
+
+
+def test_a_terminal_gets_colour(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "humanparse", "predict", "nowhere.jpg"]
+    environment = {**os.environ, "TERM": "xterm-256color"}
+    with subprocess.Popen(command, cwd=tmp_path, stdout=theirs, stderr=theirs, env=environment) as process:
+        os.close(theirs)
+        assert process.wait(timeout=60) == 1
+    assert b"\x1b[31merror:" in os.read(ours, 10000)
+    os.close(ours)
+
+
+def test_help_and_the_list_of_models_need_no_torch(tmp_path: Path) -> None:
+    for arguments in ("['--help']", "['models']"):
+        code = (
+            "import sys; from humanparse.cli import app\n"
+            f"try: app({arguments})\nexcept SystemExit: pass\nassert 'torch' not in sys.modules"
+        )
+        done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert "predict" in done.stdout or "schp-lip" in done.stdout
+
+
+def test_ctrl_c_leaves_no_half_written_file(tmp_path: Path) -> None:
+    photo = np.ascontiguousarray(np.tile(image.load(CREW), (4, 4, 1)))
+    for number in range(200):
+        Image.fromarray(photo).save(tmp_path / f"{number:03}.bmp")
+    process = spawned("predict", str(tmp_path), "-o", "out", cwd=tmp_path)
+    deadline = time.monotonic() + 60
+    while len(list(tmp_path.glob("out/*.png"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and b"Traceback" not in err
+    written = sorted((tmp_path / "out").iterdir())
+    assert 2 <= len(written) < 200
+    assert all(Parsing.load(path).size == (1028, 1724) for path in written if path.suffix == ".png")
+    assert all(path.suffix == ".png" for path in written), "a temporary file was left"
