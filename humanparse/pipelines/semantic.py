@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,11 +75,8 @@ class Semantic:
         return merged
 
     def _run(self, batch: Tensor) -> Tensor:
-        with ExitStack() as stack:
-            if self.dtype != torch.float32:
-                stack.enter_context(torch.autocast(self.device.type, self.dtype))
-            elif self.device.type == "cuda":  # TF32 is no float32
-                stack.enter_context(torch.backends.cudnn.flags(enabled=True, allow_tf32=False))
+        exact = self.dtype == torch.float32
+        with _full_float32() if exact else torch.autocast(self.device.type, self.dtype):
             logits: Tensor = self.network(batch)
         return logits.float()
 
@@ -86,3 +84,14 @@ class Semantic:
         step = self.input.pad_multiple
         height, width = (max(step, int(side * scale) // step * step) for side in size)
         return height, width
+
+
+@contextmanager
+def _full_float32() -> Iterator[None]:
+    """Keep cuDNN from rounding float32 convolutions to TF32, which it does by default; restored afterwards."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
