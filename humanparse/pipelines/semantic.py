@@ -88,7 +88,7 @@ class Semantic:
 
 @contextmanager
 def _full_float32() -> Iterator[None]:
-    """Keep cuDNN from rounding float32 convolutions to TF32, which it does by default; restored afterwards."""
+    """Keep cuDNN from rounding float32 convolutions to TF32, its default; restored afterwards."""
     before = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = False
     try:
