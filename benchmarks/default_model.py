@@ -52,9 +52,8 @@ def main(
     Console().print(table(Scores(whole, crops)))
     size = hub.fetch(parser.spec).stat().st_size / 1e6
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(
-        f"{parser}\n{len(ids)} photos, {size:.1f} MB, {1 / np.median(spent):.1f} photos/s (median, file to labels), peak {memory:.0f} MB"
-    )
+    print(f"{parser}\n{len(ids)} photos, file {size:.1f} MB")
+    print(f"{1 / np.median(spent):.1f} photos/s from file to labels (median), peak memory {memory:.0f} MB")
 
 
 if __name__ == "__main__":
