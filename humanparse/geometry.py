@@ -50,11 +50,9 @@ class _WarpCorner:
         across = float(np.float32(max(width, height * aspect, 1)))  # the original keeps its box in float32
         return (self.spec.size[1] - 1) / across
 
-    def _axis(self, axis: int, truncate_centre: bool = False) -> tuple[float, float]:
+    def _axis(self, axis: int) -> tuple[float, float]:
         """Scale and shift from picture to input along one axis (0 rows, 1 columns)."""
         centre = (self.image_size[axis] - 1) / 2
-        if truncate_centre:
-            centre = float(int(centre))
         return self._scale, (self.spec.size[axis] - 1) / 2 - self._scale * centre
 
     def _inverse_axis(self, axis: int, truncate_centre: bool = False) -> tuple[float, float]:
