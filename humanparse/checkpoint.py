@@ -41,7 +41,8 @@ def load(path: str | os.PathLike[str]) -> State:
     """
     path = Path(path)
     if not path.is_file():
-        raise WeightsError(f"{path}: no such file; check the path given as weights=")
+        reason = "is a folder, not a file" if path.is_dir() else "no such file"
+        raise WeightsError(f"{path}: {reason}; check the path of the weights")
     state = _read_safetensors(path) if _is_safetensors(path) else _unwrapped(_read_torch(path), path)
     state = {key.removeprefix(_PREFIX): value for key, value in state.items()}
     state = {key: value for key, value in state.items() if not key.endswith("num_batches_tracked")}
@@ -160,10 +161,17 @@ def _unwrapped(content: Any, path: Path) -> State:
         raise WeightsError(
             f"{path}: holds {type(content).__name__}, not a state dict; save model.state_dict()"
         )
-    strange = [str(key) for key, value in content.items() if not isinstance(value, Tensor)]
+    strange = [str(key) for key, value in content.items() if not _is_plain(value)]
     if strange:
-        raise WeightsError(f"{path}: these entries are not tensors\n" + _listing("not a tensor", strange))
+        raise WeightsError(f"{path}: these entries are not plain tensors\n" + _listing("other", strange))
     return {str(key): value for key, value in content.items()}
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether it is a dense real tensor with values: sparse, quantised and meta tensors load safely too."""
+    if not isinstance(value, Tensor) or value.layout != torch.strided:
+        return False
+    return not (value.is_meta or value.is_quantized or value.is_complex())
 
 
 def _check_classes(

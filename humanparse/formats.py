@@ -18,7 +18,7 @@ from PIL import Image, PngImagePlugin
 
 from .durable import replacing
 from .errors import FormatError, SchemeError
-from .schemes import LabelScheme, get_scheme, voc_palette
+from .schemes import IGNORE, LabelScheme, get_scheme, voc_palette
 
 Labels = npt.NDArray[np.uint8]
 
@@ -50,11 +50,13 @@ def write(record: Record, path: Path) -> None:
     The file appears under its name only when it is whole.
 
     Raises:
-        FormatError: unknown suffix, or the file cannot be written.
+        FormatError: unknown suffix, no pixels, or the file cannot be written.
     """
     writer = _WRITERS.get(path.suffix.lower())
     if writer is None:
         raise FormatError(f"{path}: unknown suffix; use {', '.join(_WRITERS)}")
+    if not record.labels.size:
+        raise FormatError(f"cannot write {path}: labels of shape {record.labels.shape} hold no pixel")
     try:
         with replacing(path) as part:
             writer(record, part)
@@ -72,7 +74,7 @@ def read(path: Path, scheme: LabelScheme | None = None) -> Record:
         scheme: what the numbers mean; None takes what the file says.
 
     Raises:
-        FormatError: missing, damaged, no label map, or a PNG that does not say its scheme.
+        FormatError: missing, damaged, no label map, labels outside its scheme, or a PNG that does not say it.
     """
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
@@ -83,7 +85,30 @@ def read(path: Path, scheme: LabelScheme | None = None) -> Record:
         raise
     except Exception as error:  # decoders stumble over damaged bytes in many ways
         raise FormatError(f"{path}: not a readable label file ({error})") from error
-    return replace(record, scheme=scheme) if scheme is not None else record
+    record = replace(record, scheme=scheme) if scheme is not None else record
+    try:
+        check_labels(record.labels, record.scheme)
+    except SchemeError as error:
+        raise FormatError(f"{path}: {error}") from error
+    return record
+
+
+def check_labels(labels: npt.NDArray[Any], scheme: LabelScheme) -> None:
+    """See that labels are uint8 (H, W), each one of the scheme's or 255.
+
+    Raises:
+        SchemeError: another shape or type, or labels that the scheme does not have.
+    """
+    if labels.ndim != 2 or labels.dtype != np.uint8:
+        raise SchemeError(f"labels must be uint8 (H, W), not {labels.dtype} {labels.shape}")
+    if labels.size and labels.max() >= len(scheme):
+        present = np.flatnonzero(np.bincount(labels.ravel())).tolist()
+        outside = [str(label) for label in present if len(scheme) <= label != IGNORE]
+        if outside:
+            raise SchemeError(
+                f"{scheme.key} has labels 0 to {len(scheme) - 1}, but here are {', '.join(outside)}; "
+                "pass the scheme that these labels were made in"
+            )
 
 
 def parts(labels: Labels, scheme: LabelScheme, background: bool = False) -> list[dict[str, Any]]:

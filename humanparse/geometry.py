@@ -47,7 +47,7 @@ class _WarpCorner:
     def _scale(self) -> float:
         height, width = self.image_size[0] - 1, self.image_size[1] - 1
         aspect = self.spec.size[1] / self.spec.size[0]
-        across = float(np.float32(max(width, height * aspect, 1)))  # the original keeps its box in float32
+        across = float(np.float32(max(width, height * aspect) or 1))  # the original keeps its box in float32
         return (self.spec.size[1] - 1) / across
 
     def _axis(self, axis: int) -> tuple[float, float]:

@@ -205,8 +205,9 @@ def _entry(name: str, record: Mapping[str, Any]) -> ModelSpec:
         values["scheme_key"] = get_scheme(values.pop("scheme")).key
         values["scales"] = tuple(float(scale) for scale in values.get("scales", (1.0,)))
         spec = _record(ModelSpec, {"name": name, **values})
-    except (KeyError, TypeError, ValueError) as error:
-        raise ManifestError(f"weights_manifest.json, {name}: {error}") from error
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        fault = f"field {error} is missing" if isinstance(error, KeyError) else error
+        raise ManifestError(f"weights_manifest.json, {name}: {fault}") from error
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name):
         raise ManifestError(f"weights_manifest.json: {name!r} is not lower-case words joined by '-'")
     if not spec.scales or min(spec.scales) <= 0:

@@ -59,8 +59,7 @@ class Parsing:
     logits: npt.NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
-        if self.labels.ndim != 2 or self.labels.dtype != np.uint8:
-            raise SchemeError(f"labels must be uint8 (H, W), not {self.labels.dtype} {self.labels.shape}")
+        formats.check_labels(self.labels, self.scheme)
 
     @property
     def size(self) -> tuple[int, int]:

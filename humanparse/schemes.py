@@ -203,7 +203,14 @@ def find_remap(source: LabelScheme, target: str | Mapping[str | int, str | int])
 
 
 def _custom_remap(source: LabelScheme, mapping: Mapping[str | int, str | int]) -> Remap:
-    pairs = {source.index(label): goal for label, goal in mapping.items()}
+    pairs: dict[int, str | int] = {}
+    for label, goal in mapping.items():
+        number = source.index(label)
+        if pairs.setdefault(number, goal) != goal:
+            raise SchemeError(
+                f"{label!r} is {source.key}'s label {number}, {source.names[number]}, which the mapping "
+                f"sends to {pairs[number]!r} already; name it once"
+            )
     if source.names[0] == "Background" and pairs:
         pairs.setdefault(0, "Background" if all(isinstance(goal, str) for goal in pairs.values()) else 0)
     named = [goal for goal in pairs.values() if isinstance(goal, str)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -89,10 +91,12 @@ def test_code_in_a_pickle_is_never_run(zipped: bool, tmp_path: Path) -> None:
     assert not marker.exists()
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_values_that_are_no_numbers_are_refused_by_name(value: float, tmp_path: Path) -> None:
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("container", ["pickle", "safetensors"])
+def test_values_that_are_no_numbers_are_refused_by_name(container: str, value: float, tmp_path: Path) -> None:
     file = tmp_path / "bad.pth"
-    torch.save({"fine": torch.zeros(3), "layer.weight": torch.tensor([1.0, value])}, file)
+    content = {"fine": torch.zeros(3), "layer.weight": torch.tensor([1.0, value])}
+    (save_file if container == "safetensors" else torch.save)(content, file)
     with pytest.raises(WeightsError, match=r"layer\.weight holds NaN or Inf"):
         checkpoint.load(file)
 
@@ -100,6 +104,15 @@ def test_values_that_are_no_numbers_are_refused_by_name(value: float, tmp_path: 
 def test_a_wrong_number_of_classes_names_the_model_that_fits() -> None:
     with pytest.raises(WeightsError, match=r"has 18 classes, but schp-lip has 20 \(lip\); use schp-atr"):
         checkpoint.check(expected(manifest.get("schp-atr")), expected(SCHP), SCHP, "x.pth")
+
+
+def test_a_number_of_classes_that_no_model_has_is_named_alone() -> None:
+    other = {
+        key: torch.zeros(23, *value.shape[1:]) if value.shape[:1] == (20,) else value
+        for key, value in expected(SCHP).items()
+    }
+    with pytest.raises(WeightsError, match=r"x\.pth has 23 classes, but schp-lip has 20 \(lip\)$"):
+        checkpoint.check(other, expected(SCHP), SCHP, "x.pth")
 
 
 def test_the_original_has_603_tensors_and_a_few_wrong_ones_are_listed() -> None:
@@ -159,6 +172,27 @@ def test_damaged_bytes_give_tensors_or_a_clear_error(
         assert all(isinstance(value, Tensor) for value in loaded.values())
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # torch's own, on sparse tensors
+@pytest.mark.parametrize(
+    "odd",
+    [
+        lambda: torch.eye(3).to_sparse(),
+        lambda: torch.eye(3).to_sparse_csr(),
+        lambda: torch.zeros(3, device="meta"),
+        lambda: torch.zeros(3, dtype=torch.complex64),
+        lambda: torch.nn.Linear(2, 2).state_dict(),
+        lambda: None,
+        lambda: "text",
+    ],
+    ids=["sparse", "csr", "meta", "complex", "dict", "none", "text"],
+)
+def test_entries_that_are_no_plain_tensors_are_listed(odd: Callable[[], Any], tmp_path: Path) -> None:
+    file = tmp_path / "odd.pth"
+    torch.save({"fine.weight": torch.zeros(2), "layer.odd": odd()}, file)
+    with pytest.raises(WeightsError, match=r"odd\.pth: .*not plain tensors\n.*\(1\):\n    layer\.odd\n$"):
+        checkpoint.load(file)
+
+
 @pytest.mark.parametrize("content", [b"", b"hello, I am a text file\n" * 20, b"<!DOCTYPE html><html></html>"])
 def test_a_file_that_is_no_checkpoint_is_an_error(content: bytes, tmp_path: Path) -> None:
     file = tmp_path / "page.pth"
@@ -176,8 +210,8 @@ def test_content_that_is_no_state_dict_is_an_error(content: Any, tmp_path: Path)
 
 
 def test_a_missing_file_and_a_folder_are_errors(tmp_path: Path) -> None:
-    for path in (tmp_path / "nowhere.pth", tmp_path):
-        with pytest.raises(WeightsError, match="no such file"):
+    for path, fault in ((tmp_path / "nowhere.pth", "no such file"), (tmp_path, "is a folder, not a file")):
+        with pytest.raises(WeightsError, match=fault):
             checkpoint.load(path)
 
 
@@ -190,22 +224,67 @@ def test_saving_leaves_nothing_behind_when_it_fails(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_converted_copy_is_made_once_and_made_again_when_damaged(
-    tmp_path: Path, state: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_saving_replaces_a_whole_file_by_a_whole_file(tmp_path: Path) -> None:
+    path, shared = tmp_path / "x.safetensors", torch.zeros(4)
+    checkpoint.save({"a": torch.ones(2)}, path, {"made": "first"})
+    with pytest.raises(WeightsError, match="cannot write"):
+        checkpoint.save({"a": shared, "b": shared[1:]}, path, {})
+    assert torch.equal(checkpoint.load(path)["a"], torch.ones(2))
+    checkpoint.save({"a": torch.zeros(2)}, path, {"made": "second"})
+    assert torch.equal(checkpoint.load(path)["a"], torch.zeros(2))
+    with safe_open(path, framework="pt") as file:
+        assert file.metadata() == {"made": "second"}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="nothing is forbidden to root")
+def test_a_folder_that_may_not_be_written_is_an_error(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    try:
+        with pytest.raises(WeightsError, match="cannot write"):
+            checkpoint.save({"a": torch.zeros(2)}, tmp_path / "x.safetensors", {})
+    finally:
+        tmp_path.chmod(0o700)
+
+
+def test_without_room_for_the_copy_the_original_is_used(tmp_path: Path) -> None:
     file, sha256 = tmp_path / "published.pth", "ab" * 32
-    torch.save(state, file)
+    torch.save({"a": torch.ones(2)}, file)
+    (tmp_path / f"published.{sha256[:16]}.safetensors").mkdir()  # the copy cannot take its name
+    with pytest.warns(UserWarning, match="every start reads the original again"):
+        assert torch.equal(checkpoint.load_converted(file, sha256)["a"], torch.ones(2))
+
+
+def test_the_converted_copy_is_made_once_and_made_again_when_damaged(tmp_path: Path) -> None:
+    file, sha256 = tmp_path / "published.pth", "ab" * 32
+    torch.save({"module.a": torch.randn(300, 100), "module.b": torch.zeros(3)}, file)
+    published = file.read_bytes()
     first = checkpoint.load_converted(file, sha256)
     copy = tmp_path / f"published.{sha256[:16]}.safetensors"
     assert copy.is_file()
-    with monkeypatch.context() as patch:
-        patch.setattr(torch, "load", None)
-        second = checkpoint.load_converted(file, sha256)
+    file.write_bytes(b"no checkpoint any more")
+    second = checkpoint.load_converted(file, sha256)
+    file.write_bytes(published)
     assert first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
     copy.write_bytes(copy.read_bytes()[:100_000])
     with pytest.warns(UserWarning, match="converted again"):
         third = checkpoint.load_converted(file, sha256)
-    assert third.keys() == first.keys()
+    assert third.keys() == first.keys() and all(torch.equal(first[key], third[key]) for key in first)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         checkpoint.load_converted(file, sha256)
+
+
+def test_a_copy_made_of_another_download_is_not_taken(tmp_path: Path) -> None:
+    file = tmp_path / "published.pth"
+    torch.save({"a": torch.zeros(2)}, file)
+    checkpoint.load_converted(file, "ab" * 32)
+    torch.save({"a": torch.ones(2)}, file)
+    assert torch.equal(checkpoint.load_converted(file, "cd" * 32)["a"], torch.ones(2))
+
+
+def test_safetensors_are_read_in_place_without_a_copy(tmp_path: Path) -> None:
+    file = tmp_path / "own.safetensors"
+    save_file({"a": torch.ones(2)}, file)
+    assert torch.equal(checkpoint.load_converted(file, "ab" * 32)["a"], torch.ones(2))
+    assert list(tmp_path.iterdir()) == [file]

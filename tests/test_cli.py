@@ -167,7 +167,7 @@ def test_wrong_usage_exits_with_two(run: Run) -> None:
 def test_a_bug_is_called_one(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(manifest, "names", lambda pattern: 1 / 0)
     done = run("models")
-    assert done.status == 1 and "internal, ZeroDivisionError" in done.err and "--debug" in done.err
+    assert done.status == 1 and "internal error: ZeroDivisionError" in done.err and "--debug" in done.err
 
 
 def test_models_are_listed_as_a_table_and_as_json(run: Run) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +23,7 @@ from humanparse.schemes import LabelScheme, voc_palette
 ONE_FOLDER = settings(
     deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
+SHAPES = hnp.array_shapes(min_dims=2, max_dims=2, max_side=40)
 SCHEMES = st.sampled_from(
     [get_scheme("lip"), get_scheme("atr"), LabelScheme("custom", ("Background", "Häut"))]
 )
@@ -27,8 +31,7 @@ SCHEMES = st.sampled_from(
 
 def labels_of(scheme: LabelScheme) -> st.SearchStrategy[npt.NDArray[np.uint8]]:
     values = st.one_of(st.integers(0, len(scheme) - 1), st.just(255))
-    shapes = hnp.array_shapes(min_dims=2, max_dims=2, max_side=40)
-    return hnp.arrays(np.uint8, shapes, elements=values)
+    return hnp.arrays(np.uint8, SHAPES, elements=values)
 
 
 @st.composite
@@ -82,7 +85,30 @@ def test_a_label_png_of_others_needs_to_be_told_its_scheme(tmp_path: Path) -> No
         Parsing.load(path, scheme="lip")
 
 
-@given(mask=hnp.arrays(np.bool_, hnp.array_shapes(min_dims=2, max_dims=2, max_side=30)))
+def test_labels_that_the_scheme_does_not_have_are_refused_with_the_files_name(tmp_path: Path) -> None:
+    png, npz, text = (tmp_path / f"theirs{suffix}" for suffix in (".png", ".npz", ".json"))
+    Image.fromarray(np.array([[0, 7, 255, 19]], np.uint8)).save(png)
+    assert Parsing.load(png, scheme="lip").mask("Face").sum() == 0  # 255 is no statement, in any scheme
+    with pytest.raises(FormatError, match=r"theirs\.png: pascal has labels 0 to 6, but here are 7, 19; pass"):
+        Parsing.load(png, scheme="pascal")
+    meta = {"scheme": "lip", "names": get_scheme("lip").names, "model": ""}
+    for labels in (np.zeros((2, 2), np.int64), np.zeros((2, 2, 3), np.uint8), np.full((2, 2), 20, np.uint8)):
+        np.savez(npz, labels=labels, meta=np.array(json.dumps(meta)))
+        with pytest.raises(FormatError, match=r"theirs\.npz: "):
+            formats.read(npz)
+    part = {"label": 99, "segmentation": {"size": [2, 2], "counts": [0, 4]}}
+    text.write_text(json.dumps({**meta, "size": [2, 2], "parts": [part]}))
+    with pytest.raises(FormatError, match=r"theirs\.json: lip has labels 0 to 19, but here are 99"):
+        formats.read(text)
+
+
+@given(
+    mask=st.one_of(
+        hnp.arrays(np.bool_, SHAPES),
+        SHAPES.map(lambda shape: np.zeros(shape, np.bool_)),
+        SHAPES.map(lambda shape: np.ones(shape, np.bool_)),
+    )
+)
 @pytest.mark.filterwarnings("ignore:__array__ implementation")
 @settings(deadline=None)
 def test_run_lengths_are_cocos(mask: npt.NDArray[np.bool_]) -> None:
@@ -90,6 +116,7 @@ def test_run_lengths_are_cocos(mask: npt.NDArray[np.bool_]) -> None:
     assert np.array_equal(formats.decode_rle(rle), mask)
     packed = coco.frPyObjects(rle, *mask.shape)
     assert np.array_equal(coco.decode(packed).astype(bool), mask)
+    assert packed["counts"] == coco.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"]
 
 
 @pytest.mark.parametrize("suffix", [".png", ".npz", ".json"])
@@ -100,6 +127,35 @@ def test_a_damaged_file_is_a_clear_error(suffix: str, share: float, tmp_path: Pa
     formats.write(Record(noise, get_scheme("lip")), path)
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
     with pytest.raises(FormatError, match=f"labels{suffix}"):
+        formats.read(path)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".npz", ".json"])
+@given(damage=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=6))
+@ONE_FOLDER
+def test_damaged_bytes_give_labels_or_a_clear_error(
+    suffix: str, damage: list[tuple[int, int]], tmp_path: Path
+) -> None:
+    path = tmp_path / f"labels{suffix}"
+    formats.write(Record(some_labels(), get_scheme("lip")), path)
+    content = bytearray(path.read_bytes())
+    for place, value in damage:
+        content[place % len(content)] = value
+    path.write_bytes(content)
+    try:
+        record = formats.read(path)
+    except FormatError as error:
+        assert f"labels{suffix}" in str(error)
+    else:
+        assert record.labels.ndim == 2 and record.labels.dtype == np.uint8
+
+
+@pytest.mark.parametrize("suffix", [".png", ".npz", ".json"])
+@pytest.mark.parametrize("content", [b"", b"\0" * 99, b"hello", b"[1, 2]", b"<html></html>", b"PK\x03\x04"])
+def test_a_file_of_another_kind_is_a_clear_error(suffix: str, content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / f"labels{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(FormatError, match=rf"labels{suffix}: not a readable label file"):
         formats.read(path)
 
 
@@ -118,17 +174,42 @@ def test_a_missing_folder_or_file_is_a_clear_error(tmp_path: Path) -> None:
         formats.read(tmp_path / "nowhere.png")
 
 
-def test_a_failed_write_leaves_the_old_file_and_no_remains(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "labels.npz"
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """Let the system refuse to write files beyond `size` bytes, as it does on a full disk."""
+    resource = pytest.importorskip("resource", reason="only POSIX can limit the size of files")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".npz", ".json"])
+def test_a_failed_write_leaves_the_old_file_and_no_remains(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"labels{suffix}"
     formats.write(Record(some_labels(), get_scheme("lip")), path)
     before = path.read_bytes()
-
-    def full(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(np, "savez_compressed", full)
-    with pytest.raises(FormatError, match="No space left on device"):
-        formats.write(Record(some_labels() * 0, get_scheme("lip")), path)
+    noise = np.random.default_rng(0).integers(0, 20, (200, 200)).astype(np.uint8)
+    with files_of_at_most(5000), pytest.raises(FormatError, match=rf"cannot write .*labels{suffix}"):
+        formats.write(Record(noise, get_scheme("lip")), path)
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".npz", ".json"])
+def test_a_folder_in_the_way_stays_and_nothing_is_left_beside_it(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"labels{suffix}"
+    path.mkdir()
+    with pytest.raises(FormatError, match="cannot write"):
+        formats.write(Record(some_labels(), get_scheme("lip")), path)
+    with pytest.raises(FormatError, match="not a readable label file"):
+        formats.read(path)
+    assert list(tmp_path.iterdir()) == [path] and list(path.iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", [".png", ".npz", ".json"])
+def test_labels_without_a_pixel_are_not_written(suffix: str, tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match=r"shape \(0, 5\) hold no pixel"):
+        formats.write(Record(np.zeros((0, 5), np.uint8), get_scheme("lip")), tmp_path / f"labels{suffix}")
+    assert list(tmp_path.iterdir()) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 
 import cv2
@@ -9,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from humanparse import ImageError, model_info
-from humanparse.geometry import Frame
+from humanparse.geometry import Frame, Protocols
 from humanparse.manifest import InputSpec
 
 SCHP = model_info("schp-lip").input
@@ -21,18 +22,27 @@ TINY = model_info("tiny-atr").input
 Array = npt.NDArray[np.float64]
 
 
-def affine(height: int, width: int, size: int, inverse: bool, truncate: bool = False) -> Array:
-    """The 2x3 matrix between a picture and SCHP's square input, as its paper's code defines it."""
-    a = (size - 1) / max(height - 1, width - 1)
+def affine(height: int, width: int, size: tuple[int, int], inverse: bool, truncate: bool = False) -> Array:
+    """The 2x3 matrix between a picture and SCHP's input, as its paper's code defines it.
+
+    A box of the input's aspect holds the picture; its width alone, kept in float32, sets the scale.
+    """
+    aspect = size[1] / size[0]
+    box = float(np.float32(max(width - 1, (height - 1) * aspect)))
+    a = (size[1] - 1) / box
     cx, cy = ((float(int(c)) if truncate else c) for c in ((width - 1) / 2, (height - 1) / 2))
-    half = (size - 1) / 2
+    half_x, half_y = (size[1] - 1) / 2, (size[0] - 1) / 2
     if inverse:
-        return np.array([[1 / a, 0, cx - half / a], [0, 1 / a, cy - half / a]])
-    return np.array([[a, 0, half - a * cx], [0, a, half - a * cy]])
+        return np.array([[1 / a, 0, cx - half_x / a], [0, 1 / a, cy - half_y / a]])
+    return np.array([[a, 0, half_x - a * cx], [0, a, half_y - a * cy]])
 
 
 def positions(matrix: Array, height: int, width: int, rounding: int) -> tuple[Array, Array]:
-    """OpenCV 4's source position of each pixel in 1/1024, x and y."""
+    """OpenCV 4's source position of each pixel in 1/1024, x and y.
+
+    What depends on the column is rounded apart from what depends on the row: so x takes two roundings,
+    while y, whose scale and shift both go with the row, takes one.
+    """
     m = matrix
     d = 1 / (m[0, 0] * m[1, 1] - m[0, 1] * m[1, 0])
     i = np.array([[m[1, 1] * d, -m[0, 1] * d], [-m[1, 0] * d, m[0, 0] * d]])
@@ -43,11 +53,11 @@ def positions(matrix: Array, height: int, width: int, rounding: int) -> tuple[Ar
     return across.astype(np.int64), down.astype(np.int64)
 
 
-def warped(image: npt.NDArray[np.uint8], matrix: Array, size: int) -> npt.NDArray[np.uint8]:
-    """OpenCV 4's linear `warpAffine(image, matrix, (size, size))` with black border, the slow way."""
-    across, down = (position >> 5 for position in positions(matrix, size, size, 16))
+def warped(image: npt.NDArray[np.uint8], matrix: Array, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    """OpenCV 4's linear `warpAffine(image, matrix, size[::-1])` with black border, the slow way."""
+    across, down = (position >> 5 for position in positions(matrix, *size, 16))
     padded = np.pad(image.astype(np.int64), ((1, 1), (1, 1), (0, 0)))
-    total = np.zeros((size, size, 3), dtype=np.int64)
+    total = np.zeros((*size, 3), dtype=np.int64)
     for dy in (0, 1):
         for dx in (0, 1):
             x, y = (across >> 5) + dx, (down >> 5) + dy
@@ -66,22 +76,49 @@ def noise(height: int, width: int, seed: int = 0) -> npt.NDArray[np.uint8]:
 SIZES = st.tuples(st.integers(1, 300), st.integers(1, 300)).filter(lambda size: max(size) > 1)
 
 
-@given(size=SIZES, seed=st.integers(0, 9), side=st.sampled_from([97, 128]))
+INPUTS = st.sampled_from([(97, 97), (128, 128), (64, 97), (131, 50)])  # squares, and the other two shapes
+
+
+@given(size=SIZES, seed=st.integers(0, 9), inputs=INPUTS)
 @settings(deadline=None)
+@example(size=(2, 1), seed=0, inputs=(131, 50))  # a box narrower than one pixel
 def test_the_warp_follows_opencv_4s_fixed_point_arithmetic(
-    size: tuple[int, int], seed: int, side: int
+    size: tuple[int, int], seed: int, inputs: tuple[int, int]
 ) -> None:
     image = noise(*size, seed)
-    ours = Frame(size, replace(SCHP, size=(side, side), channels="rgb")).resample(image).numpy()
-    assert np.array_equal(ours, warped(image, affine(*size, side, inverse=False), side))
+    ours = Frame(size, replace(SCHP, size=inputs, channels="rgb")).resample(image).numpy()
+    assert np.array_equal(ours, warped(image, affine(*size, inputs, inverse=False), inputs))
+
+
+@pytest.mark.parametrize(
+    ("size", "inputs", "sha1"),
+    [
+        ((1333, 2000), (473, 473), "cab0a5b9657ddb38f30b7b05947e2d67735bb8d4"),
+        ((600, 512), (512, 512), "430df887b6cb49d6bfb90052ec1276dabc4702fd"),
+        ((257, 431), (473, 473), "2fb1f863504506f20f23c9075d68cfa8b89fc30a"),
+        ((61, 97), (512, 384), "d7607b4c7cabe5fff19325cc37dce926ae8d58ab"),
+        ((1, 40), (64, 97), "5bcdc197c9fbbfacc522316db9fa3ad5b909c96b"),
+        ((700, 31), (131, 50), "1cf76b9e57c99981929070510ce3d69d1c17dd07"),
+    ],
+)
+def test_the_warp_gives_the_bytes_recorded_from_opencv_4_12(
+    size: tuple[int, int], inputs: tuple[int, int], sha1: str
+) -> None:
+    ours = Frame(size, replace(SCHP, size=inputs, channels="rgb")).resample(noise(*size)).numpy()
+    assert hashlib.sha1(ours.tobytes()).hexdigest() == sha1
 
 
 @pytest.mark.skipif(not cv2.__version__.startswith("4."), reason="OpenCV 5 warps with other arithmetic")
-@pytest.mark.parametrize("size", [(1333, 2000), (600, 512), (257, 431), (61, 97), (700, 31)])
-def test_the_warp_equals_opencv_4_itself(size: tuple[int, int]) -> None:
+@pytest.mark.parametrize("inputs", [(473, 473), (512, 384)])
+@pytest.mark.parametrize(
+    "size", [(1333, 2000), (600, 512), (257, 431), (61, 97), (700, 31), (1, 40), (40, 1)]
+)
+def test_the_warp_equals_opencv_4_itself(size: tuple[int, int], inputs: tuple[int, int]) -> None:
     image = noise(*size)
-    theirs = cv2.warpAffine(image, affine(*size, 473, inverse=False), (473, 473), flags=cv2.INTER_LINEAR)
-    assert np.array_equal(Frame(size, replace(SCHP, channels="rgb")).resample(image).numpy(), theirs)
+    matrix = affine(*size, inputs, inverse=False)
+    theirs = cv2.warpAffine(image, matrix, inputs[::-1], flags=cv2.INTER_LINEAR)
+    ours = Frame(size, replace(SCHP, size=inputs, channels="rgb")).resample(image).numpy()
+    assert np.array_equal(ours, theirs)
 
 
 @given(size=SIZES, truncate=st.booleans())
@@ -91,7 +128,7 @@ def test_labels_come_back_by_opencv_4s_nearest_neighbour(size: tuple[int, int], 
     logits = torch.nn.functional.one_hot(torch.from_numpy(labels).long(), 20).permute(2, 0, 1).float()
     frame = Frame(size, replace(SCHP, size=(97, 97)))
     ours, _ = frame.back(logits, "score" if truncate else "paper")
-    matrix = affine(*size, 97, inverse=True, truncate=truncate)
+    matrix = affine(*size, (97, 97), inverse=True, truncate=truncate)
     x, y = (position >> 10 for position in positions(matrix, *size, 512))
     inside = (x >= 0) & (x < 97) & (y >= 0) & (y < 97)
     assert np.array_equal(ours, labels[y.clip(0, 96), x.clip(0, 96)] * inside)
@@ -104,7 +141,7 @@ def test_labels_come_back_by_opencv_4s_nearest_neighbour(size: tuple[int, int], 
 def test_logits_come_back_in_opencv_4s_arithmetic(size: tuple[int, int]) -> None:
     logits = torch.randn(3, 97, 97, generator=torch.Generator().manual_seed(0))
     ours, _ = Frame(size, replace(SCHP, size=(97, 97))).back(logits)
-    across, down = (p >> 5 for p in positions(affine(*size, 97, inverse=True), *size, 16))
+    across, down = (p >> 5 for p in positions(affine(*size, (97, 97), inverse=True), *size, 16))
     x, y = (across >> 5).clip(0, 96), (down >> 5).clip(0, 96)
     x1, y1 = (x + 1).clip(0, 96), (y + 1).clip(0, 96)
     fx, fy = ((p & 31).astype(np.float32) / np.float32(32) for p in (across, down))
@@ -161,6 +198,44 @@ def test_the_short_side_sets_the_scale_until_the_long_one_meets_its_limit(
     assert expected is None or tuple(frame.resample(noise(*size)).shape[:2]) == expected
 
 
+@given(size=st.tuples(st.integers(1, 900), st.integers(1, 900)))
+@settings(deadline=None, max_examples=50)
+def test_a_short_side_fit_keeps_the_aspect_to_a_pixel_and_pads_with_zeros(size: tuple[int, int]) -> None:
+    frame, picture = Frame(size, TINY), noise(*size)
+    height, width = frame.resample(picture).shape[:2]
+    ratio = min(TINY.size[0] / min(size), TINY.size[1] / max(size))
+    assert abs(height - size[0] * ratio) <= max(0.5, 1 - size[0] * ratio)
+    assert abs(width - size[1] * ratio) <= max(0.5, 1 - size[1] * ratio)
+    step, (padded_height, padded_width) = TINY.pad_multiple, frame.input_size
+    assert padded_height % step == padded_width % step == 0
+    assert 0 <= padded_height - height < step and 0 <= padded_width - width < step
+    fitted = frame.fit(picture)
+    assert not fitted[:, height:].any() and not fitted[:, :, width:].any()
+
+
+@pytest.mark.parametrize("spec", [SCHP, TINY], ids=["warp-corner", "shortest-edge"])
+@given(
+    size=st.tuples(st.integers(40, 400), st.integers(40, 400)), protocol=st.sampled_from(["extract", "paper"])
+)
+@settings(deadline=None, max_examples=25)
+def test_labels_painted_at_the_input_come_back_in_place(
+    spec: InputSpec, size: tuple[int, int], protocol: Protocols
+) -> None:
+    """Quarters of the picture, painted as one-hot logits where each is seen, come back as quarters."""
+    y, x = np.mgrid[: size[0], : size[1]]
+    quarters = (2 * (y >= size[0] / 2) + (x >= size[1] / 2)).astype(np.uint8)
+    painted = np.repeat((quarters * 80)[..., None], 3, axis=2)
+    frame = Frame(size, replace(spec, channels="rgb"))
+    seen = frame.resample(painted)[..., 0].float().div(80).round().long()
+    logits = torch.zeros(4, *frame.input_size)
+    logits[:, : seen.shape[0], : seen.shape[1]] = torch.nn.functional.one_hot(seen, 4).permute(2, 0, 1)
+    labels, _ = frame.back(logits, protocol)
+    slack = 2 + max(size) / 100
+    far = (abs(y + 0.5 - size[0] / 2) > slack) & (abs(x + 0.5 - size[1] / 2) > slack)
+    inner = (np.minimum(y, size[0] - 1 - y) > 1) & (np.minimum(x, size[1] - 1 - x) > 1)
+    assert np.array_equal(labels[far & inner], quarters[far & inner])
+
+
 def test_an_input_that_is_not_square_keeps_the_aspect() -> None:
     wide = replace(SCHP, size=(200, 400), channels="rgb")
     picture = np.full((100, 100, 3), 255, dtype=np.uint8)
@@ -170,6 +245,8 @@ def test_an_input_that_is_not_square_keeps_the_aspect() -> None:
     assert abs((columns[-1] + columns[0]) / 2 - 199.5) <= 1
 
 
-def test_an_empty_picture_has_no_frame() -> None:
-    with pytest.raises(ImageError, match="5x0 pixels"):
-        Frame((0, 5), SCHP)
+@pytest.mark.parametrize("spec", [SCHP, TINY], ids=["warp-corner", "shortest-edge"])
+@pytest.mark.parametrize(("size", "named"), [((0, 5), "5x0"), ((5, 0), "0x5"), ((0, 0), "0x0")])
+def test_an_empty_picture_has_no_frame(size: tuple[int, int], named: str, spec: InputSpec) -> None:
+    with pytest.raises(ImageError, match=f"{named} pixels"):
+        Frame(size, spec)

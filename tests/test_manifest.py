@@ -5,12 +5,15 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import humanparse
 from humanparse import ManifestError, ModelError, manifest, models
@@ -33,6 +36,7 @@ def test_every_entry_builds_a_network_and_states_its_terms(name: str) -> None:
         logits = network(torch.zeros(1, 3, 64, 64))
     assert logits.shape[1] == len(spec.scheme)
     assert all((spec.paper, spec.origin, spec.licence.code, spec.licence.weights, spec.licence.data))
+    assert all(source.url.startswith("https://") for source in spec.file.sources if source.kind != "bundled")
     assert all(claim.citation for claim in spec.accuracy)
     assert hash(spec) == hash(pickle.loads(pickle.dumps(spec))) and pickle.loads(pickle.dumps(spec)) == spec
 
@@ -42,7 +46,9 @@ def test_schp_files_carry_the_public_records_and_all_five_sources(name: str) -> 
     spec = manifest.get(name)
     assert (spec.file.size, spec.file.sha256) == PUBLISHED[name]
     assert [source.kind for source in spec.file.sources] == ["hf", "hf", "url", "hf", "gdrive"]
-    assert all(len(source.revision or "") == 40 for source in spec.file.sources[:1])
+    for source in spec.file.sources:
+        if source.kind == "hf":  # one repository shows no more than a short revision; it says so
+            assert len(source.revision or "") == 40 or "the sha256 pins it" in source.note
 
 
 def test_the_bundled_file_is_the_one_on_record_and_small() -> None:
@@ -51,6 +57,15 @@ def test_the_bundled_file_is_the_one_on_record_and_small() -> None:
     content = (PACKAGE / spec.file.sources[0].url).read_bytes()
     assert len(content) == spec.file.size <= 8_000_000
     assert sha256(content).hexdigest() == spec.file.sha256
+
+
+def places(record: Any, path: str = "") -> Iterator[str]:
+    """The dotted path of every field of a manifest entry."""
+    fields = record.items() if isinstance(record, dict) else enumerate(record)
+    for key, value in fields:
+        yield f"{path}{key}"
+        if isinstance(value, dict | list):
+            yield from places(value, f"{path}{key}.")
 
 
 def changed(path: str, value: Any) -> dict[str, Any]:
@@ -71,9 +86,12 @@ def changed(path: str, value: Any) -> dict[str, Any]:
     ("path", "value", "fault"),
     [
         ("file.sha256", "ABC", "64 lower-case hex"),
+        ("file.sha256", "A" * 64, "64 lower-case hex"),
         ("file.size", -1, "not positive"),
         ("file.filename", "../x.pth", "plain name"),
         ("file.sources.2.url", "http://insecure.example/x", "not an https"),
+        ("file.sources.2.url", 5, "startswith"),
+        ("file.sources", None, "field 'sources' is missing"),
         ("file.sources.0.repo", None, "needs repo and path"),
         ("file.sources.4.file_id", None, "needs file_id"),
         ("file.sources.0.kind", "ftp", "unknown kind"),
@@ -83,7 +101,12 @@ def changed(path: str, value: Any) -> dict[str, Any]:
         ("input.std", [0, 1, 1], "std positive"),
         ("input.upsampling", "one-step", "two-step"),
         ("scales", [-1.0], "positive"),
+        ("scales", [], "positive"),
         ("scheme", "lpi", "no label scheme"),
+        ("scheme", None, "field 'scheme' is missing"),
+        ("scheme", 5, "lower"),
+        ("input", None, "field 'input' is missing"),
+        ("input", [], "items"),
         ("licence.data", None, "data"),
         ("paper", None, "paper"),
         ("colour", "blue", "no field colour"),
@@ -104,6 +127,22 @@ def test_a_name_with_odd_letters_and_another_version_are_refused() -> None:
 def test_a_model_may_be_listed_without_any_source() -> None:
     spec = manifest.parse(changed("file.sources", []))["schp-lip"]
     assert spec.file.sources == () and not spec.bundled
+
+
+@given(
+    path=st.sampled_from(sorted(places(CONTENT["models"]["schp-lip"]))),
+    value=st.sampled_from([5, -1, "x", [], {}, [[]], "", True]),
+)
+@settings(deadline=None, max_examples=300)
+def test_any_field_of_the_wrong_type_gives_values_or_an_error_with_the_models_name(
+    path: str, value: object
+) -> None:
+    try:
+        specs = manifest.parse(changed(path, value))
+    except ManifestError as error:
+        assert "schp-lip: " in str(error)
+    else:
+        assert specs["schp-lip"].name == "schp-lip"
 
 
 def test_models_are_found_by_pattern_and_unknown_names_by_likeness() -> None:

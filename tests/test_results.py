@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -60,9 +61,22 @@ def test_parts_cover_the_picture_and_their_boxes_hold_them(labels: npt.NDArray[n
         assert mask[y0:y1, x0:x1].any(axis=0)[[0, -1]].all() and mask[y0:y1, x0:x1].any(axis=1)[[0, -1]].all()
 
 
-def test_labels_must_be_uint8_maps() -> None:
+def test_labels_must_be_uint8_maps_of_the_scheme() -> None:
     with pytest.raises(SchemeError, match=r"uint8 \(H, W\), not int64"):
         Parsing(np.zeros((3, 3), dtype=np.int64), LIP)  # type: ignore[arg-type]
+    with pytest.raises(SchemeError, match=r"not uint8 \(3, 3, 3\)"):
+        Parsing(np.zeros((3, 3, 3), dtype=np.uint8), LIP)
+    with pytest.raises(SchemeError, match=r"lip has labels 0 to 19, but here are 20, 254; pass the scheme"):
+        lip([[0, 19, 20, 254, 255]])
+
+
+def test_pixels_without_a_statement_are_named_counted_and_kept() -> None:
+    parsing = lip([[255, 255, 2, 0]])
+    assert [part.name for part in parsing.parts()] == ["Hair", "Ignore"]
+    assert "Ignore 50.0%" in repr(parsing)
+    assert parsing.remap({"Hair": 7}).labels.tolist() == [[255, 255, 7, 0]]
+    photo = np.full((1, 4, 3), 100, dtype=np.uint8)
+    assert (np.asarray(parsing.overlay(photo, alpha=1))[0, :2] == 100).all()
 
 
 @given(hnp.arrays(np.uint8, SHAPES, elements=st.sampled_from([n for n in range(20) if n not in (3, 8, 10)])))
@@ -76,22 +90,88 @@ def test_an_exact_remap_keeps_every_mask(labels: npt.NDArray[np.uint8]) -> None:
         assert np.array_equal(after.mask(name), before.mask(name))
 
 
-@given(hnp.arrays(np.uint8, SHAPES, elements=st.integers(0, 19)), st.sampled_from(["viton", "coarse"]))
+COARSE = {
+    "Background": ["Background"],
+    "Head": ["Hat", "Hair", "Sunglasses", "Face"],
+    "Upper-clothes": ["Upper-clothes", "Coat"],
+    "Full-body-clothes": ["Dress", "Jumpsuits"],
+    "Lower-clothes": ["Pants", "Skirt"],
+    "Arms": ["Glove", "Left-arm", "Right-arm"],
+    "Legs": ["Socks", "Left-leg", "Right-leg"],
+    "Feet": ["Left-shoe", "Right-shoe"],
+    "Accessories": ["Scarf"],
+}
+VITON = {
+    "Background": ["Background", "Jumpsuits"],
+    "Hair": ["Hat", "Hair"],
+    "Face": ["Sunglasses", "Face"],
+    "Upper": ["Upper-clothes", "Dress", "Coat"],
+    "Bottom": ["Pants", "Skirt"],
+    "Socks": ["Socks"],
+    "Noise": ["Glove", "Scarf"],
+    **{name: [name] for name in LIP.names[14:]},
+}
+
+
+@pytest.mark.parametrize(("target", "groups"), [("coarse", COARSE), ("viton", VITON)])
+@given(labels=hnp.arrays(np.uint8, SHAPES, elements=st.integers(0, 19)))
 @settings(deadline=None)
-def test_a_coarser_remap_joins_masks_and_loses_no_pixel(labels: npt.NDArray[np.uint8], target: str) -> None:
-    before = Parsing(labels, LIP)
+def test_a_coarser_remap_joins_masks_and_loses_no_pixel(
+    target: str, groups: dict[str, list[str]], labels: npt.NDArray[np.uint8]
+) -> None:
+    before = Parsing(labels, LIP, "schp-lip", confidence=np.ones(labels.shape, np.float16))
     after = before.remap(target)
-    for part in after.parts(background=True):
-        sources = np.unique(labels[after.mask(part.label)])
-        assert np.array_equal(np.isin(labels, sources), after.mask(part.label))
-    assert before.remap("lip").labels is not before.labels
-    assert np.array_equal(before.remap("LIP").labels, labels)
+    for goal, sources in groups.items():
+        assert np.array_equal(after.mask(goal), before.mask(*sources))
+    assert sum(after.mask(goal).sum() for goal in groups) == labels.size
+    assert after.model == "schp-lip" and after.confidence is None
+
+
+@given(
+    labels=hnp.arrays(np.uint8, SHAPES, elements=st.one_of(st.integers(0, 19), st.just(255))),
+    goals=st.lists(st.integers(0, 254), min_size=20, max_size=20),
+)
+@settings(deadline=None)
+def test_a_mapping_to_numbers_gives_each_number_the_union_of_its_labels(
+    labels: npt.NDArray[np.uint8], goals: list[int]
+) -> None:
+    before = Parsing(labels, LIP)
+    after = before.remap(dict(enumerate(goals)))
+    for goal in set(goals):
+        sources = [label for label in range(20) if goals[label] == goal]
+        assert np.array_equal(after.mask(goal), before.mask(*sources))
+    assert np.array_equal(after.labels == 255, labels == 255)
+
+
+@given(labels=hnp.arrays(np.uint8, SHAPES, elements=st.one_of(st.integers(0, 19), st.just(255))))
+@settings(deadline=None)
+def test_a_remap_to_the_same_scheme_or_through_names_and_back_changes_nothing(
+    labels: npt.NDArray[np.uint8],
+) -> None:
+    before = Parsing(labels, LIP)
+    same = before.remap("LIP")
+    assert same == before and same.labels is not before.labels
+    renamed = before.remap({name: f"my {name}" for name in reversed(LIP.names)})
+    back = renamed.remap({f"my {name}": number for number, name in enumerate(LIP.names)})
+    assert np.array_equal(back.labels, labels)
 
 
 def test_remap_refuses_what_has_no_counterpart_and_lists_it() -> None:
     parsing = lip([[3, 8, 10, 0]])
     with pytest.raises(SchemeError, match=r"counterpart for Glove, Socks, Jumpsuits.*approximate=True"):
         parsing.remap("atr")
+    with pytest.raises(SchemeError, match=r"counterpart for Socks\. With"):
+        lip([[8, 2]]).remap("atr")
+
+
+@pytest.mark.parametrize("key", ["cihp", "atr"])
+def test_every_label_of_the_other_schemes_has_a_coarse_part(key: str) -> None:
+    scheme = get_scheme(key)
+    every = Parsing(np.arange(len(scheme), dtype=np.uint8)[None], scheme)
+    coarse = every.remap("coarse")
+    assert coarse.mask("Head").sum() == 4 and coarse.mask("Background").sum() == 1
+    assert coarse.mask("Torso-skin").any() == (key == "cihp")
+    assert coarse.mask("Accessories").sum() == (3 if key == "atr" else 1)
 
 
 def test_an_approximate_glove_goes_to_the_arm_it_touches_most() -> None:
@@ -142,6 +222,26 @@ def test_parsings_compare_pickle_and_print_well() -> None:
         hash(small())
 
 
+def test_parsings_differ_where_confidence_or_logits_do() -> None:
+    labels, sure = small().labels, np.full((3, 4), 0.5, np.float16)
+    logits = np.zeros((20, 2, 2), np.float32)
+    whole = Parsing(labels, LIP, "", sure, logits)
+    assert whole == Parsing(labels.copy(), LIP, "", sure.copy(), logits.copy())
+    assert whole == pickle.loads(pickle.dumps(whole))
+    assert whole != Parsing(labels, LIP, "", sure + 1, logits) and whole != Parsing(labels, LIP, "", sure)
+    assert whole != Parsing(labels, LIP, "", None, logits) and whole != Parsing(
+        labels, LIP, "", sure, logits + 1
+    )
+
+
+@pytest.mark.parametrize("suffix", [".png", ".npz", ".json"])
+def test_a_parsing_is_saved_by_suffix_and_loaded_equal(suffix: str, tmp_path: Path) -> None:
+    path = small().save(str(tmp_path / f"labels{suffix}"))
+    assert path == tmp_path / f"labels{suffix}"
+    assert Parsing.load(path) == Parsing.load(str(path)) == small()
+    assert Parsing.load(path, scheme="cihp").scheme == get_scheme("cihp")
+
+
 def test_colours_are_the_palettes() -> None:
     picture = np.asarray(small().colorize())
     assert tuple(picture[0, 2]) == voc_palette()[2] and tuple(picture[0, 0]) == (0, 0, 0)
@@ -149,7 +249,7 @@ def test_colours_are_the_palettes() -> None:
     with pytest.raises(SchemeError, match="has 2 colours"):
         small().colorize(((0, 0, 0), (9, 9, 9)))
     with Image.open(io.BytesIO(small()._repr_png_())) as shown:
-        assert shown.size == (4, 3)
+        assert shown.size == (4, 3) and np.array_equal(np.asarray(shown), picture)
 
 
 def test_an_overlay_tints_parts_and_leaves_the_rest() -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import humanparse
 from humanparse import SchemeError, get_scheme
 from humanparse.schemes import LabelScheme, find_remap, scheme_names, voc_palette
 
@@ -17,10 +21,8 @@ VOC = [
     (64, 128, 128), (192, 128, 128), (0, 64, 0), (128, 64, 0), (0, 192, 0), (128, 192, 0),
 ]  # fmt: skip
 
-TABLES = [
-    ("lip", "atr"), ("lip", "viton"), ("lip", "coarse"), ("lip", "pascal"), ("cihp", "coarse"),
-    ("cihp", "pascal"), ("atr", "coarse"), ("atr", "pascal"),
-]  # fmt: skip
+DATA = json.loads((Path(humanparse.__file__).parent / "schemes.json").read_text(encoding="utf-8"))
+TABLES = [tuple(way.split("->")) for way in DATA["remaps"]]
 
 
 def test_the_palette_is_pascal_vocs() -> None:
@@ -45,6 +47,15 @@ def test_lip_and_cihp_differ_at_label_ten_alone() -> None:
 @pytest.mark.parametrize("spelling", ["Left-arm", "left-arm", "LEFT ARM", "left_arm", "leftArm", 14])
 def test_a_label_is_found_in_any_spelling(spelling: str | int) -> None:
     assert get_scheme("lip").index(spelling) == 14
+
+
+@pytest.mark.parametrize("spell", [str.upper, str.lower, lambda s: s.replace("-", "_"), "  {} ".format])
+@pytest.mark.parametrize("key", scheme_names())
+def test_every_name_and_alias_leads_to_its_own_label(key: str, spell: Callable[[str], str]) -> None:
+    scheme = get_scheme(key)
+    for number, name in enumerate(scheme.names):
+        others = scheme.aliases[number] if scheme.aliases else ()
+        assert {scheme.index(spell(spelling)) for spelling in (name, *others)} == {number}
 
 
 def test_an_unknown_label_lists_the_nearest_and_all() -> None:
@@ -75,6 +86,13 @@ def test_other_palettes_are_found_by_name() -> None:
         get_scheme("lip").palette("pastel")
 
 
+def test_the_promised_ways_between_schemes_are_there() -> None:
+    assert set(TABLES) == {
+        *(("lip", target) for target in ("atr", "viton", "coarse", "pascal")),
+        *((source, target) for source in ("cihp", "atr") for target in ("coarse", "pascal")),
+    }
+
+
 @pytest.mark.parametrize(("source", "target"), TABLES)
 def test_every_table_says_something_of_every_label(source: str, target: str) -> None:
     way = find_remap(get_scheme(source), target)
@@ -99,8 +117,23 @@ def test_a_mapping_to_names_numbers_them_in_order_with_background_first() -> Non
 
 def test_a_mapping_to_numbers_joins_the_names() -> None:
     way = find_remap(get_scheme("lip"), {"Hair": 2, "Hat": 2})
-    assert way.target.names == ("Background", "Unused 1", "Hat+Hair") or way.target.names[2] == "Hair+Hat"
-    assert way.table[:3] == (0, 2, 2)
+    assert way.target.names == ("Background", "Unused 1", "Hair+Hat")
+    assert way.table[:4] == (0, 2, 2, None)
+
+
+def test_a_mapping_that_sends_one_label_two_ways_is_refused() -> None:
+    with pytest.raises(
+        SchemeError, match=r"2 is lip's label 2, Hair, which the mapping sends to 'Head' already"
+    ):
+        find_remap(get_scheme("lip"), {"Hair": "Head", 2: "Hat"})
+    with pytest.raises(SchemeError, match=r"'Coat' is atr's label 4, Upper-clothes"):  # an alias
+        find_remap(get_scheme("atr"), {"Upper-clothes": "Shirt", "Coat": "Jacket"})
+    assert find_remap(get_scheme("lip"), {"Hair": 1, "hair": 1}).table[2] == 1
+
+
+def test_a_mapping_may_send_the_background_elsewhere() -> None:
+    way = find_remap(get_scheme("lip"), {"Background": "Rest", "Hair": "Hair"})
+    assert way.target.names == ("Rest", "Hair") and way.table[:3] == (0, None, 1)
 
 
 @pytest.mark.parametrize(

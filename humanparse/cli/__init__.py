@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import sys
-import traceback
 import warnings
 from typing import Annotated, TextIO
 
 import typer
 from rich.markup import escape
 
-from ..errors import HumanParseError
 from . import convert, doctor, download, models, predict
 from .console import err, report
 
@@ -44,21 +42,17 @@ def _options(
 
 
 def main() -> None:
-    """Run the command line: an error is one red line, and its traceback comes only with `--debug`."""
+    """Run the command line: an error is one red line, and its traceback comes only with `--debug`.
+
+    People add `--debug` at the end of the line that failed, so it is looked for before typer runs.
+    """
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
     warnings.showwarning = _show_warning
     try:
-        app(arguments, prog_name="humanparse")
+        app(arguments, prog_name="humanparse", obj=debug)
     except Exception as error:
-        if debug:
-            traceback.print_exc()
-        expected = isinstance(error, HumanParseError)
-        report(
-            str(error)
-            if expected
-            else f"internal, {type(error).__name__}: {error}\nRun it with --debug, and report it."
-        )
+        report(error, debug=debug)
         sys.exit(1)
 
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from rich.console import Console
-from rich.markup import escape
+import sys
+import traceback
 
-_PIPE_WIDTH = 200  # a table sent to a file should not be squeezed into 80 columns
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ..errors import HumanParseError
+
+_PIPE_WIDTH = 10_000  # a table sent to a file keeps one line for each row
 
 
 def _console(stderr: bool) -> Console:
@@ -17,6 +23,31 @@ out = _console(stderr=False)
 err = _console(stderr=True)
 
 
-def report(message: str) -> None:
-    """Print an error: red, and as long as it needs to be."""
-    err.print(f"[red]error:[/red] {escape(message)}", highlight=False, soft_wrap=True)
+def show(table: Table) -> None:
+    """Print a table to standard output, without the blanks that rich puts at the end of each line."""
+    with out.capture() as printed:
+        out.print(table, highlight=False)
+    lines = [line.rstrip(" ") for line in printed.get().splitlines()]
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+def report(error: Exception, *, debug: bool, about: str = "") -> None:
+    """Print an error: its first line in red, then the details; anything but our own errors is called a bug.
+
+    Args:
+        error: what was raised.
+        debug: whether to print its traceback too.
+        about: the input it happened to; our own errors name it themselves.
+    """
+    if debug:
+        err.file.write("".join(traceback.format_exception(error)))
+    if isinstance(error, HumanParseError):
+        line, _, details = str(error).partition("\n")
+        line = f"error: {line}"
+    else:
+        reason = str(error).partition("\n")[0]
+        line = f"internal error: {about and about + ': '}{type(error).__name__}: {reason}"
+        details = "This is a bug: run it again with --debug, and report what that prints."
+    err.print(Text(line, style="red"), soft_wrap=True)
+    if details:
+        err.print(Text(details), soft_wrap=True)

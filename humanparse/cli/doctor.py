@@ -16,7 +16,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from .. import hub, manifest
-from .console import out
+from ..errors import WeightsError
+from .console import show
 
 _PACKAGES = (
     "humanparse",
@@ -41,15 +42,15 @@ def doctor(
     table.add_row("python", f"{platform.python_version()} on {platform.platform()}")
     for package in _PACKAGES:
         table.add_row(package, _version(package))
-    table.add_row("OpenCV", _opencv())
-    table.add_row("device", _device())
+    table.add_row("OpenCV", escape(_opencv()))
+    table.add_row("device", escape(_device()))
     table.add_row("cache", escape(_cache(hub.cache_dir())))
     table.add_row("default model", escape(_bundled()))
     for address in _HUBS:
         table.add_row(
             address.removeprefix("https://"), escape(_answer(address, hub.offline(offline or None)))
         )
-    out.print(table, highlight=False)
+    show(table)
 
 
 def _version(package: str) -> str:
@@ -60,8 +61,10 @@ def _version(package: str) -> str:
 
 
 def _opencv() -> str:
-    import cv2
-
+    try:
+        import cv2
+    except ImportError as error:
+        return f"NOT usable: {error}; install opencv-python-headless again"
     generation = cv2.__version__.partition(".")[0]
     return f"generation {generation}; warps are our own and give OpenCV 4's numbers with any"
 
@@ -88,8 +91,11 @@ def _cache(folder: Path) -> str:
 
 
 def _bundled() -> str:
-    name = next(name for name in manifest.names() if manifest.get(name).bundled)
-    return f"{name}: {hub.fetch(manifest.get(name))}, verified"
+    spec = next(spec for spec in map(manifest.get, manifest.names()) if spec.bundled)
+    try:
+        return f"{spec.name}: {hub.fetch(spec, offline=True)}, verified"
+    except WeightsError as error:
+        return f"NOT usable: {error}"
 
 
 def _answer(address: str, offline: bool) -> str:

@@ -7,12 +7,13 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from .. import hub, manifest
 from ..errors import ModelError
 from ..manifest import ModelSpec
-from .console import out
+from .console import out, show
 
 
 def list_models(
@@ -28,7 +29,7 @@ def list_models(
         return
     table = Table(box=None, pad_edge=False)
     for title in ("name", "labels", "input", "accuracy", "size", "weights licence", "here"):
-        table.add_column(title, no_wrap=title == "name")
+        table.add_column(title, no_wrap=title == "name", overflow="fold")
     for spec in specs:
         table.add_row(
             spec.name,
@@ -36,10 +37,10 @@ def list_models(
             f"{spec.input.size[0]}x{spec.input.size[1]}",
             _claim(spec),
             _megabytes(spec),
-            spec.licence.weights,
+            spec.licence.weights.partition(";")[0],
             _here(spec),
         )
-    out.print(table)
+    show(table)
 
 
 def info(
@@ -55,8 +56,8 @@ def info(
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for title, text in _facts(spec):
-        table.add_row(title, text)
-    out.print(table, highlight=False)
+        table.add_row(title, escape(text))
+    show(table)
     if spec.bundled:
         card = hub.fetch(spec).with_suffix(".md").read_text(encoding="utf-8")
         out.print(f"\n{card}", highlight=False, markup=False, soft_wrap=True)
@@ -93,7 +94,8 @@ def _record(spec: ModelSpec) -> dict[str, Any]:
 
 
 def _claim(spec: ModelSpec) -> str:
-    return "; ".join(f"{a.metric} {a.value} {a.split}" for a in spec.accuracy) or "none claimed"
+    """The first claim; `info` shows the others."""
+    return next((f"{a.metric} {a.value} {a.split}" for a in spec.accuracy), "none claimed")
 
 
 def _megabytes(spec: ModelSpec) -> str:

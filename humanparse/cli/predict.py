@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 from urllib.parse import unquote, urlsplit
 
 import typer
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ..durable import replacing
-from ..errors import FormatError, HumanParseError, ImageError
+from ..errors import FormatError, ImageError
 from .console import err, out, report
 
 if TYPE_CHECKING:
@@ -50,12 +50,13 @@ class _Job:
 
     @property
     def stem(self) -> str:
-        if self.source.startswith(("http://", "https://")):
+        if _is_url(self.source):
             return Path(unquote(urlsplit(self.source).path)).stem or "image"
         return Path(self.source).stem
 
 
 def predict(
+    context: typer.Context,
     images: Annotated[list[str], typer.Argument(help="Files, folders, globs or URLs.", show_default=False)],
     model: Annotated[str, typer.Option("-m", "--model", help="See `humanparse models`.")] = "tiny-atr",
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the results.")] = Path("parsed"),
@@ -91,15 +92,15 @@ def predict(
         progress=False if quiet else None,
     )
     if not quiet:
-        err.print(escape(repr(parser)), highlight=False, soft_wrap=True)
+        err.print(repr(parser), highlight=False, markup=False, soft_wrap=True)
     _make_folder(output)
     failures = 0
     for job in _with_progress(jobs, quiet):
         try:
             _run(parser, job, wanted)
-        except HumanParseError as error:
+        except Exception as error:  # whatever one photo meets, the others are parsed
             failures += 1
-            report(str(error))
+            report(error, debug=context.obj, about=job.source)
     if not quiet:
         done = f"{len(jobs) - failures} of {len(jobs)} parsed, results in {output}"
         out.print(done, highlight=False, markup=False, soft_wrap=True)
@@ -123,11 +124,15 @@ def _run(parser: Parser, job: _Job, wanted: _Wanted) -> None:
             raise FormatError(f"cannot write {path}: {error.strerror or error}") from error
 
 
+def _is_url(source: str) -> bool:
+    return "://" in source  # `image.load` says which kinds it takes
+
+
 def _sources(arguments: list[str]) -> list[str]:
     found: list[str] = []
     for argument in arguments:
         path = Path(argument)
-        if argument.startswith(("http://", "https://")) or path.is_file():
+        if _is_url(argument) or path.is_file():
             found.append(argument)
         elif path.is_dir():
             inside = sorted(str(file) for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
@@ -151,6 +156,8 @@ def _refuse_clashes(jobs: list[_Job], wanted: _Wanted) -> None:
         for path in wanted.outputs(job).values():
             if path.resolve() in inputs:
                 raise FormatError(f"{path} is itself an input; choose another folder with -o")
+            if owners.get(path) == job.source:
+                raise FormatError(f"{job.source} is given twice; name it once")
             if path in owners:
                 raise FormatError(
                     f"{owners[path]} and {job.source} would both write {path}; rename one or use two folders"
@@ -165,6 +172,8 @@ def _make_folder(folder: Path) -> None:
         raise FormatError(
             f"cannot make the folder {folder}: {error.strerror}; choose another with -o"
         ) from error
+    if not os.access(folder, os.W_OK):
+        raise FormatError(f"the folder {folder} cannot be written to; choose another with -o")
 
 
 def _with_progress(jobs: list[_Job], quiet: bool) -> Iterator[_Job]:
