@@ -10,7 +10,7 @@ import math
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from photos import Array, Photo, mirror_table
+from photos import Array, Box, Photo, mirror_table
 
 MIRROR = mirror_table()
 MEAN_COLOUR = (124, 116, 104)
@@ -18,6 +18,7 @@ Matrix = NDArray[np.float64]
 Rng = np.random.Generator
 Size = tuple[int, int]
 Colour = tuple[int, int, int]
+VIEWS = {"whole": 0.40, "upper": 0.13, "lower": 0.08, "head": 0.18, "torso": 0.08, "legs": 0.08, "feet": 0.05}
 
 
 def log_uniform(rng: Rng, low: float, high: float) -> float:
@@ -25,18 +26,32 @@ def log_uniform(rng: Rng, low: float, high: float) -> float:
     return math.exp(rng.uniform(math.log(low), math.log(high)))
 
 
+def cut(rng: Rng, photo: Photo, upper: bool) -> Box | None:
+    """The person's box from the head down, or from the feet up, cut off somewhere about the waist."""
+    if "person" not in photo.boxes:
+        return None
+    x0, y0, x1, y1 = photo.boxes["person"]
+    kept = round((y1 - y0) * (rng.uniform(0.22, 0.55) if upper else rng.uniform(0.3, 0.65)))
+    return (x0, y0, x1, y0 + kept) if upper else (x0, y1 - kept, x1, y1)
+
+
 def view(rng: Rng, photo: Photo, size: Size, small: bool) -> tuple[Matrix, bool]:
-    """(matrix from photo to canvas pixel centres, flipped?): whole people, heads, torsos, legs or feet."""
+    """(matrix from photo to canvas pixel centres, flipped?): whole people, cut-off ones, heads, feet ..."""
     height, width = size
     rows, columns = photo.labels.shape
     fit = min(height / rows, width / columns)
-    part = str(rng.choice(["whole", "head", "torso", "legs", "feet"], p=[0.52, 0.22, 0.10, 0.11, 0.05]))
-    box = photo.boxes.get(part)
+    part = str(rng.choice(list(VIEWS), p=list(VIEWS.values())))
+    halved = part in ("upper", "lower")
+    box = cut(rng, photo, part == "upper") if halved else photo.boxes.get(part)
     if small or box is None:  # the whole photo at a random place, or a window into it
         scale = fit * (log_uniform(rng, 0.4, 1.2) if small else log_uniform(rng, 0.8, 2.0))
         x0, y0, x1, y1 = photo.boxes.get("person", (0, 0, columns, rows)) if small else (0, 0, columns, rows)
         play_x, play_y = abs(width - (x1 - x0) * scale) / 2, abs(height - (y1 - y0) * scale) / 2
         to = (width / 2 + rng.uniform(-1, 1) * play_x, height / 2 + rng.uniform(-1, 1) * play_y)
+    elif halved:
+        x0, y0, x1, y1 = box
+        scale = min(height / (y1 - y0), width / (x1 - x0)) * log_uniform(rng, 0.75, 1.3)
+        to = (width * rng.uniform(0.4, 0.6), height * rng.uniform(0.45, 0.55))
     else:
         x0, y0, x1, y1 = box
         share = log_uniform(rng, 0.10, 0.40) if part == "feet" else log_uniform(rng, 0.22, 0.95)
@@ -108,12 +123,12 @@ def scenery(rng: Rng, photo: Photo, size: Size) -> Array | None:
 
 
 def group(rng: Rng, photo: Photo, photos: list[Photo], size: Size) -> tuple[Array, Array]:
-    """Nobody, or one to three cut-out people (the first is `photo`'s), on another ground."""
+    """Nobody, or one to four cut-out people (the first is `photo`'s), on another ground."""
     other = photos[int(rng.integers(len(photos)))]
     image = scenery(rng, other, size) if rng.random() < 0.6 else None
     image = texture(rng, size) if image is None else image.copy()
     labels = np.zeros(size, np.uint8)
-    people = int(rng.choice(4, p=[0.07, 0.45, 0.28, 0.20]))
+    people = int(rng.choice(5, p=[0.07, 0.43, 0.25, 0.15, 0.10]))
     for number in range(people):
         who = photo if number == 0 else photos[int(rng.integers(len(photos)))]
         matrix, flip = view(rng, who, size, small=people > 1 and bool(rng.random() < 0.8))

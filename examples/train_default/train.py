@@ -33,7 +33,7 @@ from humanparse.models.tiny import Tiny
 MEAN, STD = score.MEAN, score.STD
 # (height, width), pictures per batch, share of batches; whole people stand upright, so do most canvases.
 EARLY = (((320, 224), 16, 0.6), ((256, 256), 16, 0.25), ((224, 320), 16, 0.15))
-LATE = (((480, 320), 8, 0.6), ((320, 320), 12, 0.25), ((320, 480), 8, 0.15))  # what Parser shows the network
+LATE = (((448, 288), 8, 0.6), ((288, 288), 12, 0.25), ((288, 448), 8, 0.15))  # what Parser shows the network
 Batch = tuple[Tensor, Tensor]
 Key = tuple[int, int, tuple[int, int]]  # the run's nth picture, which photo, canvas size
 
@@ -49,8 +49,13 @@ class Plan:
     decay: float = 0.05
     warmup: int = 200
     ema: float = 0.999
-    late: float = 0.7  # share of the run after which canvases are as large as at inference
+    late: float = 0.8  # share of the run after which canvases are as large as at inference
     shapes: tuple[Any, Any] = (EARLY, LATE)
+
+    @property
+    def length(self) -> str:
+        """As on the command line."""
+        return f"--minutes {self.minutes:g}" if self.minutes is not None else f"--epochs {self.epochs:g}"
 
 
 @dataclass
@@ -60,6 +65,9 @@ class State:
     step: int = 0
     seen: int = 0  # pictures
     seconds: float = 0.0  # spent training, over all starts
+    lengths: tuple[
+        str, ...
+    ] = ()  # each it was started with: a finished run can be drawn out
 
 
 class Canvases(Dataset[tuple[Tensor, Tensor]]):
@@ -132,6 +140,8 @@ class Trainer:
         self.state = State()
         if self.checkpoint.exists():
             self.restore()
+        if self.state.lengths[-1:] != (plan.length,):
+            self.state = replace(self.state, lengths=(*self.state.lengths, plan.length))
 
     def restore(self) -> None:
         """Go on from the checkpoint."""
@@ -260,15 +270,14 @@ def note(work: Path, line: str) -> None:
 def facts(trainer: Trainer) -> dict[str, str]:
     """What the weights' metadata and the card say about the run."""
     plan, state = trainer.plan, trainer.state
-    length = f"--minutes {plan.minutes:g}" if plan.minutes is not None else f"--epochs {plan.epochs:g}"
+    command = "python examples/train_default/train.py --data CCP --out humanparse/weights --work DIR"
     return {
         "epochs": f"{state.seen / len(trainer.photos):.1f}",
         "steps": str(state.step),
         "minutes": f"{state.seconds / 60:.0f}",
         "seed": str(plan.seed),
         "finished": str(trainer.progress() >= 1),
-        "command": "python examples/train_default/train.py --data CCP --out humanparse/weights --work DIR "
-        f"{length} --seed {plan.seed}",
+        "command": "\n".join(f"{command} {length} --seed {plan.seed}" for length in state.lengths),
     }
 
 
