@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .errors import (
+        DatasetError,
         DeviceError,
         FormatError,
         HumanParseError,
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
         ManifestError,
         ModelError,
         SchemeError,
+        ScoreError,
         WeightsError,
     )
     from .manifest import ModelSpec
@@ -41,16 +43,19 @@ _HOMES = {
     "LabelScheme": ("schemes", "LabelScheme"),
     "get_scheme": ("schemes", "get_scheme"),
     "HumanParseError": ("errors", "HumanParseError"),
+    "DatasetError": ("errors", "DatasetError"),
     "DeviceError": ("errors", "DeviceError"),
     "FormatError": ("errors", "FormatError"),
     "ImageError": ("errors", "ImageError"),
     "ManifestError": ("errors", "ManifestError"),
     "ModelError": ("errors", "ModelError"),
     "SchemeError": ("errors", "SchemeError"),
+    "ScoreError": ("errors", "ScoreError"),
     "WeightsError": ("errors", "WeightsError"),
 }
 
 __all__ = [
+    "DatasetError",
     "DeviceError",
     "FormatError",
     "HumanParseError",
@@ -63,6 +68,7 @@ __all__ = [
     "Parsing",
     "Part",
     "SchemeError",
+    "ScoreError",
     "WeightsError",
     "__version__",
     "get_scheme",

@@ -31,3 +31,11 @@ class DeviceError(HumanParseError, RuntimeError):
 
 class FormatError(HumanParseError, ValueError):
     """A result file could not be written or read: unknown suffix, wrong content, or a name clash."""
+
+
+class DatasetError(HumanParseError, ValueError):
+    """A data set's folder or file is missing, or is not what its layout says."""
+
+
+class ScoreError(HumanParseError, ValueError):
+    """Predictions and ground truth cannot be compared: sizes, labels or names do not fit."""

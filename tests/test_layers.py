@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "humanparse"
 
 ROOMS = [
     "errors", "durable", "schemes", "manifest", "decode", "image", "ops", "geometry", "checkpoint", "hub",
-    "models", "render", "formats", "results", "pipelines", "parser", "cli", "__init__", "__main__",
+    "models", "render", "formats", "metrics", "results", "pipelines", "parser", "cli", "__init__", "__main__",
 ]  # fmt: skip
 
 ONLY_IN = {
@@ -24,7 +24,18 @@ ONLY_IN = {
     "rich": ("cli/", "hub/download.py"),
 }
 
-NO_TORCH = ("errors", "durable", "schemes", "manifest", "decode", "image", "hub", "render", "formats")
+NO_TORCH = (
+    "errors",
+    "durable",
+    "schemes",
+    "manifest",
+    "decode",
+    "image",
+    "hub",
+    "render",
+    "formats",
+    "metrics",
+)
 
 
 def modules() -> list[Path]:
