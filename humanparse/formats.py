@@ -93,6 +93,16 @@ def read(path: Path, scheme: LabelScheme | None = None) -> Record:
     return record
 
 
+def stated_scheme(path: Path) -> LabelScheme | None:
+    """The label scheme that a PNG of ours names in itself; None where it does not, or is no PNG."""
+    try:
+        with Image.open(path) as picture:
+            text = picture.info.get(_TAG)
+        return _from_meta(text)[0] if isinstance(text, str) else None
+    except (OSError, ValueError, KeyError):
+        return None
+
+
 def check_labels(labels: npt.NDArray[Any], scheme: LabelScheme) -> None:
     """See that labels are uint8 (H, W), each one of the scheme's or 255.
 

@@ -79,7 +79,7 @@ class PartScores:
         """The scores of all images counted so far; see `instance_scores`."""
         found = np.concatenate(self._found)
         position, number, _, score, _ = found.T
-        # specs: golden/metrics: ascending and then reversed, so among equal scores the last comes first
+        # the original sorts upwards and then reverses: among equal scores the last comes first
         found = found[np.lexsort((number, position, score))[::-1]]
         per_class = np.empty((self.num_classes - 1, len(THRESHOLDS)))
         for label in range(1, self.num_classes):

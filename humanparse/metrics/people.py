@@ -39,7 +39,7 @@ def merge_people(maps: LabelMap) -> tuple[LabelMap, LabelMap]:
         maps: integers (N, H, W), 0 outside the person.
 
     Returns:
-        `labels` and `humans` (1 to N), uint8 and int32 (H, W). Specs: M-CE2P's conversion of MHP to CIHP.
+        `labels` uint8 (H, W) and `humans` int32 (H, W), 1 to N; as M-CE2P converts LV-MHP to CIHP.
     """
     labels, humans = np.zeros(maps.shape[1:], np.uint8), np.zeros(maps.shape[1:], np.int32)
     for number, person in enumerate(maps, start=1):

@@ -1,0 +1,248 @@
+"""LIP, ATR, Pascal-Person-Part, CIHP and LV-MHP v2: photos and their ground truth, read when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import DatasetError
+from ..schemes import LabelScheme, get_scheme
+from .layouts import LAYOUTS, Layout
+from .masks import read_mask
+from .people import LabelMap, describe_instances, merge_people, part_instances
+
+_PICTURES = (".jpg", ".jpeg", ".png")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One photo with its ground truth, which is read when it is asked for.
+
+    Attributes:
+        stem: its name in the data set.
+        image: the photo; None only where photos were not asked for and this one is not there.
+        scheme: what the numbers of the label maps mean.
+        labels: its label map; where people have a map each, theirs in order.
+        humans: its map of people, or None.
+        instances: its map of part instances, or None.
+        per_person: whether `labels` holds a map for each person.
+    """
+
+    stem: str
+    image: Path | None
+    scheme: LabelScheme
+    labels: tuple[Path, ...]
+    humans: Path | None = None
+    instances: Path | None = None
+    per_person: bool = False
+
+    def truth(self) -> dict[str, npt.NDArray[Any]]:
+        """Read the ground truth, under the names that `instance_scores` takes.
+
+        Returns:
+            `gt_category` uint8 (H, W), and what the data set has of: `gt_human` (H, W), `gt_person_map`
+            uint8 (G, H, W), `gt_instance` (H, W), `gt_instance_class` and `gt_instance_human` (K,).
+
+        Raises:
+            DatasetError: a file is missing or damaged, holds labels that the scheme has not, or two of them
+                differ in size.
+        """
+        if self.per_person:
+            return self._of_people()
+        labels = self._label_map(self.labels[0])
+        truth: dict[str, npt.NDArray[Any]] = {"gt_category": labels}
+        if self.humans is not None:
+            truth["gt_human"] = _ids(self.humans, labels)
+        if self.humans is not None and self.instances is not None:
+            instances = _ids(self.instances, labels)
+            classes, humans = describe_instances(instances, labels, truth["gt_human"])
+            truth |= {
+                "gt_instance": instances,
+                "gt_instance_class": classes,
+                "gt_instance_human": humans,
+            }
+        return truth
+
+    def _of_people(self) -> dict[str, npt.NDArray[Any]]:
+        maps = [self._label_map(path) for path in self.labels]
+        for path, person in zip(self.labels, maps, strict=True):
+            _refuse_size(path, person, maps[0])
+        people = np.stack(maps)
+        labels, humans = merge_people(people)
+        instances, classes, owners = part_instances(labels, humans)
+        return {
+            "gt_category": labels,
+            "gt_human": humans,
+            "gt_person_map": people,
+            "gt_instance": instances,
+            "gt_instance_class": classes,
+            "gt_instance_human": owners,
+        }
+
+    def _label_map(self, path: Path) -> LabelMap:
+        return read_mask(path, DatasetError, self.scheme, first_channel=self.per_person)
+
+
+class Dataset(Sequence[Sample]):
+    """The samples of one split, in the order of its list.
+
+    Attributes:
+        key: `"lip"`, `"atr"`, `"pascal"`, `"cihp"` or `"mhpv2"`.
+        split: such as `"val"`.
+        scheme: its labels.
+    """
+
+    def __init__(self, key: str, split: str, scheme: LabelScheme, samples: tuple[Sample, ...]) -> None:
+        self.key, self.split, self.scheme = key, split, scheme
+        self._samples = samples
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return iter(self._samples)
+
+    @overload
+    def __getitem__(self, place: int) -> Sample: ...
+    @overload
+    def __getitem__(self, place: slice) -> tuple[Sample, ...]: ...
+    def __getitem__(self, place: int | slice) -> Sample | tuple[Sample, ...]:
+        return self._samples[place]
+
+    def __repr__(self) -> str:
+        return f"Dataset({self.key} {self.split}, {len(self)} photos, {len(self.scheme)} labels)"
+
+
+def read_dataset(key: str, root: Path, split: str | None = None, *, photos: bool = True) -> Dataset:
+    """Find the files of a data set; none is opened before it is asked for.
+
+    Args:
+        key: one of `LAYOUTS`.
+        root: the folder that the archives were unpacked in, or one further in.
+        split: its name; None takes the one that papers score on. ATR's archive has no lists: put
+            `test_id.txt` with one stem a line into the folder, or take `"all"`.
+        photos: whether the photos must be there too; labels alone are enough to score predictions.
+
+    Raises:
+        DatasetError: no such data set or split, or a folder or file is missing; the message says which, and
+            where it was looked for.
+    """
+    layout = LAYOUTS.get(key.lower())
+    if layout is None:
+        raise DatasetError(f"no data set {key!r}; known: {', '.join(LAYOUTS)}")
+    split = next(iter(layout.splits)) if split is None else split
+    if split not in layout.splits:
+        raise DatasetError(f"{layout.title} has no split {split!r}; known: {', '.join(layout.splits)}")
+    if not root.is_dir():
+        raise DatasetError(
+            f"{root}: no such folder; it should be where {layout.title}'s archives were unpacked"
+        )
+    return Dataset(
+        key.lower(), split, get_scheme(layout.scheme), _Search(root, layout, split).samples(photos)
+    )
+
+
+@dataclass(frozen=True)
+class _Search:
+    """Looking for the files of one split."""
+
+    root: Path
+    layout: Layout
+    split: str
+
+    def samples(self, photos: bool) -> tuple[Sample, ...]:
+        labels = self.listing(self.layout.labels, "label maps")
+        maps = _by_photo(labels) if self.layout.per_person else {key: (path,) for key, path in labels.items()}
+        stems = self.stems(maps)
+        images = self.listing(self.layout.images, "photos", needed=photos)
+        humans = self.listing(self.layout.humans, "maps of people", needed=False)
+        instances = self.listing(self.layout.instances, "maps of part instances", needed=False)
+        self.refuse_gaps(stems, maps, "label map")
+        for files, what, needed in (
+            (images, "photo", photos),
+            (humans, "map of people", bool(humans)),
+            (instances, "map of part instances", bool(instances)),
+        ):
+            if needed:
+                self.refuse_gaps(stems, files, what)
+        scheme, per_person = get_scheme(self.layout.scheme), self.layout.per_person
+        return tuple(
+            Sample(
+                stem, images.get(stem), scheme, maps[stem], humans.get(stem), instances.get(stem), per_person
+            )
+            for stem in stems
+        )
+
+    def places(self, patterns: tuple[str, ...]) -> list[Path]:
+        folder = self.layout.splits[self.split]
+        return [self.root / pattern.format(split=self.split, folder=folder) for pattern in patterns]
+
+    def listing(self, patterns: tuple[str, ...], what: str, needed: bool = True) -> dict[str, Path]:
+        """Stem -> file, of the first of these folders that is there."""
+        places = self.places(patterns)
+        for folder in places:
+            if folder.is_dir():
+                files = sorted(path for path in folder.iterdir() if path.suffix.lower() in _PICTURES)
+                return {path.stem: path for path in files}
+        if not needed:
+            return {}
+        tried = "\n".join(f"  {folder}" for folder in places)
+        raise DatasetError(f"{self.layout.title}: no folder of {what}; looked for\n{tried}")
+
+    def stems(self, labels: Mapping[str, object]) -> list[str]:
+        places = self.places(self.layout.lists)
+        for path in places:
+            if path.is_file():
+                lines = [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
+                stems = list(dict.fromkeys(_stem(words[0]) for words in lines if words))
+                if not stems:
+                    raise DatasetError(f"{path}: names no photo; one stem a line is expected")
+                return stems
+        if self.split == "all":
+            return list(labels)
+        tried = "\n".join(f"  {path}" for path in places)
+        rest = "; or take --split all" if "all" in self.layout.splits else ""
+        raise DatasetError(
+            f"{self.layout.title}: no list of the split {self.split!r}; "
+            f"write one stem a line into one of these{rest}\n{tried}"
+        )
+
+    def refuse_gaps(self, stems: list[str], files: Mapping[str, object], what: str) -> None:
+        missing = [stem for stem in stems if stem not in files]
+        if missing:
+            few = ", ".join(missing[:3]) + (" …" if len(missing) > 3 else "")
+            raise DatasetError(
+                f"{self.layout.title} {self.split}: {len(missing)} of {len(stems)} listed have no {what}: "
+                f"{few}; unpack the archive again"
+            )
+
+
+def _ids(path: Path, labels: LabelMap) -> LabelMap:
+    ids = read_mask(path, DatasetError)
+    _refuse_size(path, ids, labels)
+    return ids
+
+
+def _refuse_size(path: Path, numbers: LabelMap, labels: LabelMap) -> None:
+    if numbers.shape != labels.shape:
+        raise DatasetError(f"{path}: shape {numbers.shape}, but the label map has {labels.shape}")
+
+
+def _stem(name: str) -> str:
+    """A line of a list may be a stem, a file name or, as VOC's, two paths."""
+    file = name.rsplit("/", 1)[-1]
+    stem, dot, suffix = file.rpartition(".")
+    return stem if f".{suffix.lower()}" in _PICTURES and dot else file
+
+
+def _by_photo(maps: dict[str, Path]) -> dict[str, tuple[Path, ...]]:
+    """`<stem>_<how many>_<which>` -> the maps of each photo, in order."""
+    found: dict[str, list[Path]] = {}
+    for name, path in maps.items():
+        found.setdefault(name.rsplit("_", 2)[0], []).append(path)
+    return {stem: tuple(paths) for stem, paths in found.items()}

@@ -1,0 +1,54 @@
+"""PNG files of label numbers or ids -> arrays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ..errors import HumanParseError, SchemeError
+from ..formats import check_labels
+from ..schemes import LabelScheme
+from .people import LabelMap
+
+
+def read_mask(
+    path: Path,
+    error: type[HumanParseError],
+    scheme: LabelScheme | None = None,
+    *,
+    first_channel: bool = False,
+) -> LabelMap:
+    """The numbers in a PNG.
+
+    Args:
+        path: P, L or 16-bit grey.
+        error: what to raise.
+        scheme: refuse labels that are neither its own nor 255; None takes any number.
+        first_channel: take the red channel of a colour picture; LV-MHP stores some maps so.
+
+    Returns:
+        uint8 (H, W), or int32 where the file has 16 bits.
+
+    Raises:
+        HumanParseError: of the type `error`, when the file is missing, damaged or no map of numbers.
+    """
+    try:
+        with Image.open(path) as picture:
+            mode, values = picture.mode, np.asarray(picture)
+    except FileNotFoundError as cause:
+        raise error(f"{path}: no such file") from cause
+    except Exception as cause:  # decoders stumble over damaged bytes in many ways
+        raise error(f"{path}: not a readable picture ({cause})") from cause
+    if first_channel and mode in ("RGB", "RGBA"):
+        mode, values = "L", values[..., 0]
+    if mode not in ("P", "L", "I", "I;16"):
+        raise error(f"{path}: a {mode} picture holds no numbers; label maps are P or L")
+    numbers: LabelMap = values.astype(np.uint8 if mode in ("P", "L") else np.int32)
+    if scheme is not None:
+        try:
+            check_labels(numbers, scheme)
+        except SchemeError as cause:
+            raise error(f"{path}: {cause}") from cause
+    return numbers
