@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import sys
 import traceback
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from ..errors import HumanParseError
+
+Item = TypeVar("Item")
 
 _PIPE_WIDTH = 10_000  # a table sent to a file keeps one line for each row
 
@@ -29,6 +34,17 @@ def show(table: Table) -> None:
         out.print(table, highlight=False)
     lines = [line.rstrip(" ") for line in printed.get().splitlines()]
     sys.stdout.write("\n".join(lines) + "\n")
+
+
+def with_progress(items: Sequence[Item], what: str, quiet: bool) -> Iterator[Item]:
+    """Give the items one after the other, with a progress bar when people watch and there are several."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    hidden = quiet or not err.is_terminal or len(items) == 1
+    with Progress(*columns, console=err, disable=hidden, transient=True) as progress:
+        task = progress.add_task(what, total=len(items))
+        for item in items:
+            yield item
+            progress.advance(task)
 
 
 def report(error: Exception, *, debug: bool, about: str = "") -> None:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import unquote, urlsplit
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ..durable import replacing
 from ..errors import FormatError, ImageError
-from .console import err, out, report
+from .console import err, out, report, with_progress
 
 if TYPE_CHECKING:
     from ..parser import Parser
@@ -95,7 +93,7 @@ def predict(
         err.print(repr(parser), highlight=False, markup=False, soft_wrap=True)
     _make_folder(output)
     failures = 0
-    for job in _with_progress(jobs, quiet):
+    for job in with_progress(jobs, "parsing", quiet):
         try:
             _run(parser, job, wanted)
         except Exception as error:  # whatever one photo meets, the others are parsed
@@ -174,13 +172,3 @@ def _make_folder(folder: Path) -> None:
         ) from error
     if not os.access(folder, os.W_OK):
         raise FormatError(f"the folder {folder} cannot be written to; choose another with -o")
-
-
-def _with_progress(jobs: list[_Job], quiet: bool) -> Iterator[_Job]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    hidden = quiet or not err.is_terminal or len(jobs) == 1
-    with Progress(*columns, console=err, disable=hidden, transient=True) as progress:
-        task = progress.add_task("parsing", total=len(jobs))
-        for job in jobs:
-            yield job
-            progress.advance(task)

@@ -22,7 +22,8 @@ class Predictions:
     `<stem>.png` lies in the folder itself, in `global_parsing/` (CIHP) or in `global_seg/` (LV-MHP).
     `instance_parsing/<stem>.png` and `.txt` (`class score` of each id, a line each) are part instances;
     `global_tag/<stem>.png` says whose each pixel is, with the people's scores in `global_tag/<stem>.txt`
-    (the first number of each line; SCHP) or in `results.txt` (`<stem> 1 <score> 2 <score> …`; M-CE2P, LV-MHP).
+    (the first number of each line; SCHP) or in `results.txt` (`<stem> 1 <score> 2 <score> …`; M-CE2P and
+    LV-MHP).
 
     Args:
         root: the folder.

@@ -1,0 +1,231 @@
+"""`humanparse eval`: a model or a folder of predictions -> the tables of the papers."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..durable import replacing
+from ..errors import FormatError, ModelError
+from .console import err, show, with_progress
+
+if TYPE_CHECKING:
+    from ..metrics.datasets import Dataset, Sample
+    from ..parser import Parser
+
+_SETTINGS = "settings.json"
+
+
+def evaluate(
+    dataset: Annotated[str, typer.Option(help="lip, atr, pascal, cihp or mhpv2.", show_default=False)],
+    root: Annotated[Path, typer.Option(help="Folder of the data set.", show_default=False)],
+    model: Annotated[str | None, typer.Option("-m", "--model", help="Score this model.")] = None,
+    predictions: Annotated[
+        Path | None, typer.Option(help="Score this folder: label maps, or a CIHP or LV-MHP submission.")
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Default: the one that papers score on.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Also write JSON.")] = None,
+    convention: Annotated[
+        str | None, typer.Option(help="How absent classes count: schp_ce2p, mce2p or ssseg.")
+    ] = None,
+    flip: Annotated[
+        bool | None,
+        typer.Option("--flip/--no-flip", help="Average with the mirrored photo.", show_default=False),
+    ] = None,
+    scales: Annotated[str | None, typer.Option(help="Average over sizes, such as 0.75,1,1.25.")] = None,
+    weights: Annotated[Path | None, typer.Option(help="A checkpoint file of your own.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, float32, bf16 or fp16.")] = "auto",
+    keep: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the model's label maps, from which a stopped run goes on."),
+    ] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Never use the network for weights.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress, tables only.")] = False,
+) -> None:
+    """Score a model, or predictions, on a data set: mIoU, and AP and PCP where people are known apart."""
+    from ..metrics.datasets import read_dataset
+    from ..metrics.evaluation import Evaluation
+    from ..metrics.predictions import Predictions
+    from . import scoreboard
+
+    _refuse_what_cannot_be(model, predictions, output, (flip, scales, weights, keep))
+    data = read_dataset(dataset, root, split, photos=model is not None)
+    evaluation = Evaluation(data, convention)
+    maker: _Maker | None = None
+    if model is not None:
+        _refuse_other_labels(model, data)
+        options = _Options(model, weights, device, precision, flip, _numbers(scales), offline)
+        predictions = keep or Path("predictions") / f"{data.key}-{data.split}-{model.lower()}"
+        maker = _Maker.start(options, predictions, {"dataset": data.key, "root": str(root.resolve())}, quiet)
+    assert predictions is not None
+    found = Predictions(predictions, data.scheme)
+    if maker is None:
+        _refuse_gaps(found.missing([sample.stem for sample in data]), len(data), predictions)
+    for position, sample in enumerate(with_progress(data, "scoring", quiet)):
+        if maker is not None:
+            maker.make(sample, found.path(sample.stem))
+        evaluation.add(sample, found, position)
+    scores = {
+        "dataset": data.key,
+        "split": data.split,
+        "photos": len(data),
+        "predictions": str(predictions) if maker is None else maker.settings,
+        **evaluation.scores(),
+    }
+    for table in scoreboard.tables(scores):
+        show(table)
+    if output is not None:
+        _write(scores, output)
+
+
+@dataclass(frozen=True)
+class _Options:
+    """What the command line says about the model."""
+
+    model: str
+    weights: Path | None
+    device: str
+    precision: str
+    flip: bool | None
+    scales: tuple[float, ...] | None
+    offline: bool
+
+    def parser(self, quiet: bool) -> Parser:
+        """The model, answering as the scripts did that printed the published scores."""
+        from ..parser import Parser
+
+        return Parser(
+            self.model,
+            weights=self.weights,
+            device=self.device,
+            precision=self.precision,  # type: ignore[arg-type]  # Parser checks it
+            flip=self.flip,
+            scales=self.scales,
+            protocol="score",
+            offline=self.offline or None,
+            progress=False if quiet else None,
+        )
+
+
+@dataclass(frozen=True)
+class _Maker:
+    """Makes the label maps that a folder lacks; the folder says in `settings.json` what it was made with."""
+
+    parser: Parser
+    settings: dict[str, Any]
+
+    @classmethod
+    def start(cls, options: _Options, folder: Path, about: dict[str, str], quiet: bool) -> _Maker:
+        """Load the model, and make the folder or see that it was made with the same settings."""
+        from .. import __version__, hub
+
+        parser = options.parser(quiet)
+        spec = parser.spec
+        file = options.weights or hub.fetch(spec, offline=options.offline or None)
+        settings = {
+            "humanparse": __version__,
+            "model": spec.name,
+            "weights": hub.sha256(file),
+            "flip": spec.flip if options.flip is None else options.flip,
+            "scales": list(spec.scales if options.scales is None else options.scales),
+            "precision": parser.precision,
+            **about,
+        }
+        _claim(folder, settings)
+        if not quiet:
+            line = f"{parser!r}, label maps in {folder}"
+            err.print(line, highlight=False, markup=False, soft_wrap=True)
+        return cls(parser, settings)
+
+    def make(self, sample: Sample, path: Path) -> None:
+        """Parse the photo, unless that was done before."""
+        if not path.is_file():
+            self.parser.predict(sample.image).save(path)
+
+
+def _claim(folder: Path, settings: dict[str, Any]) -> None:
+    note = folder / _SETTINGS
+    if not note.is_file():
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if any(not path.name.startswith(".") for path in folder.iterdir()):
+                raise FormatError(f"{folder} holds files of others; name a new folder with --keep")
+            with replacing(note) as part:
+                part.write_text(json.dumps(settings, indent=2), encoding="utf-8")
+        except OSError as error:
+            raise FormatError(f"cannot write {note}: {error.strerror}; name a folder with --keep") from error
+        return
+    try:
+        before = dict(json.loads(note.read_text(encoding="utf-8")))
+    except (OSError, TypeError, ValueError) as error:
+        raise FormatError(f"{note}: not readable ({error}); name another folder with --keep") from error
+    other = [key for key in {**before, **settings} if before.get(key) != settings.get(key)]
+    if other:
+        changes = "\n".join(f"  {key}: {before.get(key)} there, {settings.get(key)} now" for key in other)
+        raise FormatError(
+            f"{folder} holds label maps made otherwise; delete it, or name another with --keep\n{changes}"
+        )
+
+
+def _refuse_what_cannot_be(
+    model: str | None, predictions: Path | None, output: Path | None, of_model: tuple[object, ...]
+) -> None:
+    if (model is None) == (predictions is None):
+        raise ModelError("give one of --model NAME and --predictions DIR")
+    if model is None and any(option is not None for option in of_model):
+        raise ModelError(
+            "--flip, --scales, --weights and --keep are about a --model, not about --predictions"
+        )
+    if output is not None and not os.access(output.absolute().parent, os.W_OK):
+        raise FormatError(f"cannot write {output}: check that the folder exists")
+
+
+def _refuse_other_labels(model: str, data: Dataset) -> None:
+    from .. import manifest
+
+    scheme = manifest.get(model).scheme
+    if scheme.names != data.scheme.names:
+        fitting = [name for name in manifest.names() if manifest.get(name).scheme.names == data.scheme.names]
+        raise ModelError(
+            f"{model} has {scheme.key}'s labels, {data.key} has {data.scheme.key}'s; "
+            f"models that fit: {', '.join(fitting) or 'none'}"
+        )
+
+
+def _refuse_gaps(missing: list[str], count: int, folder: Path) -> None:
+    if missing:
+        few = ", ".join(missing[:3]) + (" …" if len(missing) > 3 else "")
+        raise FormatError(f"{folder}: no label map of {len(missing)} of {count} photos: {few}")
+
+
+def _numbers(text: str | None) -> tuple[float, ...] | None:
+    if text is None:
+        return None
+    try:
+        return tuple(float(word) for word in text.replace(",", " ").split())
+    except ValueError as error:
+        raise ModelError(f"--scales takes numbers such as 0.75,1,1.25, not {text!r}") from error
+
+
+def _write(scores: dict[str, Any], path: Path) -> None:
+    try:
+        with replacing(path) as part:
+            part.write_text(json.dumps(_plain(scores), indent=2, allow_nan=False), encoding="utf-8")
+    except OSError as error:
+        raise FormatError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no NaN: where nothing was counted stands null."""
+    if isinstance(value, dict):
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_plain(entry) for entry in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
