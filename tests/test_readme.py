@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from humanparse import list_models, model_info
 
@@ -23,8 +24,17 @@ def blocks(language: str) -> list[str]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """An empty folder with the README's photos in it."""
+    """An empty folder with the README's photos in it, and a data set of one."""
     shutil.copytree(ROOT / "examples", tmp_path / "examples", ignore=shutil.ignore_patterns("train_default"))
+    for name in ("JPEGImages", "SegmentationClassAug"):
+        (tmp_path / "ATR" / "humanparsing" / name).mkdir(parents=True)
+    photo = ROOT / "examples" / "grace_hopper.jpg"
+    shutil.copy(photo, tmp_path / "ATR" / "humanparsing" / "JPEGImages")
+    truth = Image.new("L", Image.open(photo).size)
+    truth.save(tmp_path / "ATR" / "humanparsing" / "SegmentationClassAug" / "grace_hopper.png")
+    (tmp_path / "ATR" / "test_id.txt").write_text("grace_hopper\n")
+    (tmp_path / "label_maps").mkdir()
+    truth.save(tmp_path / "label_maps" / "grace_hopper.png")
     return tmp_path
 
 
@@ -32,7 +42,16 @@ def folder(tmp_path: Path) -> Path:
 def test_the_readmes_python_runs(code: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     exec(compile(code, "README.md", "exec"), {})
-    assert {path.name for path in folder.iterdir()} >= {"coarse.npz", "overlay.png", "labels.png"}
+    saved = re.findall(r'save\("([^"]+)"\)', code)
+    assert {path.name for path in folder.iterdir()} >= {*saved}
+
+
+def test_the_readmes_first_python_saves_three_files() -> None:
+    assert re.findall(r'save\("([^"]+)"\)', blocks("python")[0]) == [
+        "coarse.npz",
+        "overlay.png",
+        "labels.png",
+    ]
 
 
 COMMANDS = [
@@ -48,6 +67,8 @@ def test_the_readmes_commands_run(command: str, folder: Path) -> None:
     arguments = [sys.executable, "-m", *shlex.split(command)]
     done = subprocess.run(arguments, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    if "-o scores.json" in command:
+        assert (folder / "scores.json").is_file()
     if "--overlay" in command:
         assert (folder / "parsed" / "grace_hopper.png").is_file()
         assert (folder / "parsed" / "grace_hopper_overlay.png").is_file()

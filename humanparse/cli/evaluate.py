@@ -13,7 +13,7 @@ import typer
 
 from ..durable import replacing
 from ..errors import FormatError, ModelError
-from .console import err, show, with_progress
+from .console import err, out, show, with_progress
 
 if TYPE_CHECKING:
     from ..metrics.datasets import Dataset, Sample
@@ -79,7 +79,8 @@ def evaluate(
         "predictions": str(predictions) if maker is None else maker.settings,
         **evaluation.scores(),
     }
-    for table in scoreboard.tables(scores):
+    for heading, table in scoreboard.tables(scores).items():
+        out.print(heading, style="bold", highlight=False, markup=False, soft_wrap=True)
         show(table)
     if output is not None:
         _write(scores, output)

@@ -14,13 +14,13 @@ _OF_WHOM = {
 }
 
 
-def tables(scores: dict[str, Any]) -> list[Table]:
-    """The summary, AP and PCP at each threshold where there are any, and the IoU of each class."""
-    return [
-        _summary(scores),
-        *([_thresholds(scores)] if "region" in scores or "person" in scores else []),
-        _classes(scores),
-    ]
+def tables(scores: dict[str, Any]) -> dict[str, Table]:
+    """Heading -> table: the summary, AP and PCP at each threshold if there are any, each class's IoU."""
+    what = f"{scores['dataset']} {scores['split']}, {scores['photos']} photos"
+    found = {f"{what} ({_OF_WHOM[scores['convention']]})": _summary(scores)}
+    if "region" in scores or "person" in scores:
+        found["At each IoU threshold"] = _thresholds(scores)
+    return {**found, "IoU of each class": _classes(scores)}
 
 
 def _summary(scores: dict[str, Any]) -> Table:
@@ -36,14 +36,13 @@ def _summary(scores: dict[str, Any]) -> Table:
     if "person" in scores:
         person = scores["person"]
         values |= {"APp_50": person["ap_50"], "APp_vol": person["ap_vol"], "PCP_50": person["pcp_50"]}
-    what = f"{scores['dataset']} {scores['split']}, {scores['photos']} photos"
-    table = _table(f"{what} ({_OF_WHOM[scores['convention']]})", *values)
+    table = _table(*values)
     table.add_row(*map(_percent, values.values()))
     return table
 
 
 def _thresholds(scores: dict[str, Any]) -> Table:
-    table = _table("by IoU threshold", *(f"{step / 10}" for step in range(1, 10)), first="")
+    table = _table(*(f"{step / 10}" for step in range(1, 10)), first="")
     rows = (("APr", "region", "ap"), ("APp", "person", "ap"), ("PCP", "person", "pcp"))
     for name, kind, key in rows:
         if kind in scores:
@@ -52,14 +51,14 @@ def _thresholds(scores: dict[str, Any]) -> Table:
 
 
 def _classes(scores: dict[str, Any]) -> Table:
-    table = _table("by class", "IoU", first="class")
+    table = _table("IoU", first="class")
     for name, iou in zip(scores["labels"], scores["semantic"]["iou"], strict=True):
         table.add_row(name, _percent(iou))
     return table
 
 
-def _table(title: str, *columns: str, first: str | None = None) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+def _table(*columns: str, first: str | None = None) -> Table:
+    table = Table(box=None, pad_edge=False)
     if first is not None:
         table.add_column(first, no_wrap=True)
     for column in columns:
