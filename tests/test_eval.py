@@ -373,11 +373,16 @@ def test_a_terminal_gets_a_progress_bar_and_a_pipe_does_not(atr: Path) -> None:
         "-m",
         "tiny-atr",
     ]
-    piped = subprocess.run(command, cwd=atr.parent, capture_output=True, text=True)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        "TERM": "xterm-256color",
+        "COLUMNS": "200",
+    }
+    piped = subprocess.run(command, cwd=atr.parent, capture_output=True, text=True, env=environment)
     assert piped.returncode == 0, piped.stderr
     assert "scoring" not in piped.stderr and "\x1b" not in piped.stdout + piped.stderr
     ours, theirs = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "200"}
     with subprocess.Popen(command, cwd=atr.parent, stdout=theirs, stderr=theirs, env=environment) as process:
         os.close(theirs)
         seen = b""
