@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from golden import SMALL, recording
+from golden import SMALL, recording, synthetic_state
 from PIL import Image
 from test_metrics_semantic import agree
 
@@ -101,11 +101,25 @@ def test_a_model_is_scored_and_the_table_says_what_the_json_says(run: Run, atr: 
     assert "Parser(tiny-atr" in done.err
 
 
-def test_the_models_labels_are_those_of_the_published_scores(run: Run, atr: Path) -> None:
-    assert run("--dataset", "atr", "--root", atr, "-m", "tiny-atr", "--keep", "maps", "-q").status == 0
-    for stem, suffix in PHOTOS.items():
-        truncated = Parser(device="cpu", protocol="score").predict(atr / "JPEGImages" / f"{stem}{suffix}")
-        assert Parsing.load(f"maps/{stem}.png") == truncated
+def test_the_models_labels_are_those_of_the_published_scores(run: Run, tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    save_file(synthetic_state("schp-lip", "schp"), "lip.safetensors")
+    photo = tmp_path / "LIP" / "val_images" / "0.jpg"
+    truth = tmp_path / "LIP" / "val_segmentations" / "0.png"
+    for path in (photo, truth):
+        path.parent.mkdir(parents=True)
+    Image.open(SMALL / "images" / "astronaut_431x257.png").crop((0, 0, 300, 200)).save(photo)
+    Image.new("L", (300, 200)).save(truth)
+    (tmp_path / "LIP" / "val_id.txt").write_text("0\n")
+    command = ("--dataset", "lip", "--root", "LIP", "-m", "schp-lip", "--weights", "lip.safetensors")
+    assert run(*command, "--keep", "maps", "-q").status == 0
+    ours = Parsing.load("maps/0.png").labels
+    differ = {}
+    for protocol in ("score", "paper", "extract"):
+        parser = Parser("schp-lip", weights="lip.safetensors", device="cpu", protocol=protocol)
+        differ[protocol] = int((parser.predict(photo).labels != ours).sum())
+    assert differ["score"] == 0 and differ["paper"] > 0 and differ["extract"] > 0
 
 
 def test_a_stopped_run_goes_on_and_makes_nothing_twice(

@@ -349,6 +349,17 @@ def test_true_people_that_overlap_are_taken_from_their_own_maps() -> None:
     assert instance_scores([with_maps], 3, "person_maps_smp")["ap_vol"] == 1
 
 
+def test_a_true_person_without_a_labelled_pixel_is_nobody() -> None:
+    person = strip(1, 1, 0, 0)
+    image = {
+        "gt_person_map": np.stack([person, np.zeros_like(person)]),
+        "person_map": person[None],
+        "person_map_score": np.array([1.0]),
+    }
+    scores = instance_scores([image], 2, "person_maps_smp")
+    assert scores["ap_vol"] == 1 and scores["pcp_50"] == 1
+
+
 def test_ignored_pixels_of_a_person_count_for_no_class() -> None:
     truth = strip(1, 1, 255, 255, 0)[None]
     iou = person_iou(strip(1, 1, 1, 2, 0)[None], truth, 3)[0, 0]
