@@ -41,7 +41,7 @@ def evaluate(
     scales: Annotated[str | None, typer.Option(help="Average over sizes, such as 0.75,1,1.25.")] = None,
     weights: Annotated[Path | None, typer.Option(help="A checkpoint file of your own.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, float32, bf16 or fp16.")] = "auto",
+    precision: Annotated[str, typer.Option(help="float32 as published, bf16, fp16 or auto.")] = "float32",
     keep: Annotated[
         Path | None,
         typer.Option(help="Folder for the model's label maps, from which a stopped run goes on."),
