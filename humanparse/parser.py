@@ -102,10 +102,13 @@ class Parser:
         return self._semantic(image.load(source), keep_logits, confidence)
 
     def __repr__(self) -> str:
-        height, width = self._semantic.input.size
+        first, second = self._semantic.input.size
+        size = f"{first}x{second}"
+        if self._semantic.input.fit == "shortest-edge":
+            size = f"short side {first}, at most {second}"
         extras = [f"flip={self._semantic.flip}"] if self._semantic.flip else []
         extras += [f"scales={self._semantic.scales}"] if self._semantic.scales != (1.0,) else []
-        described = ", ".join([f"{height}x{width}", str(self.device), self.precision, *extras])
+        described = ", ".join([size, str(self.device), self.precision, *extras])
         return f"Parser({self.spec.name}: {len(self.scheme)} {self.scheme.key} labels, {described})"
 
 
