@@ -70,7 +70,7 @@ def synthetic_state(
         shapes, 0, module.load_stats(root / "stats" / f"{stats}.npz")
     )
     if recorded:
-        arrays = recording(root, recorded)
+        arrays = recording(next(r for r in roots() if (r / f"{recorded}.npz").is_file()), recorded)
         state |= {
             key.removeprefix("state/"): torch.from_numpy(value).float()
             for key, value in arrays.items()
