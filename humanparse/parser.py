@@ -15,6 +15,7 @@ from .geometry import Protocols
 from .manifest import ModelSpec
 from .pipelines.semantic import Semantic
 from .results import Parsing
+from .runtimes.folded import folded
 
 Precision = Literal["auto", "float32", "bf16", "fp16"]
 
@@ -125,7 +126,7 @@ def _network(
         network = models.build(spec)
     checkpoint.check(state, network.state_dict(), spec, path.name)
     network.load_state_dict(state, strict=True, assign=True)
-    return network.requires_grad_(False)
+    return folded(network.requires_grad_(False))
 
 
 def _device(name: str) -> torch.device:

@@ -50,8 +50,9 @@ class UperNet(nn.Module):
             levels[i] = self.fpn_convs[i](levels[i])  # (B, 512, ...)
         levels.append(top)
         conv, norm, act, _, classifier = self.decoder
-        weights = conv.get_parameter("weight").chunk(4, dim=1)  # (512, 512, 3, 3) each
-        fused = F.conv2d(levels.pop(0), weights[0], padding=1)  # (B, 512, h, w)
+        assert isinstance(conv, nn.Conv2d)
+        weights = conv.weight.chunk(4, dim=1)  # (512, 512, 3, 3) each
+        fused = F.conv2d(levels.pop(0), weights[0], conv.bias, padding=1)  # (B, 512, h, w)
         for weight in weights[1:]:
             fused += F.conv2d(bilinear(levels.pop(0), size, align_corners=False), weight, padding=1)
         logits: Tensor = classifier(act(norm(fused)))

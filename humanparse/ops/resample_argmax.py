@@ -76,11 +76,11 @@ def resample_argmax(views: Sequence[View], confidence: bool = False) -> tuple[Te
 
 
 def _bilinear(packed: Tensor, rows: Taps, columns: Taps) -> Tensor:
-    upper, lower = packed[rows.first], packed[rows.second]  # (n, w, C)
+    upper, lower = packed.index_select(0, rows.first), packed.index_select(0, rows.second)  # (n, w, C)
     above, below = rows.weight_first[:, None, None], rows.weight_second[:, None, None]
     left, right = columns.weight_first[:, None], columns.weight_second[:, None]
-    total = upper[:, columns.first].mul_(above * left)
-    total += upper[:, columns.second].mul_(above * right)
-    total += lower[:, columns.first].mul_(below * left)
-    total += lower[:, columns.second].mul_(below * right)
+    total = upper.index_select(1, columns.first).mul_(above * left)
+    total += upper.index_select(1, columns.second).mul_(above * right)
+    total += lower.index_select(1, columns.first).mul_(below * left)
+    total += lower.index_select(1, columns.second).mul_(below * right)
     return total
