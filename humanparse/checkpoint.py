@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -27,6 +28,13 @@ State = dict[str, Tensor]
 
 _WRAPPERS = ("state_dict", "model")
 _PREFIX = "module."
+_FAMILIES = (  # a key that only it has, its classifier's weight, family, what people call it
+    ("edge_net.edge_conv.weight", "decoder_stage2.7.weight", "ssseg-ce2p", "SSSegmentation CE2P"),
+    ("lateral_convs.0.0.weight", "decoder.4.weight", "ssseg-upernet", "SSSegmentation UPerNet"),
+    ("edge_layer.conv1.0.weight", "layer7.3.weight", "ce2p-v2", "CE2P v2"),
+    ("edgelayer.conv1.0.weight", "layer7.3.weight", "ce2p-v1", "CE2P v1 or M-CE2P"),
+    ("fushion.0.weight", "fushion.3.weight", "schp", "SCHP"),
+)
 
 
 def load(path: str | os.PathLike[str]) -> State:
@@ -74,6 +82,7 @@ def check(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], spec: Mod
     misshaped = [key for key in wanted if key in state and state[key].shape != wanted[key].shape]
     if not (missing or unexpected or misshaped):
         return
+    _check_family(state, spec, origin)
     if not (missing or unexpected):
         _check_classes(misshaped, state, wanted, spec, origin)
     shapes = [f"{key} {tuple(state[key].shape)}, expected {tuple(wanted[key].shape)}" for key in misshaped]
@@ -172,6 +181,34 @@ def _is_plain(value: Any) -> bool:
     if not isinstance(value, Tensor) or value.layout != torch.strided:
         return False
     return not (value.is_meta or value.is_quantized or value.is_complex())
+
+
+def _check_family(state: Mapping[str, Tensor], spec: ModelSpec, origin: str) -> None:
+    """Raise the plainer error where the file is whole, but of another network."""
+    if "lateral_ppm_layer.0.weight" in state:
+        raise WeightsError(
+            f"{origin} is an SSSegmentation file from before December 2020, of another network than the "
+            "published ones; get the release that `humanparse info ssseg-ce2p-r101-os8-lip` names"
+        )
+    kinds = [kind for kind in _FAMILIES if kind[0] in state and kind[1] in state]
+    if len(kinds) != 1:
+        return
+    _, classifier, family, title = kinds[0]
+    stages = tuple(_blocks(state, layer) for layer in range(1, 5))
+    if family == spec.family and stages == spec.architecture["layers"]:
+        return
+    siblings = [s for s in map(manifest.get, manifest.names()) if s.family == family]
+    classes = state[classifier].shape[0]
+    fitting = [s for s in siblings if len(s.scheme) == classes and s.architecture["layers"] == stages]
+    raise WeightsError(
+        f"{origin} is a {title} file (ResNet-{2 + 3 * sum(stages)}, {classes} classes), which {spec.name} "
+        f"cannot take; use one of: {', '.join(s.name for s in fitting or siblings)}"
+    )
+
+
+def _blocks(state: Mapping[str, Tensor], layer: int) -> int:
+    found = (re.search(rf"\blayer{layer}\.(\d+)\.", key) for key in state)
+    return 1 + max((int(match[1]) for match in found if match), default=-1)
 
 
 def _check_classes(

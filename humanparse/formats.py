@@ -127,14 +127,14 @@ def parts(labels: Labels, scheme: LabelScheme, background: bool = False) -> list
     Args:
         labels: uint8 (H, W).
         scheme: gives the names.
-        background: whether label 0 is listed too.
+        background: whether the background is listed too.
 
     Returns:
         Dicts with `label`, `name`, `pixels`, `share` (0-1), `box` (x0, y0, x1, y1 in pixels, half-open).
     """
     found = []
     for label in np.flatnonzero(np.bincount(labels.ravel(), minlength=256)).tolist():
-        if label == 0 and not background:
+        if label == scheme.background and not background:
             continue
         mask = labels == label
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))

@@ -5,6 +5,7 @@ No other code computes a scale or an offset.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -20,7 +21,7 @@ from .errors import ImageError
 from .manifest import InputSpec
 from .ops.bilinear import bilinear
 from .ops.resample_argmax import resample_argmax
-from .ops.taps import Taps, nearest_index, resize_taps, warp_taps
+from .ops.taps import Taps, corner_taps, nearest_index, resize_taps, warp_taps
 from .ops.warp import warp_uint8
 
 Size = tuple[int, int]
@@ -30,10 +31,12 @@ Protocols = Literal["extract", "paper", "score"]
 
 
 @dataclass(frozen=True)
-class _WarpCorner:
-    """SCHP's affine map: the longer side, from pixel centre to pixel centre, fills the input; centres meet.
+class _Warp:
+    """The affine map of CE2P and SCHP: the longer side, from pixel centre to pixel centre, spans the input.
 
-    The original divides by zero for a picture of one pixel; here it counts as one pixel wide.
+    `warp-corner` (SCHP): the centres meet, so that the outermost pixel centres do, too. `warp-half` (CE2P):
+    the span is the input's whole width and the picture's centre goes to half of it. The originals divide by
+    zero for a picture of one pixel; here it counts as one pixel wide.
     """
 
     image_size: Size
@@ -43,24 +46,29 @@ class _WarpCorner:
     def input_size(self) -> Size:
         return self.spec.size
 
+    def _span(self, axis: int) -> int:
+        return self.spec.size[axis] - (self.spec.fit == "warp-corner")
+
     @cached_property
     def _scale(self) -> float:
         height, width = self.image_size[0] - 1, self.image_size[1] - 1
         aspect = self.spec.size[1] / self.spec.size[0]
-        across = float(np.float32(max(width, height * aspect) or 1))  # the original keeps its box in float32
-        return (self.spec.size[1] - 1) / across
+        across = float(
+            np.float32(max(width, height * aspect) or 1)
+        )  # the originals keep their box in float32
+        return self._span(1) / across
 
     def _axis(self, axis: int) -> tuple[float, float]:
         """Scale and shift from picture to input along one axis (0 rows, 1 columns)."""
         centre = (self.image_size[axis] - 1) / 2
-        return self._scale, (self.spec.size[axis] - 1) / 2 - self._scale * centre
+        return self._scale, self._span(axis) / 2 - self._scale * centre
 
     def _inverse_axis(self, axis: int, truncate_centre: bool = False) -> tuple[float, float]:
         """Scale and shift from input to picture along one axis."""
         centre = (self.image_size[axis] - 1) / 2
         if truncate_centre:
             centre = float(int(centre))
-        return 1 / self._scale, centre - (self.spec.size[axis] - 1) / (2 * self._scale)
+        return 1 / self._scale, centre - self._span(axis) / (2 * self._scale)
 
     def resample(self, image: Picture) -> Tensor:
         rows, columns = (
@@ -97,18 +105,15 @@ def _inverted(scale: float, shift: float) -> tuple[float, float]:
 
 
 @dataclass(frozen=True)
-class _ShortestEdge:
-    """The short side gets the given length, unless the long side would pass its limit; the aspect is kept."""
+class _Squash:
+    """A resize to the input's size, whatever the picture's aspect."""
 
     image_size: Size
     spec: InputSpec
 
-    @cached_property
+    @property
     def resized(self) -> Size:
-        short, limit = self.spec.size
-        ratio = min(short / min(self.image_size), limit / max(self.image_size))
-        height, width = (max(1, round(side * ratio)) for side in self.image_size)
-        return height, width
+        return self.spec.size
 
     @property
     def input_size(self) -> Size:
@@ -116,7 +121,7 @@ class _ShortestEdge:
         height, width = (-(-side // step) * step for side in self.resized)
         return height, width
 
-    def resample(self, image: Picture) -> Tensor:
+    def resample(self, image: Picture | npt.NDArray[np.float32]) -> Tensor:
         shrinks = self.resized[0] < self.image_size[0] or self.resized[1] < self.image_size[1]
         how = cv2.INTER_AREA if shrinks and self.spec.interpolation == "area" else cv2.INTER_LINEAR
         return torch.from_numpy(cv2.resize(image, self.resized[::-1], interpolation=how))
@@ -126,13 +131,29 @@ class _ShortestEdge:
         return rows, columns
 
     def _axis_taps(self, axis: int, cells: int) -> Taps:
+        if self.spec.align_corners and self.spec.upsampling == "one-step":
+            return corner_taps(self.image_size[axis], cells)
         stride = self.input_size[axis] / cells
         used = min(cells, int(np.ceil(self.resized[axis] / stride)))
         return resize_taps(self.resized[axis] / self.image_size[axis] / stride, self.image_size[axis], used)
 
 
-_FITS: dict[str, type[_WarpCorner] | type[_ShortestEdge]] = {
-    "warp-corner": _WarpCorner,
+@dataclass(frozen=True)
+class _ShortestEdge(_Squash):
+    """The short side gets the given length, unless the long side would pass its limit; the aspect is kept."""
+
+    @cached_property
+    def resized(self) -> Size:
+        short, limit = self.spec.size
+        ratio = min(short / min(self.image_size), limit / max(self.image_size))
+        height, width = (max(1, int(side * ratio + 0.5)) for side in self.image_size)
+        return height, width
+
+
+_FITS: dict[str, type[_Warp] | type[_Squash]] = {
+    "warp-corner": _Warp,
+    "warp-half": _Warp,
+    "squash": _Squash,
     "shortest-edge": _ShortestEdge,
 }
 
@@ -156,7 +177,7 @@ class Frame:
             )
 
     @cached_property
-    def _fit(self) -> _WarpCorner | _ShortestEdge:
+    def _fit(self) -> _Warp | _Squash:
         return _FITS[self.spec.fit](self.image_size, self.spec)
 
     @property
@@ -171,37 +192,69 @@ class Frame:
 
     def fit(self, image: Picture) -> Tensor:
         """RGB uint8 (H, W, 3) -> the network's input, float32 (3, *input_size), normalised."""
-        pixels = self.resample(image).permute(2, 0, 1).to(torch.float32) / 255
-        mean, std = (torch.tensor(values)[:, None, None] for values in (self.spec.mean, self.spec.std))
-        normal = (pixels - mean) / std
+        if self.spec.resize_on == "uint8":
+            normal = self._normalised(self.resample(image))
+        else:
+            pixels = torch.from_numpy(image)
+            pixels = pixels.flip(2) if self.spec.channels == "bgr" else pixels
+            normal = self._fit.resample(self._normalised(pixels).numpy())
         height, width = self.input_size
-        return F.pad(normal, (0, width - normal.shape[2], 0, height - normal.shape[1])).contiguous()
+        padding = (0, width - normal.shape[1], 0, height - normal.shape[0])
+        return F.pad(normal.permute(2, 0, 1), padding).contiguous()
+
+    def _normalised(self, pixels: Tensor) -> Tensor:
+        """uint8 (h, w, 3) in the network's channel order -> float32 (h, w, 3)."""
+        values = pixels.to(torch.float32)
+        if self.spec.scale == "0-1":
+            values = values / 255
+        return (values - torch.tensor(self.spec.mean)) / torch.tensor(self.spec.std)
+
+    def mean(self, views: Sequence[Tensor]) -> Tensor:
+        """Logits (C, h, w) as they are, or the mean of several of different h, w, at the input's size."""
+        if len(views) == 1:
+            return views[0]
+        total = torch.zeros((), device=views[0].device)
+        for view in views:
+            total = total + bilinear(view[None], self.input_size, self.spec.align_corners)[0]
+        return total / len(views)
 
     def back(
-        self, logits: Tensor, protocol: Protocols = "extract", confidence: bool = False
+        self, logits: Tensor | Sequence[Tensor], protocol: Protocols = "extract", confidence: bool = False
     ) -> tuple[Labels, npt.NDArray[np.float16] | None]:
         """Logits -> labels at the picture's size.
 
         Args:
-            logits: float32 (C, h, w), at the network's grid or at `input_size`.
+            logits: float32 (C, h, w), at the network's grid or at `input_size`; of several, made at different
+                scales, the mean is taken, at the input's size (`two-step`) or the picture's (`one-step`).
             protocol: `extract` resamples logits, then takes the best class; `paper` takes the best class at
                 the input's size and resamples labels by nearest neighbour; `score` does so with the centre
                 cut to whole pixels, as the original's scoring script. Inputs that are not warped know only
-                the first way.
+                the first way; originals without an extractor (`InputSpec.extract`) take `extract` as `paper`.
             confidence: also give the softmax probability of the chosen class.
 
         Returns:
             labels uint8 (H, W); confidence float16 (H, W), 0-1, or None.
         """
-        if self.spec.upsampling == "two-step" and tuple(logits.shape[1:]) != self.input_size:
-            logits = bilinear(logits[None], self.input_size, self.spec.align_corners)[0]
-        if protocol == "extract" or not isinstance(self._fit, _WarpCorner):
-            grid = (logits.shape[1], logits.shape[2])
-            rows, columns = (taps.to(logits.device) for taps in self._fit.taps(grid))
-            labels, sure = resample_argmax(logits, rows, columns, confidence)
+        views = [logits] if isinstance(logits, Tensor) else list(logits)
+        if self.spec.upsampling == "two-step":
+            whole = self.mean(views)
+            at_input = tuple(whole.shape[1:]) == self.input_size
+            views = [
+                whole if at_input else bilinear(whole[None], self.input_size, self.spec.align_corners)[0]
+            ]
+        if isinstance(self._fit, _Warp) and (protocol != "extract" or self.spec.extract == "labels"):
+            labels, sure = self._nearest(views[0], protocol == "score", confidence)
         else:
-            cut = protocol == "score"
-            labels = self._fit.nearest(logits.argmax(dim=0).to(torch.uint8), cut)
-            best = logits.softmax(dim=0).amax(dim=0).to(torch.float16) if confidence else None
-            sure = None if best is None else self._fit.nearest(best, cut)
+            labels, sure = resample_argmax([(view, *self._taps(view)) for view in views], confidence)
         return labels.cpu().numpy(), None if sure is None else sure.cpu().numpy()
+
+    def _taps(self, logits: Tensor) -> tuple[Taps, Taps]:
+        rows, columns = self._fit.taps((logits.shape[1], logits.shape[2]))
+        return rows.to(logits.device), columns.to(logits.device)
+
+    def _nearest(self, logits: Tensor, cut: bool, confidence: bool) -> tuple[Tensor, Tensor | None]:
+        assert isinstance(self._fit, _Warp)
+        labels = self._fit.nearest(logits.argmax(dim=0).to(torch.uint8), cut)
+        if not confidence:
+            return labels, None
+        return labels, self._fit.nearest(logits.softmax(dim=0).amax(dim=0).to(torch.float16), cut)

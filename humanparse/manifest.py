@@ -14,12 +14,12 @@ from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from .errors import ManifestError, ModelError
 from .schemes import LabelScheme, get_scheme
 
-Fit = Literal["warp-corner", "shortest-edge"]
+Fit = Literal["warp-corner", "warp-half", "squash", "shortest-edge"]
 SourceKind = Literal["hf", "url", "gdrive", "manual", "bundled"]
 
 _HEX64 = re.compile(r"[0-9a-f]{64}")
@@ -32,16 +32,22 @@ class InputSpec:
 
     Attributes:
         size: (height, width) in pixels; for `shortest-edge` (short side, limit of the long side).
-        fit: `warp-corner`, the affine map of SCHP with corner-aligned centres and black border, or
-            `shortest-edge`, a resize that keeps the aspect.
+        fit: `warp-corner`, the affine map of SCHP with corner-aligned centres and black border; `warp-half`,
+            that of CE2P, which sends the picture's centre half a pixel further; `squash`, a resize to `size`
+            whatever the aspect; or `shortest-edge`, a resize that keeps the aspect.
         channels: order in which the network takes colours, and in which `mean` and `std` are given.
-        mean: per channel, for values scaled to 0-1.
-        std: per channel, for values scaled to 0-1.
+        mean: per channel, for values of `scale`.
+        std: per channel, for values of `scale`.
+        scale: range of the colours before mean and deviation, `0-1` or `0-255`.
+        resize_on: whether `uint8` colours are resized and then normalised, or `float` ones, normalised
+            before.
         interpolation: `linear` (four taps at any scale) or `area` (averages when shrinking).
         pad_multiple: the resized picture is padded to this at the right and bottom (with zeros, after
             normalisation).
         align_corners: whether every bilinear resize of tensors maps corner pixels onto each other.
         upsampling: `two-step`, to the network's input size and from there to the picture, or `one-step`.
+        extract: what protocol `extract` brings back to the picture: `logits`, or, for originals without an
+            extractor, `labels`, as protocol `paper`.
     """
 
     size: tuple[int, int]
@@ -49,10 +55,13 @@ class InputSpec:
     channels: Literal["rgb", "bgr"]
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    scale: Literal["0-1", "0-255"] = "0-1"
+    resize_on: Literal["uint8", "float"] = "uint8"
     interpolation: Literal["linear", "area"] = "linear"
     pad_multiple: int = 1
     align_corners: bool = True
     upsampling: Literal["one-step", "two-step"] = "two-step"
+    extract: Literal["logits", "labels"] = "logits"
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,18 +194,24 @@ def get(name: str) -> ModelSpec:
 def parse(data: Mapping[str, Any]) -> Mapping[str, ModelSpec]:
     """Check a whole manifest and turn it into values, keyed by name.
 
+    A model's `input` or `licence` may be the name of one that several models have, kept under `"shared"`.
+
     Raises:
         ManifestError: names the entry and what is wrong with it.
     """
     if data.get("version") != 1 or not isinstance(data.get("models"), Mapping):
         raise ManifestError('a manifest needs "version": 1 and an object "models"')
-    specs = {name: _entry(name, record) for name, record in data["models"].items()}
+    shared = data.get("shared", {})
+    specs = {name: _entry(name, record, shared) for name, record in data["models"].items()}
     return MappingProxyType(specs)
 
 
-def _entry(name: str, record: Mapping[str, Any]) -> ModelSpec:
+def _entry(name: str, record: Mapping[str, Any], shared: Mapping[str, Mapping[str, Any]]) -> ModelSpec:
     try:
-        values = dict(record)
+        values = {
+            key: shared[key][value] if key in shared and isinstance(value, str) else value
+            for key, value in record.items()
+        }
         values["input"] = _input(values["input"])
         values["file"] = _file(values["file"])
         values["accuracy"] = tuple(_record(Accuracy, claim) for claim in values["accuracy"])
@@ -217,14 +232,16 @@ def _entry(name: str, record: Mapping[str, Any]) -> ModelSpec:
 
 def _input(record: Mapping[str, Any]) -> InputSpec:
     spec = _record(InputSpec, _tuples(record))
-    if spec.fit not in get_args(Fit) or spec.channels not in ("rgb", "bgr"):
-        raise ValueError(f"unknown fit or channel order: {spec.fit}, {spec.channels}")
-    if spec.interpolation not in ("linear", "area") or spec.upsampling not in ("one-step", "two-step"):
-        raise ValueError(f"unknown interpolation or upsampling: {spec.interpolation}, {spec.upsampling}")
+    for name, kind in get_type_hints(InputSpec).items():
+        value, known = getattr(spec, name), get_args(kind)
+        if get_origin(kind) is Literal and value not in known:
+            raise ValueError(f"unknown {name} {value!r}; known: {', '.join(known)}")
     if len(spec.size) != 2 or min(spec.size) < 2 or spec.pad_multiple < 1:
         raise ValueError(f"unusable size {spec.size} or pad_multiple {spec.pad_multiple}")
-    if spec.fit == "warp-corner" and spec.upsampling != "two-step":
-        raise ValueError("warp-corner enlarges logits to the input size first: upsampling must be two-step")
+    if spec.fit.startswith("warp-") and (spec.upsampling, spec.resize_on) != ("two-step", "uint8"):
+        raise ValueError(f"{spec.fit} takes uint8 and enlarges logits to the input size first: two-step")
+    if spec.extract == "labels" and not spec.fit.startswith("warp-"):
+        raise ValueError("only warped inputs bring labels back")
     if len(spec.mean) != 3 or len(spec.std) != 3 or min(spec.std) <= 0:
         raise ValueError("mean and std need three values, std positive")
     return spec

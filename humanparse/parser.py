@@ -15,6 +15,7 @@ from .geometry import Protocols
 from .manifest import ModelSpec
 from .pipelines.semantic import Semantic
 from .results import Parsing
+from .runtimes.folded import folded
 
 Precision = Literal["auto", "float32", "bf16", "fp16"]
 
@@ -102,10 +103,13 @@ class Parser:
         return self._semantic(image.load(source), keep_logits, confidence)
 
     def __repr__(self) -> str:
-        height, width = self._semantic.input.size
+        first, second = self._semantic.input.size
+        size = f"{first}x{second}"
+        if self._semantic.input.fit == "shortest-edge":
+            size = f"short side {first}, at most {second}"
         extras = [f"flip={self._semantic.flip}"] if self._semantic.flip else []
         extras += [f"scales={self._semantic.scales}"] if self._semantic.scales != (1.0,) else []
-        described = ", ".join([f"{height}x{width}", str(self.device), self.precision, *extras])
+        described = ", ".join([size, str(self.device), self.precision, *extras])
         return f"Parser({self.spec.name}: {len(self.scheme)} {self.scheme.key} labels, {described})"
 
 
@@ -122,7 +126,7 @@ def _network(
         network = models.build(spec)
     checkpoint.check(state, network.state_dict(), spec, path.name)
     network.load_state_dict(state, strict=True, assign=True)
-    return network.requires_grad_(False)
+    return folded(network.requires_grad_(False))
 
 
 def _device(name: str) -> torch.device:

@@ -38,7 +38,7 @@ def overlay(
     legend: bool = False,
     palette: str | tuple[Rgb, ...] = "voc",
 ) -> Image.Image:
-    """The photo with its parts tinted; background (label 0) and ignored pixels stay as they are.
+    """The photo with its parts tinted; background and ignored pixels stay as they are.
 
     Args:
         image: RGB uint8 (H, W, 3).
@@ -58,7 +58,9 @@ def overlay(
     if not 0 <= alpha <= 1:
         raise SchemeError(f"alpha must lie between 0 and 1, not {alpha}")
     table = _table(labels, scheme, palette)
-    tint = (labels > 0) & (labels < len(scheme))
+    tint = labels < len(scheme)
+    if scheme.background is not None:
+        tint &= labels != scheme.background
     mixed = image.copy()
     mixed[tint] = np.rint(image[tint] * (1 - alpha) + table[labels[tint]] * alpha).astype(np.uint8)
     picture = Image.fromarray(mixed)
@@ -76,7 +78,7 @@ def _table(labels: Labels, scheme: LabelScheme, palette: str | tuple[Rgb, ...]) 
 def _legend(labels: Labels, scheme: LabelScheme, table: npt.NDArray[np.uint8], height: int) -> Image.Image:
     """White panel, at least `height` high, with one line per part that is there."""
     counts = np.bincount(labels.ravel(), minlength=256)
-    present = [label for label in range(1, len(scheme)) if counts[label]]
+    present = [label for label in range(len(scheme)) if counts[label] and label != scheme.background]
     shares = [100 * counts[label] / labels.size for label in present]
     texts = [f"{share:.1f}%" if share >= 0.05 else "<0.1%" for share in shares]
     lines = [f"{scheme.name(label)}  {text}" for label, text in zip(present, texts, strict=True)]

@@ -84,7 +84,7 @@ class Parsing:
         """The parts that are there, by label number.
 
         Args:
-            background: whether label 0 is listed too.
+            background: whether the background is listed too.
         """
         return [Part(**part) for part in formats.parts(self.labels, self.scheme, background)]
 

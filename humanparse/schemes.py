@@ -1,6 +1,7 @@
 """Label schemes: names, left/right pairs and palettes of each data set, and the ways from one to another.
 
-The tables in `schemes.json` are facts about LIP, CIHP, ATR, Pascal-Person-Part, MHPv2 and DensePose.
+The tables in `schemes.json` are facts about LIP, CIHP, ATR, Pascal-Person-Part, MHPv2, DensePose, VOC, ADE20K
+and Cityscapes.
 """
 
 from __future__ import annotations
@@ -62,6 +63,11 @@ class LabelScheme:
 
     def __repr__(self) -> str:
         return f"LabelScheme({self.key!r}, {len(self)} labels)"
+
+    @property
+    def background(self) -> int | None:
+        """The label that stands for nothing, or None in schemes that name every surface."""
+        return 0 if _folded(self.names[0]) == "background" else None
 
     def index(self, label: str | int) -> int:
         """Number of a label given by name (any case, `_` and space count as `-`), alias or number.
@@ -211,7 +217,7 @@ def _custom_remap(source: LabelScheme, mapping: Mapping[str | int, str | int]) -
                 f"{label!r} is {source.key}'s label {number}, {source.names[number]}, which the mapping "
                 f"sends to {pairs[number]!r} already; name it once"
             )
-    if source.names[0] == "Background" and pairs:
+    if source.background == 0 and pairs:
         pairs.setdefault(0, "Background" if all(isinstance(goal, str) for goal in pairs.values()) else 0)
     named = [goal for goal in pairs.values() if isinstance(goal, str)]
     numbers = [goal for goal in pairs.values() if isinstance(goal, int) and 0 <= goal < IGNORE]

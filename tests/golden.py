@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
 SMALL = Path(__file__).parent / "data" / "golden"
@@ -34,20 +35,47 @@ def recording(root: Path, name: str) -> dict[str, npt.NDArray[Any]]:
 
 
 def stems(root: Path, name: str) -> list[str]:
-    return sorted({key.partition("/")[0] for key in recording(root, name)})
+    return sorted({key.partition("/")[0] for key in recording(root, name)} - {"state"})
 
 
-def synthetic_state(spec: str, stats: str) -> dict[str, Tensor]:
-    """The weights that the originals were run with."""
+CLASSIFIERS = (
+    "decoder_stage1.7.",
+    "decoder_stage2.7.",
+    "decoder.4.",
+    "auxiliary_decoder.4.",
+    "layer6.conv4.",
+    "layer7.3.",
+)
+
+
+def synthetic_state(
+    spec: str, stats: str, classes: int | None = None, recorded: str = ""
+) -> dict[str, Tensor]:
+    """The weights that the originals were run with.
+
+    Args:
+        spec, stats: names of the files of shapes and of running statistics.
+        classes: number of labels, where it is not the spec's own.
+        recorded: recording whose `state/` arrays replace tensors.
+    """
     found = importlib.util.spec_from_file_location("synth_state", SMALL / "synth_state.py")
     assert found is not None and found.loader is not None
     module = importlib.util.module_from_spec(found)
     found.loader.exec_module(module)
+    root = next(root for root in roots() if (root / "specs" / f"{spec}.json").is_file())
+    shapes = module.load_spec(root / "specs" / f"{spec}.json")
+    if classes is not None:
+        shapes |= {key: [classes, *shape[1:]] for key, shape in shapes.items() if key.startswith(CLASSIFIERS)}
     state: dict[str, Tensor] = module.synth_state(
-        module.load_spec(SMALL / "specs" / f"{spec}.json"),
-        0,
-        module.load_stats(SMALL / "stats" / f"{stats}.npz"),
+        shapes, 0, module.load_stats(root / "stats" / f"{stats}.npz")
     )
+    if recorded:
+        arrays = recording(next(r for r in roots() if (r / f"{recorded}.npz").is_file()), recorded)
+        state |= {
+            key.removeprefix("state/"): torch.from_numpy(value).float()
+            for key, value in arrays.items()
+            if key.startswith("state/")
+        }
     return state
 
 
@@ -79,5 +107,6 @@ class Case:
 
 
 def cases(*names: str) -> list[Case]:
-    """Every photo of these recordings, in every folder that is here."""
-    return [Case(root, name, stem) for root in roots() for name in names for stem in stems(root, name)]
+    """Every photo of these recordings, in every folder that has them."""
+    held = [(root, name) for root in roots() for name in names if (root / f"{name}.npz").is_file()]
+    return [Case(root, name, stem) for root, name in held for stem in stems(root, name)]

@@ -288,3 +288,38 @@ def test_safetensors_are_read_in_place_without_a_copy(tmp_path: Path) -> None:
     save_file({"a": torch.ones(2)}, file)
     assert torch.equal(checkpoint.load_converted(file, "ab" * 32)["a"], torch.ones(2))
     assert list(tmp_path.iterdir()) == [file]
+
+
+FAMILY_FILES = {
+    "schp-lip": "SCHP file .ResNet-101, 20 classes.",
+    "ce2p-lip": "CE2P v2 file .ResNet-101, 20 classes.",
+    "ce2p-v1-lip": "CE2P v1 or M-CE2P file .ResNet-101, 20 classes.",
+    "mce2p-mhpv2-gt": "CE2P v1 or M-CE2P file .ResNet-101, 59 classes.",
+    "ssseg-ce2p-r50-os8-atr": "SSSegmentation CE2P file .ResNet-50, 18 classes.",
+    "ssseg-upernet-r101-os16-ade20k": "SSSegmentation UPerNet file .ResNet-101, 150 classes.",
+}
+
+
+@pytest.mark.parametrize("name", FAMILY_FILES)
+def test_a_file_of_another_family_is_recognised_and_its_models_are_named(name: str) -> None:
+    state = expected(manifest.get(name))
+    wanted = manifest.get("ssseg-ce2p-r101-os8-lip")
+    with pytest.raises(WeightsError, match=FAMILY_FILES[name]) as caught:
+        checkpoint.check(state, expected(wanted), wanted, "file.pth")
+    names = str(caught.value).partition("use one of: ")[2].split(", ")
+    assert name in names and all(manifest.get(n).family == manifest.get(name).family for n in names)
+    assert all(len(manifest.get(n).scheme) == len(manifest.get(name).scheme) for n in names)
+
+
+def test_the_models_own_file_with_a_key_too_few_is_not_called_another_family() -> None:
+    spec = manifest.get("ce2p-lip")
+    state = {key: value for key, value in expected(spec).items() if key != "layer1.0.conv1.weight"}
+    with pytest.raises(WeightsError, match=r"missing \(1\):\n    layer1\.0\.conv1\.weight"):
+        checkpoint.check(state, expected(spec), spec, "file.pth")
+
+
+def test_a_file_from_before_the_published_network_is_refused_by_its_age() -> None:
+    spec = manifest.get("ssseg-ce2p-r101-os8-lip")
+    state = {**expected(spec), "lateral_ppm_layer.0.weight": torch.zeros(1)}
+    with pytest.raises(WeightsError, match="before December 2020"):
+        checkpoint.check(state, expected(spec), spec, "file.pth")

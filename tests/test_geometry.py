@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from humanparse import ImageError, model_info
-from humanparse.geometry import Frame, Protocols
+from humanparse.geometry import Frame, Protocols, _Warp
 from humanparse.manifest import InputSpec
 
 SCHP = model_info("schp-lip").input
@@ -187,14 +187,14 @@ def test_letterbox_pixels_are_black_before_normalising() -> None:
 
 @pytest.mark.parametrize(
     ("size", "padded"),
-    [((830, 550), (512, 320)), ((550, 830), (320, 512)), ((100, 100), (320, 320)), ((100, 1000), (64, 512))],
+    [((830, 550), (448, 288)), ((550, 830), (288, 448)), ((100, 100), (288, 288)), ((100, 1000), (64, 448))],
 )
 def test_the_short_side_sets_the_scale_until_the_long_one_meets_its_limit(
     size: tuple[int, int], padded: tuple[int, int]
 ) -> None:
     frame = Frame(size, TINY)
     assert frame.input_size == padded
-    expected = {(830, 550): (483, 320)}.get(size)
+    expected = {(830, 550): (435, 288)}.get(size)
     assert expected is None or tuple(frame.resample(noise(*size)).shape[:2]) == expected
 
 
@@ -250,3 +250,39 @@ def test_an_input_that_is_not_square_keeps_the_aspect() -> None:
 def test_an_empty_picture_has_no_frame(size: tuple[int, int], named: str, spec: InputSpec) -> None:
     with pytest.raises(ImageError, match=f"{named} pixels"):
         Frame(size, spec)
+
+
+def test_one_step_logits_with_aligned_corners_are_resized_corner_to_corner() -> None:
+    spec = model_info("ce2p-v1-lip").input
+    logits = torch.randn(20, 119, 119, generator=torch.Generator().manual_seed(3))
+    for size in ((61, 97), (300, 150), (119, 119), (1, 5)):
+        labels, _ = Frame(size, spec).back(logits)
+        full = torch.nn.functional.interpolate(logits[None], size, mode="bilinear", align_corners=True)[0]
+        first, second = full.topk(2, dim=0).values
+        differ = torch.from_numpy(labels) != full.argmax(0)
+        assert not (differ & (first - second > 1e-4)).any() and differ.float().mean() < 0.01
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "expected"),
+    [
+        ("ssseg-ce2p-r50-os8-voc", (375, 500), (512, 683)),
+        ("ssseg-ce2p-r50-os8-voc", (100, 1000), (205, 2048)),
+        ("ssseg-upernet-r50-os8-cityscapes", (1024, 2048), (1024, 2048)),
+        ("ssseg-ce2p-r50-os8-lip", (830, 550), (473, 473)),
+        ("ce2p-lip", (830, 550), (384, 384)),
+    ],
+)
+def test_the_ce2p_family_sees_its_originals_sizes(
+    name: str, size: tuple[int, int], expected: tuple[int, int]
+) -> None:
+    assert Frame(size, model_info(name).input).input_size == expected
+
+
+def test_the_half_pixel_warp_is_the_scripts_own_example() -> None:
+    """specs: ce2p §4.3 works a picture of 300x200 out: k=1.284281, tx=64.214047, ty=0."""
+    fit = Frame((300, 200), model_info("ce2p-lip").input)._fit
+    assert isinstance(fit, _Warp)
+    (down, top), (across, left) = fit._axis(0), fit._axis(1)
+    assert down == across == pytest.approx(1.284281, abs=1e-6)
+    assert (top, left) == pytest.approx((0, 64.214047), abs=1e-6)

@@ -10,8 +10,9 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "humanparse"
 
 ROOMS = [
-    "errors", "durable", "schemes", "manifest", "decode", "image", "ops", "geometry", "checkpoint", "hub",
-    "models", "render", "formats", "metrics", "results", "pipelines", "parser", "cli", "__init__", "__main__",
+    "errors", "durable", "schemes", "manifest", "decode", "image", "ops", "geometry", "checkpoint",
+    "hub", "models", "runtimes", "render", "formats", "metrics", "results", "pipelines", "parser", "cli",
+    "__init__", "__main__",
 ]  # fmt: skip
 
 ONLY_IN = {

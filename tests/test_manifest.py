@@ -96,7 +96,7 @@ def changed(path: str, value: Any) -> dict[str, Any]:
         ("file.sources.4.file_id", None, "needs file_id"),
         ("file.sources.0.kind", "ftp", "unknown kind"),
         ("input.fit", "stretch", "unknown fit"),
-        ("input.channels", "grb", "channel order"),
+        ("input.channels", "grb", "unknown channels .grb."),
         ("input.size", [473], "unusable size"),
         ("input.std", [0, 1, 1], "std positive"),
         ("input.upsampling", "one-step", "two-step"),

@@ -37,8 +37,8 @@ def test_resample_argmax_equals_its_reference(
 ) -> None:
     random = torch.Generator().manual_seed(seed)
     logits = torch.randn(classes, rows[1], columns[1], generator=random)
-    labels, sure = resample_argmax(logits, rows[0], columns[0], confidence=True)
-    expected, probability = resample_argmax_reference(logits, rows[0], columns[0], confidence=True)
+    labels, sure = resample_argmax([(logits, rows[0], columns[0])], confidence=True)
+    expected, probability = resample_argmax_reference([(logits, rows[0], columns[0])], confidence=True)
     assert labels.dtype == torch.uint8 and labels.shape == (len(rows[0]), len(columns[0]))
     assert torch.equal(labels, expected)  # the sums are taken in the same order
     assert sure is not None and probability is not None and sure.dtype == torch.float16
@@ -50,7 +50,7 @@ def test_resample_argmax_equals_its_reference(
 def test_confidence_is_the_softmax_of_the_chosen_class(factor: int, seed: int) -> None:
     logits = 4 * torch.randn(7, 12, 9, generator=torch.Generator().manual_seed(seed))
     rows, columns = resize_taps(1 / factor, 12 * factor, 12), resize_taps(1 / factor, 9 * factor, 9)
-    labels, sure = resample_argmax(logits, rows, columns, confidence=True)
+    labels, sure = resample_argmax([(logits, rows, columns)], confidence=True)
     size = (12 * factor, 9 * factor)
     full = torch.nn.functional.interpolate(logits[None], size=size, mode="bilinear", align_corners=False)[0]
     chosen = full.softmax(dim=0).gather(0, labels.long()[None])[0]
@@ -62,7 +62,7 @@ def test_confidence_is_the_softmax_of_the_chosen_class(factor: int, seed: int) -
 
 def test_of_equal_classes_the_first_wins() -> None:
     taps = resize_taps(1.0, 5, 5)
-    labels, sure = resample_argmax(torch.zeros(4, 5, 5), taps, taps)
+    labels, sure = resample_argmax([(torch.zeros(4, 5, 5), taps, taps)])
     assert not labels.any() and sure is None
 
 
@@ -90,9 +90,9 @@ from humanparse.ops.taps import resize_taps
 def peak():
     return int(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1])
 logits = torch.randn(20, 600, 400)
-resample_argmax(logits, resize_taps(1, 600, 600), resize_taps(1, 400, 400))
+resample_argmax([(logits, resize_taps(1, 600, 600), resize_taps(1, 400, 400))])
 before = peak()
-resample_argmax(logits, resize_taps(600 / 3000, 3000, 600), resize_taps(400 / 2000, 2000, 400))
+resample_argmax([(logits, resize_taps(600 / 3000, 3000, 600), resize_taps(400 / 2000, 2000, 400))])
 print(peak() - before)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)

@@ -79,9 +79,22 @@ def test_ci_runs_the_readmes_test_command() -> None:
     assert command in (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
 
 
+def cell(name: str) -> float:
+    """What the table of its family says of one of SSSegmentation's models."""
+    project, family, backbone, stride, data = name.split("-")
+    lines = iter(TEXT.splitlines())
+    head = next(line for line in lines if line.startswith(f"| `{project}-{family}-"))
+    row = next(line for line in lines if line.startswith(f"| `{backbone}-{stride}`"))
+    return float(row.split("|")[[title.strip() for title in head.split("|")].index(f"`{data}`")])
+
+
 def test_the_table_of_models_is_complete_and_repeats_the_manifests_claims() -> None:
     for name in list_models():
-        row = next((line for line in TEXT.splitlines() if line.startswith(f"| `{name}`")), None)
+        if name.startswith("ssseg-"):
+            assert model_info(name).accuracy[0].value == cell(name), name
+            continue
+        rows = [line for line in TEXT.splitlines() if line.startswith("| `")]
+        row = next((line for line in rows if f"`{name}`" in line.split("|")[1]), None)
         assert row is not None, f"{name} is not in the README's table"
         for claim in model_info(name).accuracy:
             assert f"{claim.metric} {claim.value}" in row, (name, claim)

@@ -68,7 +68,7 @@ def fit(image: Array) -> tuple[Tensor, tuple[int, int]]:
     """(H, W, 3) RGB uint8 -> (normalised (1, 3, h, w) padded to multiples of 32, size before padding)."""
     height, width = image.shape[:2]
     ratio = min(SHORT / min(height, width), LONG / max(height, width))
-    new = max(1, round(height * ratio)), max(1, round(width * ratio))
+    new = max(1, int(height * ratio + 0.5)), max(1, int(width * ratio + 0.5))
     how = cv2.INTER_AREA if ratio < 1 else cv2.INTER_LINEAR
     small = torch.from_numpy(cv2.resize(image, new[::-1], interpolation=how))
     tensor = ((small.float() / 255 - torch.tensor(MEAN)) / torch.tensor(STD)).permute(2, 0, 1)[None]

@@ -34,13 +34,20 @@ def list_models(
         table.add_row(
             spec.name,
             f"{len(spec.scheme)} {spec.scheme_key}",
-            f"{spec.input.size[0]}x{spec.input.size[1]}",
+            _size(spec),
             _claim(spec),
             _megabytes(spec),
             spec.licence.weights.partition(";")[0],
             _here(spec),
         )
     show(table)
+    for title, texts in (
+        ("papers", [spec.paper for spec in specs]),
+        ("claims", [claim.citation for spec in specs for claim in spec.accuracy]),
+    ):
+        out.print(
+            f"{title}: {'; '.join(dict.fromkeys(texts))}", highlight=False, markup=False, soft_wrap=True
+        )
 
 
 def info(
@@ -66,13 +73,12 @@ def info(
 def _facts(spec: ModelSpec) -> list[tuple[str, str]]:
     sources = [f"{s.kind}: {s.url}" + (f" ({s.note})" if s.note else "") for s in spec.file.sources]
     labels = ", ".join(f"{number} {label}" for number, label in enumerate(spec.scheme.names))
-    height, width = spec.input.size
     return [
         ("name", spec.name),
         ("paper", spec.paper),
         ("origin", spec.origin),
         ("labels", f"{spec.scheme_key}: {labels}"),
-        ("input", f"{height}x{width}, {spec.input.fit}, {spec.input.channels}"),
+        ("input", f"{_size(spec)}, {spec.input.fit}, {spec.input.channels}"),
         ("test time", f"flip {'on' if spec.flip else 'off'}, scales {', '.join(map(str, spec.scales))}"),
         *[("accuracy", f"{a.metric} {a.value} on {a.split} ({a.citation})") for a in spec.accuracy],
         ("code licence", spec.licence.code),
@@ -91,6 +97,13 @@ def _record(spec: ModelSpec) -> dict[str, Any]:
     record["here"] = _here(spec)
     del record["scheme_key"]
     return record
+
+
+def _size(spec: ModelSpec) -> str:
+    first, second = spec.input.size
+    return (
+        f"short side {first}, at most {second}" if spec.input.fit == "shortest-edge" else f"{first}x{second}"
+    )
 
 
 def _claim(spec: ModelSpec) -> str:

@@ -17,16 +17,32 @@ def build(spec: ModelSpec) -> nn.Module:
     Raises:
         ModelError: the family is not known to this version.
     """
-    num_classes = len(spec.scheme)
+    num_classes, options = len(spec.scheme), spec.architecture
     network: nn.Module
     if spec.family == "schp":
         from .schp import Schp
 
-        network = Schp(num_classes, **spec.architecture)
+        network = Schp(num_classes, **options)
+    elif spec.family == "ce2p-v2":
+        from .schp import Ce2pV2
+
+        network = Ce2pV2(num_classes, **options)
+    elif spec.family == "ce2p-v1":
+        from .ce2p_v1 import Ce2pV1
+
+        network = Ce2pV1(num_classes, **options)
+    elif spec.family == "ssseg-ce2p":
+        from .ce2p import Ce2p
+
+        network = Ce2p(num_classes, **options)
+    elif spec.family == "ssseg-upernet":
+        from .upernet import UperNet
+
+        network = UperNet(num_classes, **options)
     elif spec.family == "tiny":
         from .tiny import Tiny
 
-        network = Tiny(num_classes, **spec.architecture)
+        network = Tiny(num_classes, **options)
     else:
         raise ModelError(f"{spec.name}: this version of humanparse has no family {spec.family!r}; upgrade it")
     return network.eval()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -32,29 +34,36 @@ class InPlaceAbn(nn.Module):
         return y if self.slope is None else F.leaky_relu(y, self.slope, inplace=True)
 
 
-def conv_abn(inputs: int, outputs: int, kernel: int = 1) -> nn.Sequential:
-    """Bias-free convolution that keeps the size, then `InPlaceAbn` with leaky ReLU 0.01."""
+def conv_abn(inputs: int, outputs: int, kernel: int = 1, slope: float | None = 0.01) -> nn.Sequential:
+    """Bias-free convolution that keeps the size, then `InPlaceAbn` with a leaky ReLU of that slope."""
     conv = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False)
-    return nn.Sequential(conv, InPlaceAbn(outputs, slope=0.01))
+    return nn.Sequential(conv, InPlaceAbn(outputs, slope))
 
 
 class Bottleneck(nn.Module):
     """ResNet bottleneck with the stride on its 3x3 convolution (He et al., arXiv:1512.03385, "v1.5")."""
 
     def __init__(
-        self, inputs: int, planes: int, stride: int = 1, dilation: int = 1, project: bool = False
+        self,
+        inputs: int,
+        planes: int,
+        stride: int = 1,
+        dilation: int = 1,
+        project: bool = False,
+        norm: Callable[[int], nn.Module] = InPlaceAbn,
     ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(inputs, planes, 1, bias=False)
-        self.bn1 = InPlaceAbn(planes)
+        self.bn1 = norm(planes)
         self.conv2 = nn.Conv2d(planes, planes, 3, stride, padding=dilation, dilation=dilation, bias=False)
-        self.bn2 = InPlaceAbn(planes)
+        self.bn2 = norm(planes)
         self.conv3 = nn.Conv2d(planes, 4 * planes, 1, bias=False)
-        self.bn3 = InPlaceAbn(4 * planes)
+        self.bn3 = norm(4 * planes)
         self.downsample: nn.Module = nn.Identity()
         if project:
-            shortcut = nn.Conv2d(inputs, 4 * planes, 1, stride, bias=False)
-            self.downsample = nn.Sequential(shortcut, InPlaceAbn(4 * planes))
+            self.downsample = nn.Sequential(
+                nn.Conv2d(inputs, 4 * planes, 1, stride, bias=False), norm(4 * planes)
+            )
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, h, w) -> (B, 4 * planes, h / stride, w / stride)."""
@@ -64,11 +73,21 @@ class Bottleneck(nn.Module):
 
 
 def residual_layer(
-    inputs: int, planes: int, blocks: int, stride: int = 1, dilation: int = 1
+    inputs: int,
+    planes: int,
+    blocks: int,
+    stride: int = 1,
+    dilation: int = 1,
+    first_dilation: int | None = None,
+    norm: Callable[[int], nn.Module] = InPlaceAbn,
 ) -> nn.Sequential:
-    """One ResNet stage; only its first block projects the shortcut and carries the stride."""
-    first = Bottleneck(inputs, planes, stride, dilation, project=True)
-    rest = [Bottleneck(4 * planes, planes, dilation=dilation) for _ in range(blocks - 1)]
+    """One ResNet stage; only its first block projects the shortcut and carries the stride.
+
+    `first_dilation` is the first block's own dilation, where it differs from the others'.
+    """
+    opening = dilation if first_dilation is None else first_dilation
+    first = Bottleneck(inputs, planes, stride, opening, project=True, norm=norm)
+    rest = [Bottleneck(4 * planes, planes, dilation=dilation, norm=norm) for _ in range(blocks - 1)]
     return nn.Sequential(first, *rest)
 
 
@@ -88,3 +107,22 @@ class PyramidPooling(nn.Module):
         priors = [bilinear(stage(x), size, align_corners=True) for stage in self.stages]
         joined: Tensor = self.bottleneck(torch.cat([*priors, x], dim=1))
         return joined
+
+
+class Edge(nn.Module):
+    """Features of three stages -> edge features at the first one's size, of use to the parsing head."""
+
+    def __init__(self, slope: float = 0.01) -> None:
+        super().__init__()
+        self.conv1 = conv_abn(256, 256, slope=slope)
+        self.conv2 = conv_abn(512, 256, slope=slope)
+        self.conv3 = conv_abn(1024, 256, slope=slope)
+        self.conv4 = nn.Conv2d(256, 2, 3, padding=1)  # edge maps, of use in training only
+        self.conv5 = nn.Conv2d(6, 2, 1)
+
+    def forward(self, x2: Tensor, x3: Tensor, x4: Tensor) -> Tensor:
+        """(B, 256, h, w), (B, 512, h/2, w/2), (B, 1024, h/4, w/4) -> (B, 768, h, w)."""
+        size = (x2.shape[2], x2.shape[3])
+        e3 = bilinear(self.conv2(x3), size, align_corners=True)
+        e4 = bilinear(self.conv3(x4), size, align_corners=True)
+        return torch.cat((self.conv1(x2), e3, e4), dim=1)

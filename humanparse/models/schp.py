@@ -1,9 +1,10 @@
-"""SCHP: Self-Correction for Human Parsing (Li et al., TPAMI 2020, arXiv:1910.09777).
+"""SCHP: Self-Correction for Human Parsing (Li et al., TPAMI 2020, arXiv:1910.09777), and CE2P, its ancestor.
 
-Original: GoGoDuck912/Self-Correction-Human-Parsing, MIT. ResNet-101 at stride 16, pyramid pooling, edge
-    branch
-and one fusion head ("A-CE2P"). Differs from the original: InPlaceABN is plain torch, its inference formula
-only; the auxiliary parsing head and the edge map's own classifiers are loaded but never run.
+Originals: GoGoDuck912/Self-Correction-Human-Parsing, MIT; liutinglt/CE2P after February 2019 (Ruan et al.,
+    AAAI 2019,
+arXiv:1809.05996), no licence. ResNet-101 at stride 16, pyramid pooling, an edge branch and one fusion head.
+Differs from the originals: InPlaceABN is plain torch, its inference formula only; the auxiliary parsing head
+and the edge map's own classifiers are loaded but never run.
 """
 
 from __future__ import annotations
@@ -13,55 +14,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..ops.bilinear import bilinear
-from ._blocks import InPlaceAbn, PyramidPooling, conv_abn, residual_layer
+from ._blocks import Edge, InPlaceAbn, PyramidPooling, conv_abn, residual_layer
 
 
-class Decoder(nn.Module):
-    """Context at stride 16 and details at stride 4 -> parsing features at stride 4."""
+class Backbone(nn.Module):
+    """ResNet with three 3x3 convolutions as its stem; layer4 is dilated instead of strided."""
 
-    def __init__(self, num_classes: int) -> None:
-        super().__init__()
-        self.conv1 = conv_abn(512, 256)
-        self.conv2 = conv_abn(256, 48)
-        self.conv3 = nn.Sequential(*conv_abn(304, 256), *conv_abn(256, 256))
-        self.conv4 = nn.Conv2d(256, num_classes, 1)  # auxiliary parsing, of use in training only
-
-    def forward(self, context: Tensor, details: Tensor) -> Tensor:
-        """(B, 512, h/4, w/4), (B, 256, h, w) -> (B, 256, h, w)."""
-        size = (details.shape[2], details.shape[3])
-        context = bilinear(self.conv1(context), size, align_corners=True)
-        fused: Tensor = self.conv3(torch.cat((context, self.conv2(details)), dim=1))
-        return fused
-
-
-class Edge(nn.Module):
-    """Features of three stages -> edge features at stride 4."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv1 = conv_abn(256, 256)
-        self.conv2 = conv_abn(512, 256)
-        self.conv3 = conv_abn(1024, 256)
-        self.conv4 = nn.Conv2d(256, 2, 3, padding=1)  # edge maps, of use in training only
-        self.conv5 = nn.Conv2d(6, 2, 1)
-
-    def forward(self, x2: Tensor, x3: Tensor, x4: Tensor) -> Tensor:
-        """(B, 256, h, w), (B, 512, h/2, w/2), (B, 1024, h/4, w/4) -> (B, 768, h, w)."""
-        size = (x2.shape[2], x2.shape[3])
-        e3 = bilinear(self.conv2(x3), size, align_corners=True)
-        e4 = bilinear(self.conv3(x4), size, align_corners=True)
-        return torch.cat((self.conv1(x2), e3, e4), dim=1)
-
-
-class Schp(nn.Module):
-    """BGR-normalised image (B, 3, H, W) -> part logits (B, C, ceil(H/4), ceil(W/4)).
-
-    Args:
-        num_classes: C.
-        layers: bottlenecks per stage; (3, 4, 23, 3) is ResNet-101, the only one published.
-    """
-
-    def __init__(self, num_classes: int, layers: tuple[int, ...] = (3, 4, 23, 3)) -> None:
+    def __init__(self, layers: tuple[int, ...]) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, 64, 3, stride=2, padding=1, bias=False)
         self.bn1 = InPlaceAbn(64)
@@ -73,13 +32,9 @@ class Schp(nn.Module):
         self.layer2 = residual_layer(256, 128, layers[1], stride=2)
         self.layer3 = residual_layer(512, 256, layers[2], stride=2)
         self.layer4 = residual_layer(1024, 512, layers[3], dilation=2)
-        self.context_encoding = PyramidPooling(2048, 512)
-        self.edge = Edge()
-        self.decoder = Decoder(num_classes)
-        self.fushion = nn.Sequential(*conv_abn(1024, 256), nn.Dropout2d(0.1), nn.Conv2d(256, num_classes, 1))
 
-    def forward(self, image: Tensor) -> Tensor:
-        """(B, 3, H, W) -> (B, C, h, w) with h = ceil(H/4), w = ceil(W/4)."""
+    def stages(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """(B, 3, H, W) -> features of the four stages; h = ceil(H/4), w = ceil(W/4)."""
         x = F.relu(self.bn1(self.conv1(image)), inplace=True)  # (B, 64, 2h, 2w)
         x = F.relu(self.bn2(self.conv2(x)), inplace=True)
         x = F.relu(self.bn3(self.conv3(x)), inplace=True)  # (B, 128, 2h, 2w)
@@ -87,9 +42,85 @@ class Schp(nn.Module):
         x2 = self.layer1(x)  # (B, 256, h, w)
         x3 = self.layer2(x2)  # (B, 512, h/2, w/2)
         x4 = self.layer3(x3)  # (B, 1024, h/4, w/4)
-        x5 = self.layer4(x4)  # (B, 2048, h/4, w/4)
+        return x2, x3, x4, self.layer4(x4)  # (B, 2048, h/4, w/4)
+
+
+class Decoder(nn.Module):
+    """Context at stride 16 and details at stride 4 -> parsing features at stride 4."""
+
+    def __init__(self, num_classes: int, align_corners: bool = True) -> None:
+        super().__init__()
+        self.conv1 = conv_abn(512, 256)
+        self.conv2 = conv_abn(256, 48)
+        self.conv3 = nn.Sequential(*conv_abn(304, 256), *conv_abn(256, 256))
+        self.conv4 = nn.Conv2d(256, num_classes, 1)  # auxiliary parsing, of use in training only
+        self.align_corners = align_corners
+
+    def forward(self, context: Tensor, details: Tensor) -> Tensor:
+        """(B, 512, h/4, w/4), (B, 256, h, w) -> (B, 256, h, w)."""
+        size = (details.shape[2], details.shape[3])
+        context = bilinear(self.conv1(context), size, self.align_corners)
+        fused: Tensor = self.conv3(torch.cat((context, self.conv2(details)), dim=1))
+        return fused
+
+
+def fusion_head(num_classes: int) -> nn.Sequential:
+    """Parsing and edge features together -> logits."""
+    return nn.Sequential(*conv_abn(1024, 256), nn.Dropout2d(0.1), nn.Conv2d(256, num_classes, 1))
+
+
+class Schp(Backbone):
+    """BGR-normalised image (B, 3, H, W) -> part logits (B, C, ceil(H/4), ceil(W/4)).
+
+    Args:
+        num_classes: C.
+        layers: bottlenecks per stage; (3, 4, 23, 3) is ResNet-101, the only one published.
+    """
+
+    def __init__(self, num_classes: int, layers: tuple[int, ...] = (3, 4, 23, 3)) -> None:
+        super().__init__(layers)
+        self.context_encoding = PyramidPooling(2048, 512)
+        self.edge = Edge()
+        self.decoder = Decoder(num_classes)
+        self.fushion = fusion_head(num_classes)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(B, 3, H, W) -> (B, C, h, w) with h = ceil(H/4), w = ceil(W/4)."""
+        x2, x3, x4, x5 = self.stages(image)
         context = self.context_encoding(x5)  # (B, 512, h/4, w/4)
         part = self.decoder(context, x2)  # (B, 256, h, w)
         edge = self.edge(x2, x3, x4)  # (B, 768, h, w)
         logits: Tensor = self.fushion(torch.cat((part, edge), dim=1))
+        return logits
+
+
+class Ce2pV2(Backbone):
+    """CE2P as rewritten in 2019: SCHP's network under other names. Shapes as `Schp`.
+
+    Args:
+        num_classes: C.
+        layers: bottlenecks per stage.
+        decoder_align_corners: how the decoder enlarges the context. The code said False until March 2019,
+            after the published weights were trained, and True since; which one they want was never settled
+            without them.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        layers: tuple[int, ...] = (3, 4, 23, 3),
+        decoder_align_corners: bool = True,
+    ) -> None:
+        super().__init__(layers)
+        self.layer5 = PyramidPooling(2048, 512)
+        self.edge_layer = Edge()
+        self.layer6 = Decoder(num_classes, decoder_align_corners)
+        self.layer7 = fusion_head(num_classes)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(B, 3, H, W) -> (B, C, h, w) with h = ceil(H/4), w = ceil(W/4)."""
+        x2, x3, x4, x5 = self.stages(image)
+        part = self.layer6(self.layer5(x5), x2)  # (B, 256, h, w)
+        edge = self.edge_layer(x2, x3, x4)  # (B, 768, h, w)
+        logits: Tensor = self.layer7(torch.cat((part, edge), dim=1))
         return logits

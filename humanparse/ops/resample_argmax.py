@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -11,10 +13,21 @@ _STRIP = 2**20
 """Floats of resampled logits held at a time."""
 
 
+View = tuple[Tensor, Taps, Taps]
+"""Logits float32 (C, h, w), C at most 255, and the taps of the H rows and W columns of the result."""
+
+
 def resample_argmax_reference(
-    logits: Tensor, rows: Taps, columns: Taps, confidence: bool = False
+    views: Sequence[View], confidence: bool = False
 ) -> tuple[Tensor, Tensor | None]:
-    """`resample_argmax` as the definition says it, on one whole `(C, H, W)` array."""
+    """`resample_argmax` as the definition says it, on whole `(C, H, W)` arrays."""
+    full = torch.stack([resample_reference(*view) for view in views]).mean(dim=0)
+    labels = full.argmax(dim=0).to(torch.uint8)
+    return labels, full.softmax(dim=0).amax(dim=0).to(torch.float16) if confidence else None
+
+
+def resample_reference(logits: Tensor, rows: Taps, columns: Taps) -> Tensor:
+    """Bilinear resampling alone: (C, h, w) -> (C, H, W)."""
     weights = [
         (rows.weight_first[:, None] * columns.weight_first, rows.first, columns.first),
         (rows.weight_first[:, None] * columns.weight_second, rows.first, columns.second),
@@ -24,46 +37,50 @@ def resample_argmax_reference(
     full = torch.zeros((logits.shape[0], len(rows), len(columns)), dtype=logits.dtype, device=logits.device)
     for weight, row, column in weights:
         full += logits[:, row][:, :, column] * weight
-    labels = full.argmax(dim=0).to(torch.uint8)
-    return labels, full.softmax(dim=0).amax(dim=0).to(torch.float16) if confidence else None
+    return full
 
 
-def resample_argmax(
-    logits: Tensor, rows: Taps, columns: Taps, confidence: bool = False
-) -> tuple[Tensor, Tensor | None]:
-    """Bilinear resampling and argmax, strip by strip: memory does not grow with C x H x W.
+def resample_argmax(views: Sequence[View], confidence: bool = False) -> tuple[Tensor, Tensor | None]:
+    """Bilinear resampling, mean over views and argmax, strip by strip: memory does not grow with C x H x W.
 
     Products and sums are taken in OpenCV 4's order, so float32 results equal its `warpAffine` of each
     channel.
 
     Args:
-        logits: float32 (C, h, w), C at most 255.
-        rows, columns: taps of the H rows and W columns of the result.
+        views: logits of the same picture, usually one, each with its taps.
         confidence: also give the softmax probability of the chosen class.
 
     Returns:
         labels uint8 (H, W), the first of equal maxima; confidence float16 (H, W), 0-1, or None.
     """
+    logits, rows, columns = views[0]
     height, width = len(rows), len(columns)
-    packed = logits.permute(1, 2, 0).contiguous()  # (h, w, C): a pixel's classes lie together
+    packed = [
+        view.permute(1, 2, 0).contiguous() for view, _, _ in views
+    ]  # (h, w, C): a pixel's classes together
     labels = torch.empty((height, width), dtype=torch.uint8, device=logits.device)
     sure = torch.empty((height, width), dtype=torch.float16, device=logits.device) if confidence else None
     step = max(1, _STRIP // (width * logits.shape[0]))
     for top in range(0, height, step):
-        strip = _bilinear(packed, rows.span(top, top + step), columns)  # (step, W, C)
+        strip = _bilinear(packed[0], rows.span(top, top + step), columns)  # (step, W, C)
+        for pixels, (_, down, across) in zip(packed[1:], views[1:], strict=True):
+            strip += _bilinear(pixels, down.span(top, top + step), across)
         best = strip.max(dim=2)
         labels[top : top + step] = best.indices.to(torch.uint8)
         if sure is not None:
-            sure[top : top + step] = (best.values - strip.logsumexp(dim=2)).exp().to(torch.float16)
+            strip /= len(views)
+            sure[top : top + step] = (
+                (best.values / len(views) - strip.logsumexp(dim=2)).exp().to(torch.float16)
+            )
     return labels, sure
 
 
 def _bilinear(packed: Tensor, rows: Taps, columns: Taps) -> Tensor:
-    upper, lower = packed[rows.first], packed[rows.second]  # (n, w, C)
+    upper, lower = packed.index_select(0, rows.first), packed.index_select(0, rows.second)  # (n, w, C)
     above, below = rows.weight_first[:, None, None], rows.weight_second[:, None, None]
     left, right = columns.weight_first[:, None], columns.weight_second[:, None]
-    total = upper[:, columns.first].mul_(above * left)
-    total += upper[:, columns.second].mul_(above * right)
-    total += lower[:, columns.first].mul_(below * left)
-    total += lower[:, columns.second].mul_(below * right)
+    total = upper.index_select(1, columns.first).mul_(above * left)
+    total += upper.index_select(1, columns.second).mul_(above * right)
+    total += lower.index_select(1, columns.first).mul_(below * left)
+    total += lower.index_select(1, columns.second).mul_(below * right)
     return total

@@ -81,6 +81,13 @@ def resize_taps(scale: float, outputs: int, inputs: int) -> Taps:
     return _taps(first, (position - first).astype(np.float32), inputs)
 
 
+def corner_taps(outputs: int, inputs: int) -> Taps:
+    """Taps of a bilinear resize with `align_corners=True`: the outermost pixel centres correspond."""
+    position = np.arange(outputs, dtype=np.float64) * ((inputs - 1) / max(1, outputs - 1))
+    first = np.floor(position).astype(np.int64)
+    return _taps(first, (position - first).astype(np.float32), inputs)
+
+
 def _fixed_point(scale: float, shift: float, outputs: int, is_row: bool, half: int) -> npt.NDArray[np.int64]:
     steps, unit = np.arange(outputs, dtype=np.float64), 1 << _WARP_BITS
     if is_row:

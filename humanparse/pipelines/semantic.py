@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..geometry import Frame, Protocols
@@ -50,21 +51,11 @@ class Semantic:
     ) -> Parsing:
         """RGB uint8 (H, W, 3) -> labels at its own size."""
         frame = Frame((image.shape[0], image.shape[1]), self.input)
-        logits = self._logits(frame.fit(image).to(self.device)[None])
-        labels, sure = frame.back(logits, self.protocol, confidence)
-        kept = logits.cpu().numpy() if keep_logits else None
+        fitted = frame.fit(image).to(self.device)[None]
+        views = [self._mirrored(self._scaled(fitted, scale)) for scale in self.scales]
+        labels, sure = frame.back(views, self.protocol, confidence)
+        kept = frame.mean(views).cpu().numpy() if keep_logits else None
         return Parsing(labels, self.scheme, self.name, sure, kept)
-
-    def _logits(self, fitted: Tensor) -> Tensor:
-        """(1, 3, h, w) -> (C, h', w') at the network's grid, or the mean of several scales at (h, w)."""
-        if self.scales == (1.0,):
-            return self._mirrored(fitted)
-        size = (fitted.shape[2], fitted.shape[3])
-        total = torch.zeros((), device=self.device)
-        for scale in self.scales:
-            scaled = bilinear(fitted, self._scaled(size, scale), self.input.align_corners)
-            total = total + bilinear(self._mirrored(scaled)[None], size, self.input.align_corners)[0]
-        return total / len(self.scales)
 
     def _mirrored(self, fitted: Tensor) -> Tensor:
         """(1, 3, h, w) -> (C, h', w'); with `flip` the mean with the mirrored input, sides restored."""
@@ -80,10 +71,15 @@ class Semantic:
             logits: Tensor = self.network(batch)
         return logits.float()
 
-    def _scaled(self, size: tuple[int, int], scale: float) -> tuple[int, int]:
-        step = self.input.pad_multiple
-        height, width = (max(step, int(side * scale) // step * step) for side in size)
-        return height, width
+    def _scaled(self, fitted: Tensor, scale: float) -> Tensor:
+        """(1, 3, h, w) -> the same, larger or smaller; padded inputs stay multiples of their padding."""
+        if scale == 1:
+            return fitted
+        align, step = self.input.align_corners, self.input.pad_multiple
+        if step == 1:
+            return F.interpolate(fitted, scale_factor=scale, mode="bilinear", align_corners=align)
+        height, width = (max(step, int(side * scale) // step * step) for side in fitted.shape[2:])
+        return bilinear(fitted, (height, width), align)
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""A loaded network made faster, with the same contract."""

@@ -1,0 +1,71 @@
+"""Faster networks against the plain ones."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from humanparse import manifest, models
+from humanparse.models._blocks import InPlaceAbn
+from humanparse.models.ce2p import Ce2p
+from humanparse.models.ce2p_v1 import Ce2pV1
+from humanparse.models.schp import Ce2pV2, Schp
+from humanparse.models.tiny import Tiny
+from humanparse.models.upernet import UperNet
+from humanparse.runtimes.folded import folded
+
+SHALLOW = (1, 2, 1, 1)
+NETWORKS = {
+    "schp": lambda: Schp(5, SHALLOW),
+    "ce2p-v2": lambda: Ce2pV2(5, SHALLOW),
+    "ce2p-v1": lambda: Ce2pV1(5, SHALLOW),
+    "ssseg-ce2p": lambda: Ce2p(5, SHALLOW, 8),
+    "ssseg-upernet": lambda: UperNet(5, SHALLOW, 16),
+    "tiny": lambda: Tiny(5),
+}
+
+
+def lively(network: nn.Module) -> nn.Module:
+    """Norms as training leaves them: no mean at 0, no scale at 1, some scales negative."""
+    torch.manual_seed(0)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d | InPlaceAbn):
+            nn.init.normal_(module.weight, 0.8, 0.6)
+            nn.init.normal_(module.bias, 0, 0.3)
+            module.running_mean.normal_(0, 0.2)
+            module.running_var.uniform_(0.3, 2)
+    return network.eval().requires_grad_(False)
+
+
+def test_every_family_is_compared() -> None:
+    assert {manifest.get(name).family for name in manifest.names()} <= set(NETWORKS)
+
+
+@pytest.mark.parametrize("family", NETWORKS)
+def test_a_folded_network_gives_the_plain_ones_logits(family: str) -> None:
+    plain = lively(NETWORKS[family]())
+    fast = folded(copy.deepcopy(plain))
+    assert not any(isinstance(module, nn.BatchNorm2d | InPlaceAbn) for module in fast.modules())
+    picture = torch.randn(2, 3, 96, 128, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        expected, found = plain(picture), fast(picture)
+    assert (found - expected).abs().max() <= 1e-4 * expected.std()
+
+
+def test_a_norm_that_follows_no_convolution_stays() -> None:
+    network = nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 3, 1), nn.ReLU(), nn.BatchNorm2d(3)).eval()
+    picture = torch.randn(1, 3, 4, 4)
+    expected = network(picture)
+    assert torch.allclose(folded(network)(picture), expected, atol=1e-6)
+    assert isinstance(network[0], nn.BatchNorm2d) and isinstance(network[3], nn.BatchNorm2d)
+
+
+def test_the_bundled_model_is_used_folded() -> None:
+    from humanparse import Parser
+
+    network = Parser(device="cpu")._semantic.network
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
+    assert models.build(manifest.get("tiny-atr")).state_dict().keys() != network.state_dict().keys()
