@@ -23,6 +23,7 @@ ONLY_IN = {
     "typer": ("cli/",),
     "cv2": ("geometry.py", "ops/touching.py", "cli/doctor.py", "decode.py"),
     "rich": ("cli/", "hub/download.py"),
+    "triton": ("ops/resample_argmax_triton.py",),
 }
 
 NO_TORCH = (

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +66,32 @@ def test_of_equal_classes_the_first_wins() -> None:
     taps = resize_taps(1.0, 5, 5)
     labels, sure = resample_argmax([(torch.zeros(4, 5, 5), taps, taps)])
     assert not labels.any() and sure is None
+
+
+@pytest.mark.skipif(find_spec("triton") is None, reason="triton comes with torch for CUDA on Linux only")
+def test_the_kernel_for_cuda_equals_the_reference_in_tritons_interpreter() -> None:
+    code = """
+import torch
+from humanparse.ops.resample_argmax import resample_argmax_reference
+from humanparse.ops.resample_argmax_triton import resample_argmax_triton
+from humanparse.ops.taps import corner_taps, resize_taps, warp_taps
+random = torch.Generator().manual_seed(0)
+for classes, taps in (
+    (20, (warp_taps(0.4, 3.0, 50, 31, is_row=True), warp_taps(0.4, -9.5, 37, 23, is_row=False))),
+    (1, (resize_taps(0.5, 20, 10), resize_taps(2.0, 6, 12))),
+    (59, (corner_taps(1, 9), corner_taps(300, 11))),
+):
+    logits = 3 * torch.randn(classes, *(int(axis.second.max()) + 2 for axis in taps), generator=random)
+    labels, sure = resample_argmax_triton(logits, *taps, confidence=True)
+    expected, probability = resample_argmax_reference([(logits, *taps)], confidence=True)
+    assert torch.equal(labels, expected), (labels != expected).sum()
+    assert torch.allclose(sure.float(), probability.float(), atol=2e-3)
+    assert resample_argmax_triton(logits, *taps)[1] is None
+print("equal")
+"""
+    environment = {**os.environ, "TRITON_INTERPRET": "1"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert done.stdout == "equal\n", done.stderr
 
 
 @given(rows=axes(True), columns=axes(False), seed=st.integers(0, 99))

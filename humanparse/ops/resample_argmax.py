@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 
 import torch
 from torch import Tensor
@@ -54,6 +55,10 @@ def resample_argmax(views: Sequence[View], confidence: bool = False) -> tuple[Te
         labels uint8 (H, W), the first of equal maxima; confidence float16 (H, W), 0-1, or None.
     """
     logits, rows, columns = views[0]
+    if logits.is_cuda and len(views) == 1 and find_spec("triton") is not None:
+        from .resample_argmax_triton import resample_argmax_triton
+
+        return resample_argmax_triton(logits, rows, columns, confidence)
     height, width = len(rows), len(columns)
     packed = [
         view.permute(1, 2, 0).contiguous() for view, _, _ in views
