@@ -20,7 +20,7 @@ ONLY_IN = {
     "filelock": ("hub/__init__.py",),
     "safetensors": ("checkpoint.py",),
     "typer": ("cli/",),
-    "cv2": ("geometry.py", "ops/touching.py", "cli/doctor.py", "decode.py"),
+    "cv2": ("geometry.py", "ops/touching.py", "ops/components.py", "cli/doctor.py", "decode.py"),
     "rich": ("cli/", "hub/download.py"),
 }
 
