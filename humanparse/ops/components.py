@@ -56,36 +56,37 @@ def grow(labels: Labels, instances: Instances) -> tuple[Index, Index]:
     rows, columns = np.flatnonzero(free.any(axis=1)), np.flatnonzero(free.any(axis=0))
     if not len(rows):
         return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
-    top, left = int(rows[0]), int(columns[0])
-    window = np.s_[top : int(rows[-1]) + 1, left : int(columns[-1]) + 1]
+    top, left = max(int(rows[0]) - 1, 0), max(int(columns[0]) - 1, 0)
+    window = np.s_[top : int(rows[-1]) + 2, left : int(columns[-1]) + 2]  # one pixel wider: seeds lie around
+    near, lacking = labels[window], free[window]
     joined = [
-        _grow_class(labels, instances, free[window] & (labels[window] == label), label, top, left)
-        for label in np.flatnonzero(np.bincount(labels[free])).tolist()
+        _grow_class(lacking & (near == label), ~lacking & (near == label))
+        for label in np.flatnonzero(np.bincount(near[lacking])).tolist()
     ]
     grown, seeds = (np.concatenate(parts) for parts in zip(*joined, strict=True))
     order = np.argsort(grown, kind="stable")
-    return grown[order], seeds[order]
+    down, across = np.divmod(np.stack((grown[order], seeds[order])), near.shape[1])
+    whole = (down + top) * labels.shape[1] + across + left
+    return whole[0], whole[1]
 
 
-def _grow_class(
-    labels: Labels, instances: Instances, free: npt.NDArray[np.bool_], label: int, top: int, left: int
-) -> tuple[Index, Index]:
-    """`grow` for one class: `free` is the window at (top, left) of its pixels without an instance."""
+def _grow_class(free: npt.NDArray[np.bool_], taken: npt.NDArray[np.bool_]) -> tuple[Index, Index]:
+    """`grow` for the pixels of one class: those without an instance, and those with one."""
     import cv2
 
+    border = free & (cv2.dilate(taken.astype(np.uint8), np.ones((3, 3), dtype=np.uint8)) > 0)
+    y, x = np.nonzero(border)
+    if not len(y):
+        return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
     count, components = cv2.connectedComponents(free.astype(np.uint8), connectivity=8)
-    height, width = labels.shape
-    y, x = np.nonzero(free)
-    component = components[y, x]
-    y, x = y + top, x + left
-    none, holders, classes = height * width, instances.ravel(), labels.ravel()
+    height, width = free.shape
+    none = height * width
     first = np.full(count, none, dtype=np.int64)
     for down, across in _NEIGHBOURS:
         row, column = y + down, x + across
-        inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
-        pixel = row[inside] * width + column[inside]
-        seed = (holders[pixel] > 0) & (classes[pixel] == label)
-        np.minimum.at(first, component[inside][seed], pixel[seed])
-    seeds = first[component]
-    touched = seeds < none
-    return (y * width + x)[touched], seeds[touched]
+        seed = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+        seed[seed] = taken[row[seed], column[seed]]
+        np.minimum.at(first, components[y[seed], x[seed]], (row * width + column)[seed])
+    first[0] = none  # component 0 is everything else
+    grown = np.flatnonzero(first[components] < none)
+    return grown, first[components.ravel()[grown]]
