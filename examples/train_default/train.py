@@ -65,9 +65,7 @@ class State:
     step: int = 0
     seen: int = 0  # pictures
     seconds: float = 0.0  # spent training, over all starts
-    lengths: tuple[
-        str, ...
-    ] = ()  # each it was started with: a finished run can be drawn out
+    lengths: tuple[str, ...] = ()  # each it was started with: a finished run can be drawn out
 
 
 class Canvases(Dataset[tuple[Tensor, Tensor]]):
