@@ -17,7 +17,7 @@ from torch import Tensor
 
 Box = tuple[int, int, int, int]
 
-_STRIP = 2**21
+_STRIP = 2**19
 """Logits held at a time."""
 
 
@@ -47,7 +47,7 @@ class Resized:
     """
 
     def __init__(self, logits: Tensor, size: tuple[int, int]) -> None:
-        self._logits = logits.to(torch.float64)
+        self._logits = logits
         self._rows = _half_pixel(size[0], logits.shape[1])
         self._columns = _half_pixel(size[1], logits.shape[2])
 
@@ -56,7 +56,7 @@ class Resized:
         first, second, across = (part[left:right] for part in self._columns)
         upper, lower, down = (part[top:bottom] for part in self._rows)
         base = int(upper[0])
-        lines = self._logits[:, base : int(lower[-1]) + 1]
+        lines = self._logits[:, base : int(lower[-1]) + 1].to(torch.float64)
         lines = lines[:, :, first] * (1 - across) + lines[:, :, second] * across  # (C, few, right - left)
         down = down[:, None]
         return lines[:, upper - base] * (1 - down) + lines[:, lower - base] * down
