@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         ImageError,
         ManifestError,
         ModelError,
+        PeopleError,
         SchemeError,
         WeightsError,
     )
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from .manifest import get as model_info
     from .manifest import names as list_models
     from .parser import Parser
-    from .results import Parsing, Part
+    from .results import Parsing, Part, Person
     from .schemes import LabelScheme, get_scheme
 
 __version__ = "0.1.0"
@@ -35,6 +36,7 @@ _HOMES = {
     "Parser": ("parser", "Parser"),
     "Parsing": ("results", "Parsing"),
     "Part": ("results", "Part"),
+    "Person": ("results", "Person"),
     "ModelSpec": ("manifest", "ModelSpec"),
     "list_models": ("manifest", "names"),
     "model_info": ("manifest", "get"),
@@ -46,6 +48,7 @@ _HOMES = {
     "ImageError": ("errors", "ImageError"),
     "ManifestError": ("errors", "ManifestError"),
     "ModelError": ("errors", "ModelError"),
+    "PeopleError": ("errors", "PeopleError"),
     "SchemeError": ("errors", "SchemeError"),
     "WeightsError": ("errors", "WeightsError"),
 }
@@ -62,6 +65,8 @@ __all__ = [
     "Parser",
     "Parsing",
     "Part",
+    "PeopleError",
+    "Person",
     "SchemeError",
     "WeightsError",
     "__version__",

@@ -10,8 +10,8 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "humanparse"
 
 ROOMS = [
-    "errors", "durable", "schemes", "manifest", "decode", "image", "ops", "geometry", "checkpoint", "hub",
-    "models", "render", "formats", "results", "pipelines", "parser", "cli", "__init__", "__main__",
+    "errors", "durable", "schemes", "people", "manifest", "decode", "image", "ops", "geometry", "checkpoint",
+    "hub", "models", "render", "formats", "results", "pipelines", "parser", "cli", "__init__", "__main__",
 ]  # fmt: skip
 
 ONLY_IN = {
@@ -24,7 +24,19 @@ ONLY_IN = {
     "rich": ("cli/", "hub/download.py"),
 }
 
-NO_TORCH = ("errors", "durable", "schemes", "manifest", "decode", "image", "hub", "render", "formats")
+NO_TORCH = (
+    "errors",
+    "durable",
+    "schemes",
+    "people",
+    "people",
+    "manifest",
+    "decode",
+    "image",
+    "hub",
+    "render",
+    "formats",
+)
 
 
 def modules() -> list[Path]:
