@@ -19,6 +19,7 @@ from torch import Tensor
 from .errors import ImageError
 from .manifest import InputSpec
 from .ops.bilinear import bilinear
+from .ops.resample import Resampled
 from .ops.resample_argmax import resample_argmax
 from .ops.taps import Taps, nearest_index, resize_taps, warp_taps
 from .ops.warp import warp_uint8
@@ -205,3 +206,13 @@ class Frame:
             best = logits.softmax(dim=0).amax(dim=0).to(torch.float16) if confidence else None
             sure = None if best is None else self._fit.nearest(best, cut)
         return labels.cpu().numpy(), None if sure is None else sure.cpu().numpy()
+
+    def resampled(self, logits: Tensor) -> Resampled:
+        """Logits (C, h, w), at the network's grid or at `input_size`, brought to the picture's resolution.
+
+        Values are those whose best class `back` takes under `extract`, computed on the CPU when asked for.
+        """
+        logits = logits.cpu()
+        if self.spec.upsampling == "two-step" and tuple(logits.shape[1:]) != self.input_size:
+            logits = bilinear(logits[None], self.input_size, self.spec.align_corners)[0]
+        return Resampled(logits, *self._fit.taps((logits.shape[1], logits.shape[2])))

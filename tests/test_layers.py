@@ -11,7 +11,8 @@ PACKAGE = Path(__file__).parents[1] / "humanparse"
 
 ROOMS = [
     "errors", "durable", "schemes", "people", "manifest", "decode", "image", "ops", "geometry", "checkpoint",
-    "hub", "models", "render", "formats", "results", "pipelines", "parser", "cli", "__init__", "__main__",
+    "hub", "models", "render", "formats", "detections", "results", "pipelines", "parser", "cli",
+    "__init__", "__main__",
 ]  # fmt: skip
 
 ONLY_IN = {
@@ -20,7 +21,14 @@ ONLY_IN = {
     "filelock": ("hub/__init__.py",),
     "safetensors": ("checkpoint.py",),
     "typer": ("cli/",),
-    "cv2": ("geometry.py", "ops/touching.py", "ops/components.py", "cli/doctor.py", "decode.py"),
+    "cv2": (
+        "geometry.py",
+        "ops/touching.py",
+        "ops/components.py",
+        "ops/jpeg.py",
+        "cli/doctor.py",
+        "decode.py",
+    ),
     "rich": ("cli/", "hub/download.py"),
 }
 

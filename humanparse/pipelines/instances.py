@@ -42,14 +42,6 @@ class Fusion:
     confidence: npt.NDArray[np.float16] | None = None
 
 
-def order_people(scores: npt.NDArray[np.float64], masks: Masks, rule: Rule) -> npt.NDArray[np.int64]:
-    """Indices of the people in the order in which `rule` numbers them."""
-    if rule.order == "given":
-        return np.arange(len(scores))
-    rank = scores if rule.order == "score" else masks.sum(axis=(1, 2))
-    return np.argsort(-rank, kind="stable")
-
-
 def find_instances(
     fused: Fused, scores: npt.NDArray[np.float64], masks: Masks, classes: int, rule: Rule
 ) -> Fusion:
@@ -62,7 +54,7 @@ def find_instances(
         classes: number of classes.
         rule: see `Rule`.
     """
-    order = order_people(scores, masks, rule)
+    order = np.arange(len(scores)) if rule.order == "given" else np.argsort(-scores, kind="stable")
     labels = fused.labels
     owner = _owner(labels, masks, order, rule)
     held = masks.copy()

@@ -13,8 +13,8 @@ class Rule:
     """One way to several people.
 
     Attributes:
-        order: order in which people are numbered and their masks painted: by falling `score`, by falling
-            mask `area`, or as `given`.
+        sort: order in which people enter fusion: by falling `score`, or by falling mask `area`.
+        order: order in which fusion numbers people and paints their masks: by falling `score`, or as `given`.
         overlap: who owns a pixel of several masks, the `first` or the `last` in that order.
         exclusive: whether a mask keeps only the part pixels that its person owns; otherwise masks overlap.
         tags: order of the tags in `person_map`, where later ones lie on top: that of `order`, or `area`, by
@@ -33,7 +33,8 @@ class Rule:
             none, the last gets no parts.
     """
 
-    order: Literal["score", "area", "given"]
+    sort: Literal["score", "area"]
+    order: Literal["score", "given"]
     overlap: Literal["first", "last"]
     exclusive: bool
     tags: Literal["order", "area"]
@@ -50,6 +51,7 @@ class Rule:
 
 # SCHP, mhp_extension: make_crop_and_mask_w_mask_nms.py and logits_fusion.py
 _SCHP = Rule(
+    sort="score",
     order="score",
     overlap="first",
     exclusive=True,
@@ -63,6 +65,7 @@ _SCHP = Rule(
 )
 # the same with its 8-bit instance map, its miscount of people, and crops that were files
 _SCHP_ORIGINAL = Rule(
+    sort="score",
     order="given",
     overlap="first",
     exclusive=True,
@@ -79,6 +82,7 @@ _SCHP_ORIGINAL = Rule(
 )
 # M-CE2P: M-CE2P-test.py and refine.py, without its limit of 255 parts
 _MCE2P = Rule(
+    sort="area",
     order="given",
     overlap="last",
     exclusive=False,

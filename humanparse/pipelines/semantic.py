@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -50,29 +50,48 @@ class Semantic:
     ) -> Parsing:
         """RGB uint8 (H, W, 3) -> labels at its own size."""
         frame = Frame((image.shape[0], image.shape[1]), self.input)
-        logits = self._logits(frame.fit(image).to(self.device)[None])
+        logits = self._logits(frame.fit(image).to(self.device)[None])[0]
         labels, sure = frame.back(logits, self.protocol, confidence)
         kept = logits.cpu().numpy() if keep_logits else None
         return Parsing(labels, self.scheme, self.name, sure, kept)
 
+    @torch.inference_mode()
+    def logits(
+        self, images: Sequence[npt.NDArray[np.uint8]], batch_size: int = 8
+    ) -> list[tuple[Frame, Tensor]]:
+        """RGB uint8 pictures (H, W, 3) -> of each its frame and its logits float32 (C, h, w), on the CPU.
+
+        Pictures whose inputs have the same size go through the network together.
+        """
+        frames = [Frame((image.shape[0], image.shape[1]), self.input) for image in images]
+        alike: dict[tuple[int, int], list[int]] = {}
+        for number, frame in enumerate(frames):
+            alike.setdefault(frame.input_size, []).append(number)
+        found: dict[int, Tensor] = {}
+        for numbers in alike.values():
+            for start in range(0, len(numbers), batch_size):
+                batch = numbers[start : start + batch_size]
+                fitted = torch.stack([frames[number].fit(images[number]) for number in batch])
+                found.update(zip(batch, self._logits(fitted.to(self.device)).cpu(), strict=True))
+        return [(frame, found[number]) for number, frame in enumerate(frames)]
+
     def _logits(self, fitted: Tensor) -> Tensor:
-        """(1, 3, h, w) -> (C, h', w') at the network's grid, or the mean of several scales at (h, w)."""
+        """(B, 3, h, w) -> (B, C, h', w') at the network's grid, or the mean of several scales at (h, w)."""
         if self.scales == (1.0,):
             return self._mirrored(fitted)
         size = (fitted.shape[2], fitted.shape[3])
         total = torch.zeros((), device=self.device)
         for scale in self.scales:
             scaled = bilinear(fitted, self._scaled(size, scale), self.input.align_corners)
-            total = total + bilinear(self._mirrored(scaled)[None], size, self.input.align_corners)[0]
+            total = total + bilinear(self._mirrored(scaled), size, self.input.align_corners)
         return total / len(self.scales)
 
     def _mirrored(self, fitted: Tensor) -> Tensor:
-        """(1, 3, h, w) -> (C, h', w'); with `flip` the mean with the mirrored input, sides restored."""
+        """(B, 3, h, w) -> (B, C, h', w'); with `flip` the mean with the mirrored input, sides restored."""
         if not self.flip:
-            return self._run(fitted)[0]
-        plain, mirrored = self._run(torch.cat((fitted, fitted.flip(3))))
-        merged: Tensor = (plain + mirrored[list(self.scheme.flip_order())].flip(2)) * 0.5
-        return merged
+            return self._run(fitted)
+        plain, mirrored = self._run(torch.cat((fitted, fitted.flip(3)))).chunk(2)
+        return (plain + mirrored[:, list(self.scheme.flip_order())].flip(3)) * 0.5
 
     def _run(self, batch: Tensor) -> Tensor:
         exact = self.dtype == torch.float32

@@ -6,16 +6,24 @@ SCHP's `mhp_extension` (Li et al., TPAMI 2020) and M-CE2P (Ruan et al., AAAI 201
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ..detections import Detections, masks_from_boxes
 from ..errors import ModelError, PeopleError
+from ..ops.jpeg import jpeg_round_trip
+from ..results import Parsing, Person
+from ..schemes import LabelScheme
 from .canvas import Box, Exact, Grid, Resized, fuse_logits
+from .crops import arrange, choose, enlarge
 from .instances import Fusion, find_instances
 from .rules import RULES, Rule
+from .semantic import Semantic
 
 
 def fuse(
@@ -65,6 +73,81 @@ def fuse(
     ]
     fused = fuse_logits(_grid(whole, size, classes, rules), branches, corners, size, classes)
     return find_instances(fused, scores, masks, classes, rules)
+
+
+@dataclass(frozen=True)
+class TopDown:
+    """Networks and a rule that together parse the people of a photo.
+
+    Attributes:
+        name: the model's name.
+        scheme: the labels.
+        whole: parses the picture.
+        local: each parses every crop.
+        rule: see `Rule`.
+    """
+
+    name: str
+    scheme: LabelScheme
+    whole: Semantic
+    local: tuple[Semantic, ...]
+    rule: Rule
+
+    def __call__(
+        self,
+        image: npt.NDArray[np.uint8],
+        people: Detections,
+        *,
+        detected: bool = False,
+        keep_logits: bool = False,
+        confidence: bool = False,
+    ) -> Parsing:
+        """Parse a photo and its people.
+
+        Args:
+            image: RGB uint8 (H, W, 3).
+            people: where they are.
+            detected: whether a detector found them, so that weak and doubled ones are left out; people whom
+                the caller gives are all kept.
+            keep_logits: keep those of the whole picture.
+            confidence: keep the softmax probability of each pixel's label, after fusion.
+        """
+        size = (image.shape[0], image.shape[1])
+        if people.masks is None:
+            people = replace(people, masks=masks_from_boxes(people.boxes, size))
+        people = people.take(arrange(people, self.rule))
+        people = choose(people, self.rule) if detected else people
+        boxes = [enlarge(box, size, self.rule) for box in people.boxes.tolist()]
+        crops = [np.ascontiguousarray(image[y0:y1, x0:x1]) for x0, y0, x1, y1 in boxes]
+        if self.rule.jpeg_quality is not None:
+            crops = [jpeg_round_trip(crop, self.rule.jpeg_quality) for crop in crops]
+        ((frame, logits),) = self.whole.logits([image])
+        branches = [
+            [frame.resampled(values) for frame, values in network.logits(crops)] for network in self.local
+        ]
+        classes = len(self.scheme)
+        fused = fuse_logits(frame.resampled(logits), branches, boxes, size, classes, confidence)
+        fusion = find_instances(fused, people.scores, people.masks, classes, self.rule)
+        kept = logits.numpy() if keep_logits else None
+        described = self._people(fusion, people)
+        return Parsing(fusion.labels, self.scheme, self.name, fusion.confidence, kept, described)
+
+    def _people(self, fusion: Fusion, people: Detections) -> tuple[Person, ...]:
+        """By falling score; what several masks claim is the person's who has it in `person_map`."""
+        tag_of = {int(index): tag for tag, index in enumerate(fusion.person_order, 1)}
+        found: list[Person] = []
+        for index in np.argsort(-people.scores, kind="stable").tolist():
+            mask = fusion.person_map == tag_of[index]
+            mine = np.flatnonzero(fusion.instance_people == index)
+            scores = {
+                self.scheme.name(int(fusion.instance_classes[part])): float(fusion.instance_scores[part])
+                for part in mine
+            }
+            x0, y0, x1, y1 = people.boxes[index].tolist()
+            box = (int(np.floor(x0)), int(np.floor(y0)), int(np.ceil(x1)), int(np.ceil(y1)))
+            score = float(people.scores[index])
+            found.append(Person.cut(len(found) + 1, box, score, fusion.labels, mask, self.scheme, scores))
+        return tuple(found)
 
 
 def find_rule(name: str) -> Rule:
