@@ -12,6 +12,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .ensembles import EnsembleSpec
+    from .ensembles import get as model_info
+    from .ensembles import names as list_models
     from .errors import (
         DeviceError,
         FormatError,
@@ -24,8 +27,6 @@ if TYPE_CHECKING:
         WeightsError,
     )
     from .manifest import ModelSpec
-    from .manifest import get as model_info
-    from .manifest import names as list_models
     from .parser import Parser
     from .results import Parsing, Part, Person
     from .schemes import LabelScheme, get_scheme
@@ -38,8 +39,9 @@ _HOMES = {
     "Part": ("results", "Part"),
     "Person": ("results", "Person"),
     "ModelSpec": ("manifest", "ModelSpec"),
-    "list_models": ("manifest", "names"),
-    "model_info": ("manifest", "get"),
+    "EnsembleSpec": ("ensembles", "EnsembleSpec"),
+    "list_models": ("ensembles", "names"),
+    "model_info": ("ensembles", "get"),
     "LabelScheme": ("schemes", "LabelScheme"),
     "get_scheme": ("schemes", "get_scheme"),
     "HumanParseError": ("errors", "HumanParseError"),
@@ -55,6 +57,7 @@ _HOMES = {
 
 __all__ = [
     "DeviceError",
+    "EnsembleSpec",
     "FormatError",
     "HumanParseError",
     "ImageError",

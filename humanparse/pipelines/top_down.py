@@ -117,6 +117,7 @@ class TopDown:
             people = replace(people, masks=masks_from_boxes(people.boxes, size))
         people = people.take(arrange(people, self.rule))
         people = choose(people, self.rule) if detected else people
+        assert people.masks is not None
         boxes = [enlarge(box, size, self.rule) for box in people.boxes.tolist()]
         crops = [np.ascontiguousarray(image[y0:y1, x0:x1]) for x0, y0, x1, y1 in boxes]
         if self.rule.jpeg_quality is not None:
