@@ -98,14 +98,13 @@ def _outline(picture: Picture, person: Person, thickness: int) -> None:
 
 
 def _badge(picture: Image.Image, person: Person) -> None:
-    """Put the person's number, on a disc of their colour, at the top of their silhouette."""
-    rows, columns = np.nonzero(person.silhouette)
-    if not len(rows):
+    """Put the person's number, on a disc of their colour, where their middle column begins."""
+    columns = np.nonzero(person.silhouette)[1]
+    if not len(columns):
         return
     radius = max(7, min(24, min(picture.size) // 28))
-    top = int(rows[0])
-    x = person.box[0] + int(np.median(columns[rows <= top + radius]))
-    y = person.box[1] + top
+    middle = int(np.partition(columns, len(columns) // 2)[len(columns) // 2])
+    x, y = person.box[0] + middle, person.box[1] + int(np.argmax(person.silhouette[:, middle]))
     x = min(max(x, radius), max(radius, picture.width - radius - 1))
     y = min(max(y, radius), max(radius, picture.height - radius - 1))
     draw = ImageDraw.Draw(picture)
