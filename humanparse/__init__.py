@@ -12,6 +12,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .ensembles import EnsembleSpec
+    from .ensembles import get as model_info
+    from .ensembles import names as list_models
     from .errors import (
         DatasetError,
         DeviceError,
@@ -20,15 +23,14 @@ if TYPE_CHECKING:
         ImageError,
         ManifestError,
         ModelError,
+        PeopleError,
         SchemeError,
         ScoreError,
         WeightsError,
     )
     from .manifest import ModelSpec
-    from .manifest import get as model_info
-    from .manifest import names as list_models
     from .parser import Parser
-    from .results import Parsing, Part
+    from .results import Parsing, Part, Person
     from .schemes import LabelScheme, get_scheme
 
 __version__ = "0.1.0"
@@ -37,9 +39,11 @@ _HOMES = {
     "Parser": ("parser", "Parser"),
     "Parsing": ("results", "Parsing"),
     "Part": ("results", "Part"),
+    "Person": ("results", "Person"),
     "ModelSpec": ("manifest", "ModelSpec"),
-    "list_models": ("manifest", "names"),
-    "model_info": ("manifest", "get"),
+    "EnsembleSpec": ("ensembles", "EnsembleSpec"),
+    "list_models": ("ensembles", "names"),
+    "model_info": ("ensembles", "get"),
     "LabelScheme": ("schemes", "LabelScheme"),
     "get_scheme": ("schemes", "get_scheme"),
     "HumanParseError": ("errors", "HumanParseError"),
@@ -49,6 +53,7 @@ _HOMES = {
     "ImageError": ("errors", "ImageError"),
     "ManifestError": ("errors", "ManifestError"),
     "ModelError": ("errors", "ModelError"),
+    "PeopleError": ("errors", "PeopleError"),
     "SchemeError": ("errors", "SchemeError"),
     "ScoreError": ("errors", "ScoreError"),
     "WeightsError": ("errors", "WeightsError"),
@@ -57,6 +62,7 @@ _HOMES = {
 __all__ = [
     "DatasetError",
     "DeviceError",
+    "EnsembleSpec",
     "FormatError",
     "HumanParseError",
     "ImageError",
@@ -67,6 +73,8 @@ __all__ = [
     "Parser",
     "Parsing",
     "Part",
+    "PeopleError",
+    "Person",
     "SchemeError",
     "ScoreError",
     "WeightsError",

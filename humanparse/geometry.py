@@ -20,6 +20,7 @@ from torch import Tensor
 from .errors import ImageError
 from .manifest import InputSpec
 from .ops.bilinear import bilinear
+from .ops.resample import Resampled
 from .ops.resample_argmax import resample_argmax
 from .ops.taps import Taps, corner_taps, nearest_index, resize_taps, warp_taps
 from .ops.warp import warp_uint8
@@ -258,3 +259,13 @@ class Frame:
         if not confidence:
             return labels, None
         return labels, self._fit.nearest(logits.softmax(dim=0).amax(dim=0).to(torch.float16), cut)
+
+    def resampled(self, logits: Tensor) -> Resampled:
+        """Logits (C, h, w), at the network's grid or at `input_size`, brought to the picture's resolution.
+
+        Values are those whose best class `back` takes under `extract`, computed on the CPU when asked for.
+        """
+        logits = logits.cpu()
+        if self.spec.upsampling == "two-step" and tuple(logits.shape[1:]) != self.input_size:
+            logits = bilinear(logits[None], self.input_size, self.spec.align_corners)[0]
+        return Resampled(logits, *self._fit.taps((logits.shape[1], logits.shape[2])))

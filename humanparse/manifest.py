@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Protocol, TypeVar, get_args, get_origin, get_type_hints
 
 from .errors import ManifestError, ModelError
 from .schemes import LabelScheme, get_scheme
@@ -116,6 +116,18 @@ class Licence:
     code: str
     weights: str
     data: str
+
+
+class Published(Protocol):
+    """Anything with a weight file: a model, or a detector of people."""
+
+    @property
+    def name(self) -> str:
+        """As its folder in the cache."""
+
+    @property
+    def file(self) -> WeightFile:
+        """The checkpoint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,3 +296,19 @@ def _record(kind: type[_T], values: Mapping[str, Any]) -> _T:
     if unknown:
         raise ValueError(f"{kind.__name__} has no field {', '.join(sorted(unknown))}")
     return kind(**values)
+
+
+def shared_fields(record: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry with those fields as values that entries of every kind write alike: file, claims, licence.
+
+    Raises:
+        KeyError, TypeError, ValueError: a field is missing or wrong.
+    """
+    values = dict(record)
+    if "file" in values:
+        values["file"] = _file(values["file"])
+    if "scheme" in values:
+        values["scheme_key"] = get_scheme(values.pop("scheme")).key
+    values["accuracy"] = tuple(_record(Accuracy, claim) for claim in values["accuracy"])
+    values["licence"] = _record(Licence, values["licence"])
+    return values

@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
-from . import checkpoint, hub, image, manifest, models
-from .errors import DeviceError, ModelError
+from . import checkpoint, ensembles, hub, image, manifest, models
+from .detections import Detections, read_people
+from .ensembles import EnsembleSpec
+from .errors import DeviceError, ModelError, PeopleError, WeightsError
 from .geometry import Protocols
 from .manifest import ModelSpec
+from .models.detector import Detector
+from .pipelines.rules import RULES
 from .pipelines.semantic import Semantic
+from .pipelines.top_down import TopDown, find_rule
 from .results import Parsing
 from .runtimes.folded import folded
 
+PathLike = str | os.PathLike[str]
+Weights = PathLike | Mapping[str, PathLike]
 Precision = Literal["auto", "float32", "bf16", "fp16"]
 
 _DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -27,8 +38,9 @@ class Parser:
 
     Args:
         model: a name of `humanparse.list_models()`; the default comes with the package.
-        weights: a checkpoint file of your own for this model, in any published form; None fetches the
-            published one.
+        weights: a checkpoint file of your own for this model, in any published form; for a model of several
+            networks a mapping such as `{"global": …, "local": …}`; for either with a `"detector"` too, then
+            with the file of a single network as `"network"`. What is not given is fetched.
         device: `"auto"` (CUDA when it is there, else CPU), `"cpu"`, `"cuda"`, `"cuda:1"`, `"mps"` (accepted,
             untested).
         precision: `"float32"` is exact; `"bf16"` and `"fp16"` (CUDA only) are faster and change a few labels
@@ -41,6 +53,10 @@ class Parser:
             printed scores.
         test_size: (height, width) of the network's input instead of the original's; for models that keep the
             aspect (short side, limit of the long side).
+        detector: finds people for `predict(people="detect")`: `"maskrcnn_resnet50_fpn_v2"`, or
+            `"fasterrcnn_mobilenet_v3_large_320_fpn"`, faster, with boxes only; loaded when first used.
+        rule: how the logits of several people are fused: `"schp"`, `"schp-original"` (with its defects) or
+            `"mce2p"`; None is the model's own, and SCHP's for a model of one network.
         offline: never use the network; None follows HUMANPARSE_OFFLINE and HF_HUB_OFFLINE.
         progress: show download progress; None shows it on a terminal only.
 
@@ -49,6 +65,7 @@ class Parser:
         scheme: its labels.
         device: the `torch.device` in use.
         precision: `"float32"`, `"bf16"` or `"fp16"`, as in use.
+        weights: what each network does (`"network"` where there is one) -> the checkpoint file in use.
 
     Raises:
         ModelError: unknown model, or an option it cannot take.
@@ -60,47 +77,108 @@ class Parser:
         self,
         model: str = "tiny-atr",
         *,
-        weights: str | os.PathLike[str] | None = None,
+        weights: Weights | None = None,
         device: str = "auto",
         precision: Precision = "auto",
         flip: bool | None = None,
         scales: tuple[float, ...] | None = None,
         protocol: Protocols = "extract",
         test_size: tuple[int, int] | None = None,
+        detector: str = "maskrcnn_resnet50_fpn_v2",
+        rule: str | None = None,
         offline: bool | None = None,
         progress: bool | None = None,
     ) -> None:
-        self.spec = manifest.get(model)
+        self.spec = ensembles.get(model)
         self.scheme = self.spec.scheme
         self.device = _device(device)
         self.precision = _precision(precision, self.device)
         if protocol not in get_args(Protocols):
             raise ModelError(f"protocol must be one of {', '.join(get_args(Protocols))}, not {protocol!r}")
-        self._semantic = Semantic(
-            name=self.spec.name,
-            network=_network(self.spec, weights, offline, progress).to(self.device),
-            scheme=self.scheme,
-            input=_input(self.spec, test_size),
-            device=self.device,
-            dtype=_DTYPES[self.precision],
-            flip=self.spec.flip if flip is None else flip,
-            scales=_scales(self.spec.scales if scales is None else scales),
-            protocol=protocol,
-        )
+        several = isinstance(self.spec, EnsembleSpec)
+        parts = self.spec.networks() if isinstance(self.spec, EnsembleSpec) else {"network": self.spec}
+        self._files = _files(self.spec.name, weights, tuple(parts))
+        self.weights = {
+            role: _file(spec, self._files.get(role), offline, progress) for role, spec in parts.items()
+        }
+        self._detector_spec = ensembles.detector(detector)
+        self._fetching = (offline, progress)
+        self._rule = rule or (self.spec.rule if isinstance(self.spec, EnsembleSpec) else "schp")
+        find_rule(self._rule)
+        networks = {
+            role: Semantic(
+                name=self.spec.name,
+                network=_network(spec, self.weights[role], role not in self._files).to(self.device),
+                scheme=self.scheme,
+                input=_input(spec, test_size),
+                device=self.device,
+                dtype=_DTYPES[self.precision],
+                flip=spec.flip if flip is None else flip,
+                scales=_scales(spec.scales if scales is None else scales),
+                protocol=protocol,
+            )
+            for role, spec in parts.items()
+        }
+        self._semantic = networks["global" if several else "network"]
+        self._local = tuple(network for role, network in networks.items() if role != "global")
 
-    def predict(self, source: Any, *, keep_logits: bool = False, confidence: bool = False) -> Parsing:
+    def predict(
+        self, source: Any, *, people: Any = None, keep_logits: bool = False, confidence: bool = False
+    ) -> Parsing:
         """Parse one photo.
 
         Args:
             source: path, URL, bytes, binary file, PIL image, numpy RGB (H, W, 3), (H, W) or (H, W, 4), or
                 torch (3, H, W); see `humanparse.image.load`.
-            keep_logits: give `.logits`, float32 (C, h, w).
+            people: whose parts are told apart. None: everybody's together, or what the detector finds where
+                the model has several networks. `"detect"`: what the detector finds. Or your own: boxes
+                (N, 4), x0, y0, x1, y1 in pixels, half-open; masks (N, H, W); a mapping with `boxes`, `scores`
+                and `masks`; a list of COCO results; supervision's `Detections`; see
+                `humanparse.detections.read_people`. All whom you give are in the result; one whose pixels are
+                all others' has an empty mask.
+            keep_logits: give `.logits`, float32 (C, h, w); with people, those of the whole picture.
             confidence: give `.confidence`, float16 (H, W).
 
         Raises:
             ImageError: the input is no readable picture; the message names it.
+            PeopleError: `people` cannot be understood, or do not fit the picture.
+            WeightsError: the detector's weights cannot be had.
         """
-        return self._semantic(image.load(source), keep_logits, confidence)
+        photo = image.load(source)
+        if people is None and isinstance(self.spec, EnsembleSpec):
+            people = "detect"
+        if people is None:
+            return self._semantic(photo, keep_logits, confidence)
+        if self._semantic.protocol != "extract":
+            raise ModelError('people are fused from logits, so the protocol must be "extract"')
+        if isinstance(people, str) and people != "detect":
+            raise PeopleError(f'people must be "detect" or say where they are, not {people!r}')
+        detected = isinstance(people, str)
+        where = self._detect(photo) if detected else read_people(people, (photo.shape[0], photo.shape[1]))
+        pipeline = TopDown(self.spec.name, self.scheme, self._semantic, self._local, RULES[self._rule])
+        return pipeline(photo, where, detected=detected, keep_logits=keep_logits, confidence=confidence)
+
+    def _detect(self, photo: npt.NDArray[np.uint8]) -> Detections:
+        pixels = torch.from_numpy(photo).to(self.device).permute(2, 0, 1).to(torch.float32) / 255
+        boxes, scores, masks = self._detector(pixels)
+        return read_people({"boxes": boxes, "scores": scores, "masks": masks}, photo.shape[:2])
+
+    @cached_property
+    def _detector(self) -> Detector:
+        spec, file = self._detector_spec, self._files.get("detector")
+        try:
+            path = _file(spec, file, *self._fetching)
+        except WeightsError as error:
+            raise WeightsError(
+                f'{error}\nThen pass weights={{"detector": PATH}}. Or say yourself where the people are: '
+                "predict(image, people=boxes), masks or detections."
+            ) from error
+        network = Detector(spec.name)
+        try:
+            network.network.load_state_dict(_state(path, file is None), strict=True)
+        except RuntimeError as error:
+            raise WeightsError(f"{path} does not fit {spec.name}: {error}") from error
+        return network.requires_grad_(False).to(self.device)
 
     def __repr__(self) -> str:
         first, second = self._semantic.input.size
@@ -109,24 +187,46 @@ class Parser:
             size = f"short side {first}, at most {second}"
         extras = [f"flip={self._semantic.flip}"] if self._semantic.flip else []
         extras += [f"scales={self._semantic.scales}"] if self._semantic.scales != (1.0,) else []
+        if isinstance(self.spec, EnsembleSpec):
+            extras.append(f"{' + '.join(self.spec.parts)}, rule {self._rule}")
         described = ", ".join([size, str(self.device), self.precision, *extras])
         return f"Parser({self.spec.name}: {len(self.scheme)} {self.scheme.key} labels, {described})"
 
 
-def _network(
-    spec: ModelSpec, weights: str | os.PathLike[str] | None, offline: bool | None, progress: bool | None
-) -> torch.nn.Module:
+def _files(name: str, weights: Weights | None, roles: tuple[str, ...]) -> Mapping[str, PathLike]:
+    """What a network does -> its own checkpoint, for those that were given."""
+    if isinstance(weights, Mapping):
+        unknown = set(weights) - {*roles, "detector"}
+        if unknown:
+            raise ModelError(
+                f"{name} has the networks {', '.join(roles)} and a detector, not {', '.join(sorted(unknown))}"
+            )
+        return weights
     if weights is None:
-        path = hub.fetch(spec, offline=offline, progress=progress)
-        state = checkpoint.load_converted(path, hub.sha256(path))
-    else:
-        path = Path(weights)
-        state = checkpoint.load(path)
+        return {}
+    if len(roles) > 1:
+        known = ", ".join(f'"{role}": PATH' for role in roles)
+        raise ModelError(f"{name} has {len(roles)} networks; pass weights={{{known}}}")
+    return {roles[0]: weights}
+
+
+def _file(
+    spec: manifest.Published, given: PathLike | None, offline: bool | None, progress: bool | None
+) -> Path:
+    return Path(given) if given is not None else hub.fetch(spec, offline=offline, progress=progress)
+
+
+def _network(spec: ModelSpec, path: Path, published: bool) -> torch.nn.Module:
+    state = _state(path, published)
     with torch.device("meta"):
         network = models.build(spec)
     checkpoint.check(state, network.state_dict(), spec, path.name)
     network.load_state_dict(state, strict=True, assign=True)
     return folded(network.requires_grad_(False))
+
+
+def _state(path: Path, published: bool) -> checkpoint.State:
+    return checkpoint.load_converted(path, hub.sha256(path)) if published else checkpoint.load(path)
 
 
 def _device(name: str) -> torch.device:

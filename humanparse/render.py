@@ -1,12 +1,16 @@
-"""Arrays and a label scheme -> pictures: colours, overlay, legend."""
+"""Arrays and a label scheme -> pictures: colours, overlay, outlines of people, legend."""
 
 from __future__ import annotations
+
+import colorsys
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from .errors import SchemeError
+from .people import Person
 from .schemes import LabelScheme, Rgb
 
 Labels = npt.NDArray[np.uint8]
@@ -37,16 +41,20 @@ def overlay(
     alpha: float = 0.6,
     legend: bool = False,
     palette: str | tuple[Rgb, ...] = "voc",
+    people: Sequence[Person] = (),
 ) -> Image.Image:
-    """The photo with its parts tinted; background and ignored pixels stay as they are.
+    """The photo with its parts tinted and its people outlined and numbered.
+
+    Background and ignored pixels stay as they are.
 
     Args:
         image: RGB uint8 (H, W, 3).
         labels: uint8 (H, W).
         scheme: gives names and colours.
         alpha: 0 (photo only) to 1 (colour only).
-        legend: add a panel at the right with colour, name and share of each part.
+        legend: add a panel at the right with colour, name and share of each part, and the people.
         palette: see `colorize`.
+        people: each is outlined in a colour of their own, and their number stands at their top.
 
     Raises:
         SchemeError: the sizes differ, `alpha` is out of range, or the palette is unknown.
@@ -63,8 +71,49 @@ def overlay(
         tint &= labels != scheme.background
     mixed = image.copy()
     mixed[tint] = np.rint(image[tint] * (1 - alpha) + table[labels[tint]] * alpha).astype(np.uint8)
+    thickness = max(1, round(min(labels.shape) / 250))
+    for person in reversed(people):  # the first lies on top, as in `labels`
+        _outline(mixed, person, thickness)
     picture = Image.fromarray(mixed)
-    return _beside(picture, _legend(labels, scheme, table, picture.height)) if legend else picture
+    for person in reversed(people):
+        _badge(picture, person)
+    if not legend:
+        return picture
+    return _beside(picture, _legend(labels, scheme, table, picture.height, people))
+
+
+def person_colour(id: int) -> Rgb:
+    """A bright colour for a person's number; neighbours in number differ much."""
+    hue = (0.08 + 0.618034 * (id - 1)) % 1  # the golden ratio spreads any count of hues evenly
+    red, green, blue = colorsys.hsv_to_rgb(hue, 0.9, 1.0)
+    return round(255 * red), round(255 * green), round(255 * blue)
+
+
+def _outline(picture: Picture, person: Person, thickness: int) -> None:
+    """Draw the person's edge, inside their silhouette, into the picture."""
+    inner = np.pad(person.silhouette, 1)
+    for _ in range(thickness):
+        core = inner[1:-1, 1:-1] & inner[:-2, 1:-1] & inner[2:, 1:-1] & inner[1:-1, :-2] & inner[1:-1, 2:]
+        inner = np.pad(core, 1)
+    x0, y0, x1, y1 = person.box
+    picture[y0:y1, x0:x1][person.silhouette & ~inner[1:-1, 1:-1]] = person_colour(person.id)
+
+
+def _badge(picture: Image.Image, person: Person) -> None:
+    """Put the person's number, on a disc of their colour, where their middle column begins."""
+    columns = np.nonzero(person.silhouette)[1]
+    if not len(columns):
+        return
+    radius = max(7, min(24, min(picture.size) // 28))
+    middle = int(np.partition(columns, len(columns) // 2)[len(columns) // 2])
+    x, y = person.box[0] + middle, person.box[1] + int(np.argmax(person.silhouette[:, middle]))
+    x = min(max(x, radius), max(radius, picture.width - radius - 1))
+    y = min(max(y, radius), max(radius, picture.height - radius - 1))
+    draw = ImageDraw.Draw(picture)
+    disc = (x - radius, y - radius, x + radius, y + radius)
+    draw.ellipse(disc, fill=person_colour(person.id), outline="black", width=max(1, radius // 8))
+    font = ImageFont.load_default(round(1.2 * radius))
+    draw.text((x, y), str(person.id), fill="black", font=font, anchor="mm")
 
 
 def _table(labels: Labels, scheme: LabelScheme, palette: str | tuple[Rgb, ...]) -> npt.NDArray[np.uint8]:
@@ -75,24 +124,34 @@ def _table(labels: Labels, scheme: LabelScheme, palette: str | tuple[Rgb, ...]) 
     return table
 
 
-def _legend(labels: Labels, scheme: LabelScheme, table: npt.NDArray[np.uint8], height: int) -> Image.Image:
-    """White panel, at least `height` high, with one line per part that is there."""
+def _legend(
+    labels: Labels,
+    scheme: LabelScheme,
+    table: npt.NDArray[np.uint8],
+    height: int,
+    people: Sequence[Person] = (),
+) -> Image.Image:
+    """White panel, at least `height` high, with one line per part that is there, and one per person."""
     counts = np.bincount(labels.ravel(), minlength=256)
-    present = [label for label in range(len(scheme)) if counts[label] and label != scheme.background]
-    shares = [100 * counts[label] / labels.size for label in present]
-    texts = [f"{share:.1f}%" if share >= 0.05 else "<0.1%" for share in shares]
-    lines = [f"{scheme.name(label)}  {text}" for label, text in zip(present, texts, strict=True)]
+    lines: list[tuple[Rgb, str]] = []
+    for label in range(len(scheme)):
+        if counts[label] and label != scheme.background:
+            share = 100 * counts[label] / labels.size
+            red, green, blue = (int(value) for value in table[label])
+            text = f"{share:.1f}%" if share >= 0.05 else "<0.1%"
+            lines.append(((red, green, blue), f"{scheme.name(label)}  {text}"))
+    lines += [(person_colour(person.id), f"Person {person.id}  {person.score:.2f}") for person in people]
     size = max(11, min(28, height // 30))
     font = ImageFont.load_default(size)
     row, swatch = round(size * 1.6), size
-    width = 3 * swatch + int(max((font.getlength(line) for line in lines), default=0))
+    width = 3 * swatch + int(max((font.getlength(text) for _, text in lines), default=0))
     panel = Image.new("RGB", (width, max(height, row * len(lines) + swatch)), "white")
     draw = ImageDraw.Draw(panel)
-    for number, (label, line) in enumerate(zip(present, lines, strict=True)):
+    for number, (colour, text) in enumerate(lines):
         top = swatch // 2 + number * row
         box = (swatch // 2, top, swatch // 2 + swatch, top + swatch)
-        draw.rectangle(box, fill=tuple(int(value) for value in table[label]), outline="black")
-        draw.text((2 * swatch, top + swatch // 2), line, fill="black", font=font, anchor="lm")
+        draw.rectangle(box, fill=colour, outline="black")
+        draw.text((2 * swatch, top + swatch // 2), text, fill="black", font=font, anchor="lm")
     return panel
 
 

@@ -1,11 +1,11 @@
-"""`Parsing`: what a photo's pixels are, as a value."""
+"""`Parsing`: what a photo's pixels are, and whose, as a value."""
 
 from __future__ import annotations
 
 import io
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,26 +17,9 @@ from . import formats, render
 from .errors import SchemeError
 from .image import load as load_image
 from .ops.touching import touching_label
+from .people import Part as Part
+from .people import Person as Person
 from .schemes import IGNORE, LabelScheme, Remap, Rgb, find_remap, get_scheme
-
-
-@dataclass(frozen=True)
-class Part:
-    """One part of a parsing.
-
-    Attributes:
-        label: its number.
-        name: its name.
-        pixels: how many pixels carry it.
-        share: the same as a share of the picture, 0-1.
-        box: x0, y0, x1, y1 in pixels, half-open.
-    """
-
-    label: int
-    name: str
-    pixels: int
-    share: float
-    box: tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +33,7 @@ class Parsing:
         confidence: float16 (H, W), softmax probability (0-1) of each pixel's label; None unless asked for.
         logits: float32 (C, h, w) before softmax, at the network's own grid, or the mean at input size when
             several scales were used; None unless asked for.
+        people: who is there, by falling score; empty where nobody was looked for.
     """
 
     labels: npt.NDArray[np.uint8]
@@ -57,6 +41,7 @@ class Parsing:
     model: str = ""
     confidence: npt.NDArray[np.float16] | None = None
     logits: npt.NDArray[np.float32] | None = None
+    people: tuple[Person, ...] = ()
 
     def __post_init__(self) -> None:
         formats.check_labels(self.labels, self.scheme)
@@ -89,7 +74,7 @@ class Parsing:
         return [Part(**part) for part in formats.parts(self.labels, self.scheme, background)]
 
     def remap(self, target: str | Mapping[str | int, str | int], approximate: bool = False) -> Parsing:
-        """The same picture in another label scheme; confidence and logits do not carry over.
+        """The same picture in another label scheme; confidence, logits and part scores do not carry over.
 
         LIP leads to `atr`, `viton`, `coarse` and `pascal`; CIHP and ATR to `coarse` and `pascal`.
         Approximate: LIP -> ATR counts jumpsuits as dress, a glove as the arm and a sock as the leg that it
@@ -116,7 +101,21 @@ class Parsing:
             blobs = self.labels == label
             if blobs.any():
                 labels[blobs] = touching_label(blobs, labels, candidates, IGNORE)[blobs]
-        return Parsing(labels, way.target, self.model)
+        people = tuple(self._remapped(person, labels, table, way.target) for person in self.people)
+        return Parsing(labels, way.target, self.model, people=people)
+
+    def _remapped(
+        self,
+        person: Person,
+        labels: npt.NDArray[np.uint8],
+        table: npt.NDArray[np.uint8],
+        target: LabelScheme,
+    ) -> Person:
+        """A person in another scheme: as the picture was where it shows them, else by table."""
+        x0, y0, x1, y1 = person.box
+        seen = person.silhouette & (self.labels[y0:y1, x0:x1] == person.labels)
+        mine = np.where(seen, labels[y0:y1, x0:x1], np.where(person.silhouette, table[person.labels], 0))
+        return replace(person, labels=mine.astype(np.uint8), scheme=target, part_scores={})
 
     def _refuse_inexact(self, way: Remap, approximate: bool) -> None:
         present = [label for label in np.unique(self.labels).tolist() if label != IGNORE]
@@ -139,31 +138,49 @@ class Parsing:
     def overlay(
         self, image: Any, alpha: float = 0.6, legend: bool = False, palette: str | tuple[Rgb, ...] = "voc"
     ) -> Image.Image:
-        """The photo with its parts tinted.
+        """The photo with its parts tinted, and its people outlined and numbered.
 
         Args:
             image: the photo that was parsed, in any form `Parser.predict` takes.
             alpha: 0 (photo only) to 1 (colour only).
-            legend: add a panel with colour, name and share of each part.
+            legend: add a panel with colour, name and share of each part, and the people.
             palette: `"voc"`, another of the scheme's palettes, or RGB triples.
 
         Raises:
             ImageError: the photo cannot be read.
             SchemeError: it has another size, or alpha or the palette is unusable.
         """
-        return render.overlay(load_image(image), self.labels, self.scheme, alpha, legend, palette)
+        photo = load_image(image)
+        return render.overlay(photo, self.labels, self.scheme, alpha, legend, palette, self.people)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write by suffix: `.png` (labels, P mode, PASCAL-VOC palette), `.npz` (all), `.json` (parts, RLE).
+
+        People are kept by `.npz` and `.json`; see `export` for more.
 
         Raises:
             FormatError: unknown suffix, or the file cannot be written.
         """
         path = Path(path)
-        formats.write(
-            formats.Record(self.labels, self.scheme, self.model, self.confidence, self.logits), path
+        record = formats.Record(
+            self.labels, self.scheme, self.model, self.confidence, self.logits, self.people
         )
+        formats.write(record, path)
         return path
+
+    def export(self, kind: str, folder: str | os.PathLike[str], stem: str) -> list[Path]:
+        """Write people and parts as others read them.
+
+        Args:
+            kind: `"cihp"` (submission folders, for LV-MHP too), `"mhp"` (a label PNG per person), `"coco"`
+                (JSON with run lengths) or `"labelme"` (JSON); see `formats.export`.
+            folder: must exist.
+            stem: name of the photo without its suffix.
+
+        Raises:
+            FormatError: unknown kind, or a file cannot be written.
+        """
+        return formats.export(kind, Path(folder), stem, self.labels, self.scheme, self.people)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], scheme: str | None = None) -> Parsing:
@@ -173,13 +190,15 @@ class Parsing:
             FormatError: missing, damaged, or a PNG that does not say its scheme.
         """
         record = formats.read(Path(path), get_scheme(scheme) if scheme else None)
-        return cls(record.labels, record.scheme, record.model, record.confidence, record.logits)
+        return cls(
+            record.labels, record.scheme, record.model, record.confidence, record.logits, record.people
+        )
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Parsing):
             return NotImplemented
         return (
-            (self.scheme, self.model) == (other.scheme, other.model)
+            (self.scheme, self.model, self.people) == (other.scheme, other.model, other.people)
             and np.array_equal(self.labels, other.labels)
             and _same(self.confidence, other.confidence)
             and _same(self.logits, other.logits)
@@ -192,7 +211,9 @@ class Parsing:
         shares = ", ".join(f"{part.name} {100 * part.share:.1f}%" for part in seen[:6])
         more = f", and {len(seen) - 6} more" if len(seen) > 6 else ""
         height, width = self.size
-        return f"Parsing({width}x{height} px, {self.scheme.key}, {self.model or 'no model'}: {shares}{more})"
+        who = f"{len(self.people)} {'person' if len(self.people) == 1 else 'people'}, " if self.people else ""
+        about = f"{width}x{height} px, {who}{self.scheme.key}, {self.model or 'no model'}"
+        return f"Parsing({about}: {shares}{more})"
 
     def _repr_png_(self) -> bytes:
         buffer = io.BytesIO()

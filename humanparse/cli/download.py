@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import fnmatch
 from typing import Annotated
 
 import typer
 
-from .. import hub, manifest
+from .. import ensembles, hub, manifest
 from ..errors import WeightsError
 from .console import out, report
 
@@ -16,12 +17,12 @@ def download(
     names: Annotated[list[str], typer.Argument(help="Models, by name or pattern such as 'schp-*'.")],
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress bar.")] = False,
 ) -> None:
-    """Download and verify weights; prints where each file is."""
-    wanted = [spec for name in names for spec in (manifest.names(name) or [manifest.get(name).name])]
+    """Download and verify weights, of all its networks where a model has several; prints where they are."""
+    wanted = [spec for name in names for spec in _files(name)]
     failed = False
-    for name in dict.fromkeys(wanted):
+    for name, spec in {spec.name: spec for spec in wanted}.items():
         try:
-            path = hub.fetch(manifest.get(name), progress=False if quiet else None)
+            path = hub.fetch(spec, progress=False if quiet else None)
         except WeightsError as error:
             failed = True
             report(error, debug=context.obj)
@@ -29,3 +30,13 @@ def download(
         out.print(f"{name}: {path}", highlight=False, soft_wrap=True)
     if failed:
         raise typer.Exit(1)
+
+
+def _files(name: str) -> list[manifest.Published]:
+    """What a name or pattern stands for: models, the networks of one that has several, detectors."""
+    found: list[manifest.Published] = []
+    for model in ensembles.names(name):
+        several = ensembles.find(model)
+        found += several.networks().values() if several else [manifest.get(model)]
+    found += [ensembles.detector(key) for key in ensembles.detector_names() if fnmatch.fnmatchcase(key, name)]
+    return found or [manifest.get(name)]

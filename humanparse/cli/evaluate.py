@@ -128,14 +128,12 @@ class _Maker:
         from .. import __version__, hub
 
         parser = options.parser(quiet)
-        spec = parser.spec
-        file = options.weights or hub.fetch(spec, offline=options.offline or None)
         settings = {
             "humanparse": __version__,
-            "model": spec.name,
-            "weights": hub.sha256(file),
-            "flip": spec.flip if options.flip is None else options.flip,
-            "scales": list(spec.scales if options.scales is None else options.scales),
+            "model": parser.spec.name,
+            "weights": {role: hub.sha256(file) for role, file in parser.weights.items()},
+            "flip": "default" if options.flip is None else options.flip,
+            "scales": "default" if options.scales is None else list(options.scales),
             "precision": parser.precision,
             **about,
         }

@@ -10,7 +10,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from .. import hub, manifest
+from .. import ensembles, hub, manifest
+from ..ensembles import EnsembleSpec
 from ..errors import ModelError
 from ..manifest import ModelSpec
 from .console import out, show
@@ -21,9 +22,9 @@ def list_models(
     json: Annotated[bool, typer.Option("--json", help="Print records as JSON.")] = False,
 ) -> None:
     """List the models: labels, input, claimed accuracy, size, licence of the weights, and what is here."""
-    specs = [manifest.get(name) for name in manifest.names(pattern)]
+    specs = [ensembles.get(name) for name in ensembles.names(pattern)]
     if not specs:
-        raise ModelError(f"no model matches {pattern!r}; known models: {', '.join(manifest.names())}")
+        raise ModelError(f"no model matches {pattern!r}; known models: {', '.join(ensembles.names())}")
     if json:
         typer.echo(jsonlib.dumps([_record(spec) for spec in specs], indent=2))
         return
@@ -34,7 +35,7 @@ def list_models(
         table.add_row(
             spec.name,
             f"{len(spec.scheme)} {spec.scheme_key}",
-            _size(spec),
+            _input(spec),
             _claim(spec),
             _megabytes(spec),
             spec.licence.weights.partition(";")[0],
@@ -55,17 +56,17 @@ def info(
     json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
 ) -> None:
     """Say all about one model: labels, input, files and where they come from, claims, licences."""
-    spec = manifest.get(name)
+    spec = ensembles.get(name)
     if json:
         typer.echo(jsonlib.dumps(_record(spec), indent=2))
         return
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
-    for title, text in _facts(spec):
+    for title, text in _facts(spec) if isinstance(spec, ModelSpec) else _several_facts(spec):
         table.add_row(title, escape(text))
     show(table)
-    if spec.bundled:
+    if isinstance(spec, ModelSpec) and spec.bundled:
         card = hub.fetch(spec).with_suffix(".md").read_text(encoding="utf-8")
         out.print(f"\n{card}", highlight=False, markup=False, soft_wrap=True)
 
@@ -78,7 +79,7 @@ def _facts(spec: ModelSpec) -> list[tuple[str, str]]:
         ("paper", spec.paper),
         ("origin", spec.origin),
         ("labels", f"{spec.scheme_key}: {labels}"),
-        ("input", f"{_size(spec)}, {spec.input.fit}, {spec.input.channels}"),
+        ("input", f"{_input(spec)}, {spec.input.fit}, {spec.input.channels}"),
         ("test time", f"flip {'on' if spec.flip else 'off'}, scales {', '.join(map(str, spec.scales))}"),
         *[("accuracy", f"{a.metric} {a.value} on {a.split} ({a.citation})") for a in spec.accuracy],
         ("code licence", spec.licence.code),
@@ -91,7 +92,25 @@ def _facts(spec: ModelSpec) -> list[tuple[str, str]]:
     ]
 
 
-def _record(spec: ModelSpec) -> dict[str, Any]:
+def _several_facts(spec: EnsembleSpec) -> list[tuple[str, str]]:
+    labels = ", ".join(f"{number} {label}" for number, label in enumerate(spec.scheme.names))
+    return [
+        ("name", spec.name),
+        ("paper", spec.paper),
+        ("origin", spec.origin),
+        ("labels", f"{spec.scheme_key}: {labels}"),
+        ("networks", "\n".join(f"{role}: {part}" for role, part in spec.parts.items())),
+        ("rule", spec.rule),
+        *[("accuracy", f"{a.metric} {a.value} on {a.split} ({a.citation})") for a in spec.accuracy],
+        ("code licence", spec.licence.code),
+        ("weights licence", spec.licence.weights),
+        ("data", spec.licence.data),
+        ("files", _megabytes(spec)),
+        ("here", _here(spec)),
+    ]
+
+
+def _record(spec: ModelSpec | EnsembleSpec) -> dict[str, Any]:
     record = asdict(spec)
     record["scheme"] = {"key": spec.scheme_key, "names": list(spec.scheme.names)}
     record["here"] = _here(spec)
@@ -99,21 +118,35 @@ def _record(spec: ModelSpec) -> dict[str, Any]:
     return record
 
 
-def _size(spec: ModelSpec) -> str:
+def _input(spec: ModelSpec | EnsembleSpec) -> str:
+    if isinstance(spec, EnsembleSpec):
+        return " + ".join(spec.parts)
     first, second = spec.input.size
     return (
         f"short side {first}, at most {second}" if spec.input.fit == "shortest-edge" else f"{first}x{second}"
     )
 
 
-def _claim(spec: ModelSpec) -> str:
+def _claim(spec: ModelSpec | EnsembleSpec) -> str:
     """The first claim; `info` shows the others."""
     return next((f"{a.metric} {a.value} {a.split}" for a in spec.accuracy), "none claimed")
 
 
-def _megabytes(spec: ModelSpec) -> str:
-    return "unknown size" if spec.file.size is None else f"{spec.file.size / 1e6:.1f} MB"
+def _networks(spec: ModelSpec | EnsembleSpec) -> list[ModelSpec]:
+    """Those of a model's networks that this version has."""
+    if isinstance(spec, ModelSpec):
+        return [spec]
+    return [manifest.get(part) for part in spec.parts.values() if part in manifest.names()]
 
 
-def _here(spec: ModelSpec) -> str:
-    return "bundled" if spec.bundled else "yes" if hub.cached(spec) else "no"
+def _megabytes(spec: ModelSpec | EnsembleSpec) -> str:
+    sizes = [network.file.size for network in _networks(spec)]
+    known = [size for size in sizes if size is not None]
+    return f"{sum(known) / 1e6:.1f} MB" if sizes and len(known) == len(sizes) else "unknown size"
+
+
+def _here(spec: ModelSpec | EnsembleSpec) -> str:
+    if isinstance(spec, ModelSpec):
+        return "bundled" if spec.bundled else "yes" if hub.cached(spec) else "no"
+    networks = _networks(spec)
+    return "yes" if len(networks) == len(spec.parts) and all(map(hub.cached, networks)) else "no"

@@ -6,14 +6,15 @@ import glob
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import unquote, urlsplit
 
 import typer
 
 from ..durable import replacing
-from ..errors import FormatError, ImageError
+from ..errors import FormatError, ImageError, PeopleError
 from .console import err, out, report, with_progress
+from .people import PeopleFile
 
 if TYPE_CHECKING:
     from ..parser import Parser
@@ -31,12 +32,19 @@ class _Wanted:
     legend: bool
     json: bool
     npz: bool
+    formats: tuple[str, ...] = ()
 
     def outputs(self, job: _Job) -> dict[str, Path]:
         """Kind of file -> path."""
         asked = {"png": True, "overlay": self.overlay, "json": self.json, "npz": self.npz}
         endings = {"png": ".png", "overlay": "_overlay.png", "json": ".json", "npz": ".npz"}
         return {kind: job.folder / f"{job.stem}{endings[kind]}" for kind in asked if asked[kind]}
+
+    def exports(self, job: _Job) -> list[Path]:
+        """Files in formats of others, as far as they are known beforehand."""
+        from ..formats import export_names
+
+        return [job.folder / name for kind in self.formats for name in export_names(kind, job.stem)]
 
 
 @dataclass(frozen=True)
@@ -64,7 +72,24 @@ def predict(
         bool, typer.Option("--json", help="Also a list of parts with boxes and RLE masks.")
     ] = False,
     npz: Annotated[bool, typer.Option("--npz", help="Also labels and confidence as arrays.")] = False,
-    weights: Annotated[Path | None, typer.Option(help="A checkpoint file of your own.")] = None,
+    people: Annotated[
+        str | None,
+        typer.Option(
+            help="Tell people apart: 'detect', or a JSON file with boxes, COCO results or a COCO data set.",
+            show_default=False,
+        ),
+    ] = None,
+    formats: Annotated[
+        list[str] | None,
+        typer.Option("--format", help="Also people as cihp, mhp, coco or labelme.", show_default=False),
+    ] = None,
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(help="A checkpoint file of your own; ROLE=FILE for one of several.", show_default=False),
+    ] = None,
+    detector: Annotated[
+        str, typer.Option(help="Finds people for --people detect.")
+    ] = "maskrcnn_resnet50_fpn_v2",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, float32, bf16 or fp16.")] = "auto",
     flip: Annotated[
@@ -75,14 +100,17 @@ def predict(
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress, errors only.")] = False,
 ) -> None:
     """Label every pixel: writes DIR/<stem>.png (label numbers, colour palette), and what else you ask for."""
-    wanted = _Wanted(overlay or legend, legend, json, npz)
+    wanted = _Wanted(overlay or legend, legend, json, npz, tuple(formats or ()))
     jobs = [_Job(source, output) for source in _sources(images)]
     _refuse_clashes(jobs, wanted)
+    where = _people(people, len(jobs))
+    _refuse_nobody(model, people, wanted)
     from ..parser import Parser
 
     parser = Parser(
         model,
-        weights=weights,
+        weights=_weights(weights),
+        detector=detector,
         device=device,
         precision=precision,  # type: ignore[arg-type]  # Parser checks it
         flip=flip,
@@ -95,7 +123,7 @@ def predict(
     failures = 0
     for job in with_progress(jobs, "parsing", quiet):
         try:
-            _run(parser, job, wanted)
+            _run(parser, job, wanted, where.of(job.source) if isinstance(where, PeopleFile) else where)
         except Exception as error:  # whatever one photo meets, the others are parsed
             failures += 1
             report(error, debug=context.obj, about=job.source)
@@ -106,11 +134,42 @@ def predict(
         raise typer.Exit(1)
 
 
-def _run(parser: Parser, job: _Job, wanted: _Wanted) -> None:
+def _people(asked: str | None, photos: int) -> PeopleFile | str | None:
+    if asked is None or asked == "detect":
+        return asked
+    if not Path(asked).is_file():
+        raise PeopleError(f"--people is 'detect' or a JSON file, and there is no file {asked}")
+    return PeopleFile(Path(asked), photos)
+
+
+def _refuse_nobody(model: str, people: str | None, wanted: _Wanted) -> None:
+    from .. import ensembles
+
+    if wanted.formats and people is None and ensembles.find(model) is None:
+        raise PeopleError(
+            f"--format {wanted.formats[0]} is for people: add --people detect or --people FILE.json, or take "
+            "a model of several networks such as schp-cihp"
+        )
+
+
+def _weights(given: list[str] | None) -> Any:
+    """`FILE`, or `ROLE=FILE` for each of several networks."""
+    if given and all("=" in one and not Path(one).exists() for one in given):
+        return dict(one.split("=", 1) for one in given)
+    if given and len(given) > 1:
+        raise FormatError(
+            f"--weights is given {len(given)} times; say which is which: --weights global=FILE …"
+        )
+    return given[0] if given else None
+
+
+def _run(parser: Parser, job: _Job, wanted: _Wanted, people: Any) -> None:
     from ..image import load
 
     photo = load(job.source)
-    parsing = parser.predict(photo, confidence=wanted.npz)
+    parsing = parser.predict(photo, people=people, confidence=wanted.npz)
+    for kind in wanted.formats:
+        parsing.export(kind, job.folder, job.stem)
     for kind, path in wanted.outputs(job).items():
         if kind != "overlay":
             parsing.save(path)
@@ -151,7 +210,7 @@ def _refuse_clashes(jobs: list[_Job], wanted: _Wanted) -> None:
     inputs = {Path(job.source).resolve() for job in jobs if Path(job.source).is_file()}
     owners: dict[Path, str] = {}
     for job in jobs:
-        for path in wanted.outputs(job).values():
+        for path in (*wanted.outputs(job).values(), *wanted.exports(job)):
             if path.resolve() in inputs:
                 raise FormatError(f"{path} is itself an input; choose another folder with -o")
             if owners.get(path) == job.source:

@@ -1,4 +1,4 @@
-"""`ModelSpec` -> a verified file on disk.
+"""A model's or detector's record -> a verified file on disk.
 
 Sources are tried in order. A file gets its final name only after its size and sha256 were checked, and is
 hashed again when a process uses it for the first time. A file lock lets several processes do the work once.
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import WeightsError
-from ..manifest import ModelSpec, Source, WeightFile
+from ..manifest import Published, Source, WeightFile
 from . import download, gdrive, huggingface, trust
 from .download import SourceError
 from .trust import sha256 as sha256
@@ -31,12 +31,12 @@ def cache_dir() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser().absolute() / "humanparse"
 
 
-def place(spec: ModelSpec) -> Path:
+def place(spec: Published) -> Path:
     """Where the model's file is kept, and where a user may put it by hand. It may not be there yet."""
     return cache_dir() / "models" / spec.name / spec.file.filename
 
 
-def cached(spec: ModelSpec) -> bool:
+def cached(spec: Published) -> bool:
     """Whether a file is there, in the package or in the cache; cheap, so its content is not checked."""
     return any(path.is_file() for path in (*_bundled(spec), place(spec)))
 
@@ -53,7 +53,7 @@ def offline(flag: bool | None = None) -> bool:
     return any(os.environ.get(name, "").upper() in ("1", "ON", "YES", "TRUE") for name in _OFFLINE)
 
 
-def fetch(spec: ModelSpec, *, offline: bool | None = None, progress: bool | None = None) -> Path:
+def fetch(spec: Published, *, offline: bool | None = None, progress: bool | None = None) -> Path:
     """A verified weight file of `spec` on disk, downloaded if need be.
 
     Where no sha256 was ever published, the first file is trusted, its hash recorded beside it and enforced
@@ -61,7 +61,7 @@ def fetch(spec: ModelSpec, *, offline: bool | None = None, progress: bool | None
     renamed to `*.rejected` (`UserWarning`) and fetched again.
 
     Args:
-        spec: the model; `spec.file.sources` are tried in order.
+        spec: the model or detector; `spec.file.sources` are tried in order.
         offline: True: no network at all, only what is bundled, in our cache or in the Hugging Face cache.
             None follows the environment, see `hub.offline`. False wins over it, except that huggingface_hub
             itself still obeys `HF_HUB_OFFLINE`.
@@ -107,7 +107,7 @@ class _Mode:
         return cls(offline(no_network), terminal if progress is None else progress)
 
 
-def _bundled(spec: ModelSpec) -> list[Path]:
+def _bundled(spec: Published) -> list[Path]:
     return [_PACKAGE / source.url for source in spec.file.sources if source.kind == "bundled"]
 
 
@@ -132,7 +132,7 @@ def _locked(target: Path) -> Iterator[None]:
         yield
 
 
-def _obtain(spec: ModelSpec, wanted: WeightFile, target: Path, mode: _Mode) -> None:
+def _obtain(spec: Published, wanted: WeightFile, target: Path, mode: _Mode) -> None:
     """Put a checked file at `target`, from the first source that has one."""
     failures = _set_aside(target, wanted)
     for source in spec.file.sources:
@@ -200,7 +200,7 @@ def _from_web(source: Source, wanted: WeightFile, part: Path, mode: _Mode) -> Pa
     raise SourceError(str(fault))
 
 
-def _explanation(spec: ModelSpec, wanted: WeightFile, target: Path, failures: list[str], mode: _Mode) -> str:
+def _explanation(spec: Published, wanted: WeightFile, target: Path, failures: list[str], mode: _Mode) -> str:
     """What happened, to what, and what to do now."""
     name = spec.file.filename
     if not spec.file.sources:

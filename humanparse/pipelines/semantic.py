@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -51,19 +51,44 @@ class Semantic:
     ) -> Parsing:
         """RGB uint8 (H, W, 3) -> labels at its own size."""
         frame = Frame((image.shape[0], image.shape[1]), self.input)
-        fitted = frame.fit(image).to(self.device)[None]
-        views = [self._mirrored(self._scaled(fitted, scale)) for scale in self.scales]
+        views = [view[0] for view in self._views(frame.fit(image).to(self.device)[None])]
         labels, sure = frame.back(views, self.protocol, confidence)
         kept = frame.mean(views).cpu().numpy() if keep_logits else None
         return Parsing(labels, self.scheme, self.name, sure, kept)
 
+    @torch.inference_mode()
+    def logits(
+        self, images: Sequence[npt.NDArray[np.uint8]], batch_size: int = 8
+    ) -> list[tuple[Frame, Tensor]]:
+        """RGB uint8 pictures (H, W, 3) -> of each its frame and its logits float32 (C, h, w), on the CPU.
+
+        Pictures whose inputs have the same size go through the network together.
+        """
+        frames = [Frame((image.shape[0], image.shape[1]), self.input) for image in images]
+        alike: dict[tuple[int, int], list[int]] = {}
+        for number, frame in enumerate(frames):
+            alike.setdefault(frame.input_size, []).append(number)
+        found: dict[int, Tensor] = {}
+        for numbers in alike.values():
+            for start in range(0, len(numbers), batch_size):
+                batch = numbers[start : start + batch_size]
+                views = self._views(
+                    torch.stack([frames[number].fit(images[number]) for number in batch]).to(self.device)
+                )
+                for place, number in enumerate(batch):
+                    found[number] = frames[number].mean([view[place] for view in views]).cpu()
+        return [(frame, found[number]) for number, frame in enumerate(frames)]
+
+    def _views(self, fitted: Tensor) -> list[Tensor]:
+        """(B, 3, h, w) -> per scale logits (B, C, h', w')."""
+        return [self._mirrored(self._scaled(fitted, scale)) for scale in self.scales]
+
     def _mirrored(self, fitted: Tensor) -> Tensor:
-        """(1, 3, h, w) -> (C, h', w'); with `flip` the mean with the mirrored input, sides restored."""
+        """(B, 3, h, w) -> (B, C, h', w'); with `flip` the mean with the mirrored input, sides restored."""
         if not self.flip:
-            return self._run(fitted)[0]
-        plain, mirrored = self._run(torch.cat((fitted, fitted.flip(3))))
-        merged: Tensor = (plain + mirrored[list(self.scheme.flip_order())].flip(2)) * 0.5
-        return merged
+            return self._run(fitted)
+        plain, mirrored = self._run(torch.cat((fitted, fitted.flip(3)))).chunk(2)
+        return (plain + mirrored[:, list(self.scheme.flip_order())].flip(3)) * 0.5
 
     def _run(self, batch: Tensor) -> Tensor:
         exact = self.dtype == torch.float32

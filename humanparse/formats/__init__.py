@@ -1,4 +1,4 @@
-"""Arrays and a label scheme -> files, and back: P-mode PNG, npz, JSON.
+"""Arrays and a label scheme -> files, and back: P-mode PNG, npz, JSON; `export` to formats of others.
 
 Every file says in itself which scheme and model it comes from, so that it can be read back without being
 told.
@@ -16,9 +16,15 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, PngImagePlugin
 
-from .durable import replacing
-from .errors import FormatError, SchemeError
-from .schemes import IGNORE, LabelScheme, get_scheme, voc_palette
+from ..durable import replacing
+from ..errors import FormatError, SchemeError
+from ..people import Person
+from ..schemes import IGNORE, LabelScheme, get_scheme, voc_palette
+from . import people
+from .exchange import export as export
+from .exchange import export_names as export_names
+from .rle import decode_rle as decode_rle
+from .rle import encode_rle as encode_rle
 
 Labels = npt.NDArray[np.uint8]
 
@@ -35,6 +41,7 @@ class Record:
         model: name of the model that made them, may be empty.
         confidence: float16 (H, W), 0-1, or None.
         logits: float32 (C, h, w), or None.
+        people: who is there; PNG files don't keep them.
     """
 
     labels: Labels
@@ -42,6 +49,7 @@ class Record:
     model: str = ""
     confidence: npt.NDArray[np.float16] | None = None
     logits: npt.NDArray[np.float32] | None = None
+    people: tuple[Person, ...] = ()
 
 
 def write(record: Record, path: Path) -> None:
@@ -85,9 +93,12 @@ def read(path: Path, scheme: LabelScheme | None = None) -> Record:
         raise
     except Exception as error:  # decoders stumble over damaged bytes in many ways
         raise FormatError(f"{path}: not a readable label file ({error})") from error
-    record = replace(record, scheme=scheme) if scheme is not None else record
+    if scheme is not None:
+        renamed = tuple(replace(person, scheme=scheme) for person in record.people)
+        record = replace(record, scheme=scheme, people=renamed)
     try:
-        check_labels(record.labels, record.scheme)
+        for labels in (record.labels, *(person.labels for person in record.people)):
+            check_labels(labels, record.scheme)
     except SchemeError as error:
         raise FormatError(f"{path}: {error}") from error
     return record
@@ -152,25 +163,6 @@ def parts(labels: Labels, scheme: LabelScheme, background: bool = False) -> list
     return found
 
 
-def encode_rle(mask: npt.NDArray[np.bool_]) -> dict[str, Any]:
-    """COCO's uncompressed run lengths of a mask: columns first, the first run counts zeros."""
-    flat = np.concatenate(([False], mask.ravel(order="F"), [False]))
-    edges = np.flatnonzero(flat[1:] != flat[:-1])
-    starts = np.concatenate(([0], edges, [mask.size]))
-    counts = np.diff(starts)
-    if counts[-1] == 0:
-        counts = counts[:-1]
-    return {"size": list(mask.shape), "counts": counts.tolist()}
-
-
-def decode_rle(rle: dict[str, Any]) -> npt.NDArray[np.bool_]:
-    """The inverse of `encode_rle`."""
-    counts = np.asarray(rle["counts"], dtype=np.int64)
-    height, width = rle["size"]
-    flat = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
-    return flat.reshape((height, width), order="F")
-
-
 def _meta(record: Record) -> str:
     return json.dumps({"scheme": record.scheme.key, "names": record.scheme.names, "model": record.model})
 
@@ -208,7 +200,11 @@ def _read_png(path: Path, scheme: LabelScheme | None) -> Record:
 
 
 def _write_npz(record: Record, path: Path) -> None:
-    arrays: dict[str, Any] = {"labels": record.labels, "meta": np.array(_meta(record))}
+    meta = json.loads(_meta(record))
+    if record.people:
+        meta["people"] = [people.describe(person) for person in record.people]
+    arrays: dict[str, Any] = {"labels": record.labels, "meta": np.array(json.dumps(meta))}
+    arrays.update(people.to_arrays(record.people))
     if record.confidence is not None:
         arrays["confidence"] = record.confidence
     if record.logits is not None:
@@ -221,7 +217,9 @@ def _read_npz(path: Path, scheme: LabelScheme | None) -> Record:
     with np.load(path, allow_pickle=False) as archive:
         own, model = _from_meta(str(archive["meta"]))
         extra = {key: archive[key] for key in ("confidence", "logits") if key in archive.files}
-        return Record(archive["labels"], own, model, **extra)
+        labels, described = archive["labels"], json.loads(str(archive["meta"])).get("people", [])
+        found = people.from_arrays(described, archive, own, labels.shape)
+        return Record(labels, own, model, **extra, people=found)
 
 
 def _write_json(record: Record, path: Path) -> None:
@@ -231,6 +229,8 @@ def _write_json(record: Record, path: Path) -> None:
         {**part, "segmentation": encode_rle(record.labels == part["label"])}
         for part in parts(record.labels, record.scheme)
     ]
+    if record.people:
+        content["people"] = [people.to_json(person) for person in record.people]
     path.write_text(json.dumps(content), encoding="utf-8")
 
 
@@ -240,7 +240,10 @@ def _read_json(path: Path, scheme: LabelScheme | None) -> Record:
     labels = np.zeros(content["size"], dtype=np.uint8)
     for part in content["parts"]:
         labels[decode_rle(part["segmentation"])] = part["label"]
-    return Record(labels, *_from_meta(text))
+    own, model = _from_meta(text)
+    size = (labels.shape[0], labels.shape[1])
+    found = tuple(people.from_json(person, own, size) for person in content.get("people", []))
+    return Record(labels, own, model, people=found)
 
 
 _WRITERS: dict[str, Callable[[Record, Path], None]] = {

@@ -1,0 +1,232 @@
+"""Whatever a user has that says where people are -> boxes, scores and masks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw
+
+from .errors import PeopleError
+from .formats import decode_rle
+
+Size = tuple[int, int]
+
+_COCO_PERSON = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """People that were found in a picture.
+
+    Attributes:
+        boxes: float64 (N, 4), x0, y0, x1, y1 in pixels, half-open, inside the picture.
+        scores: float64 (N,), 0-1.
+        masks: bool (N, H, W), may overlap; None where only boxes are known.
+    """
+
+    boxes: npt.NDArray[np.float64]
+    scores: npt.NDArray[np.float64]
+    masks: npt.NDArray[np.bool_] | None = None
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def take(self, chosen: Sequence[int] | npt.NDArray[Any]) -> Detections:
+        """Only these, in this order."""
+        index = np.asarray(chosen, dtype=np.int64)
+        masks = None if self.masks is None else self.masks[index]
+        return Detections(self.boxes[index], self.scores[index], masks)
+
+
+def read_people(people: Any, size: Size) -> Detections:
+    """Understand people in any of the usual forms.
+
+    Args:
+        people: boxes (N, 4), x0, y0, x1, y1 in pixels, half-open; masks (N, H, W), true or non-zero on the
+            person; a mapping with `boxes` and perhaps `scores`, `masks` and `labels` (1 is a person, as in
+            torchvision); a list of COCO results (`bbox` x, y, width, height; `score`; `segmentation`;
+            `category_id` 1 is a person where several occur); or an object with `xyxy`, `mask`, `confidence`,
+            `class_id` such as supervision's `Detections`.
+        size: (height, width) of the picture.
+
+    Returns:
+        All people that were given, in their order; boxes are cut to the picture, masks give boxes where there
+        are none, and a person without a score has 1.
+
+    Raises:
+        PeopleError: another form, numbers that are no box, a box outside the picture, a mask of another size
+            or without a pixel.
+    """
+    if hasattr(people, "xyxy"):
+        return _from_supervision(people, size)
+    if isinstance(people, Mapping):
+        return _from_mapping(people, size)
+    if isinstance(people, list | tuple) and people and all(isinstance(one, Mapping) for one in people):
+        return _from_coco(people, size)
+    array = _array(people)
+    if array.size == 0:
+        return _checked(np.zeros((0, 4)), None, None, size)
+    if array.ndim == 2 and array.shape[1] == 4:
+        return _checked(array, None, None, size)
+    if array.ndim == 3:
+        return _checked(None, None, array, size)
+    raise PeopleError(
+        f"people must be boxes (N, 4) or masks (N, H, W), not an array of shape {array.shape}; see "
+        "help(humanparse.Parser.predict) for the other forms"
+    )
+
+
+def _from_supervision(people: Any, size: Size) -> Detections:
+    boxes = _array(people.xyxy).reshape(-1, 4)
+    mask, confidence = getattr(people, "mask", None), getattr(people, "confidence", None)
+    kinds, names = getattr(people, "class_id", None), (getattr(people, "data", None) or {}).get("class_name")
+    chosen = np.ones(len(boxes), dtype=bool)
+    if names is not None:
+        chosen = np.array([str(name).lower() == "person" for name in names], dtype=bool)
+    elif kinds is not None and len(set(np.asarray(kinds).tolist())) > 1:
+        raise PeopleError(
+            f"detections of the classes {sorted(set(np.asarray(kinds).tolist()))} without class names; keep "
+            "the people only, such as detections[detections.class_id == 0]"
+        )
+    scores = None if confidence is None else _array(confidence)[chosen]
+    return _checked(boxes[chosen], scores, None if mask is None else _array(mask)[chosen], size)
+
+
+def _from_mapping(people: Mapping[str, Any], size: Size) -> Detections:
+    unknown = set(people) - {"boxes", "scores", "masks", "labels"}
+    if unknown or not {"boxes", "masks"} & set(people):
+        raise PeopleError(
+            f"a mapping of people has boxes or masks, and perhaps scores and labels, not {sorted(people)}"
+        )
+    boxes, scores, masks = (
+        None if people.get(key) is None else _array(people[key]) for key in ("boxes", "scores", "masks")
+    )
+    if masks is not None and masks.ndim == 4 and masks.shape[1] == 1:
+        masks = masks[:, 0]  # torchvision keeps a channel
+    if masks is not None and masks.dtype.kind == "f":
+        masks = masks >= 0.5
+    if people.get("labels") is not None:
+        chosen = _array(people["labels"]) == _COCO_PERSON
+        boxes, scores, masks = (None if part is None else part[chosen] for part in (boxes, scores, masks))
+    return _checked(boxes, scores, masks, size)
+
+
+def _from_coco(people: Sequence[Mapping[str, Any]], size: Size) -> Detections:
+    kinds = {one.get("category_id") for one in people}
+    chosen = [one for one in people if len(kinds) == 1 or one.get("category_id") == _COCO_PERSON]
+    missing = [number for number, one in enumerate(chosen) if "bbox" not in one and "segmentation" not in one]
+    if missing:
+        raise PeopleError(
+            f"person {missing[0]} has neither bbox nor segmentation: {sorted(chosen[missing[0]])}"
+        )
+    scores = np.array([float(one.get("score", 1.0)) for one in chosen])
+    if not chosen:
+        return _checked(np.zeros((0, 4)), None, None, size)
+    masks = None
+    if all(one.get("segmentation") for one in chosen):
+        masks = np.stack([_segmented(one["segmentation"], size) for one in chosen])
+    elif any("bbox" not in one for one in chosen):
+        raise PeopleError("some people have only a bbox, some only a segmentation; give one kind for all")
+    boxes = None
+    if all("bbox" in one for one in chosen):
+        corners = _array([one["bbox"] for one in chosen]).astype(np.float64).reshape(-1, 4)
+        boxes = np.concatenate((corners[:, :2], corners[:, :2] + corners[:, 2:]), axis=1)
+    return _checked(boxes, scores, masks, size)
+
+
+def _segmented(segmentation: Any, size: Size) -> npt.NDArray[np.bool_]:
+    """A mask from COCO's run lengths or polygons."""
+    if isinstance(segmentation, Mapping):
+        try:
+            return decode_rle(segmentation)
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise PeopleError(f"a segmentation is no run-length mask ({error})") from error
+    canvas = Image.new("1", (size[1], size[0]))
+    for polygon in segmentation:
+        if len(polygon) < 6:
+            raise PeopleError(f"a polygon needs three corners, x0, y0, x1, y1, …, not {polygon}")
+        ImageDraw.Draw(canvas).polygon([float(value) for value in polygon], fill=1)
+    return np.array(canvas, dtype=np.bool_)
+
+
+def _array(values: Any) -> npt.NDArray[Any]:
+    if hasattr(values, "detach"):
+        values = values.detach().cpu().numpy()
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise PeopleError(f"people are no regular array: {error}") from error
+    if array.dtype.kind not in "biuf":
+        raise PeopleError(f"people must be numbers, not {array.dtype}; see help(humanparse.Parser.predict)")
+    return array
+
+
+def _checked(
+    boxes: npt.NDArray[Any] | None,
+    scores: npt.NDArray[Any] | None,
+    masks: npt.NDArray[Any] | None,
+    size: Size,
+) -> Detections:
+    """See that all fits together and the picture, and fill in what is missing."""
+    if masks is not None and len(masks):
+        masks = masks.astype(np.bool_)
+        if masks.shape[1:] != size:
+            raise PeopleError(f"masks are {masks.shape[1:]} but the picture is {size} (height, width)")
+        empty = np.flatnonzero(~masks.any(axis=(1, 2)))
+        if len(empty):
+            raise PeopleError(f"the mask of person {int(empty[0])} has no pixel; leave that person out")
+        boxes = np.array([_tight(mask) for mask in masks]) if boxes is None else boxes
+    corners = np.zeros((0, 4)) if boxes is None else boxes.astype(np.float64).reshape(-1, 4)
+    ranks = np.ones(len(corners)) if scores is None else scores.astype(np.float64).reshape(-1)
+    counts = {len(corners), len(ranks), *([] if masks is None else [len(masks)])}
+    if len(counts) > 1:
+        raise PeopleError(f"there are {' and '.join(map(str, sorted(counts)))} boxes, scores and masks")
+    if not (np.isfinite(corners).all() and np.isfinite(ranks).all()):
+        raise PeopleError("boxes and scores must be finite numbers")
+    cut = corners.clip(0, [size[1], size[0], size[1], size[0]])
+    for number, (x0, y0, x1, y1) in enumerate(cut.tolist()):
+        if x0 >= x1 or y0 >= y1:
+            raise PeopleError(
+                f"box {number}, {tuple(corners[number].tolist())}, holds no pixel of the {size[1]}x{size[0]} "
+                "picture; boxes are x0, y0, x1, y1 in pixels"
+            )
+    return Detections(cut, ranks, masks if masks is not None and len(cut) else None)
+
+
+def _tight(mask: npt.NDArray[np.bool_]) -> tuple[int, int, int, int]:
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def masks_from_boxes(boxes: npt.NDArray[np.float64], size: Size) -> npt.NDArray[np.bool_]:
+    """Masks for people of whom only boxes are known.
+
+    In several boxes, a pixel goes to the one whose middle is nearest, measured in halves of the box's width
+    and height; of equals, to the first. So neighbours whose boxes overlap part where the boxes' ellipses
+    meet.
+
+    Args:
+        boxes: float64 (N, 4), half-open.
+        size: (height, width) of the picture.
+
+    Returns:
+        bool (N, H, W), without overlap.
+    """
+    nearest = np.full(size, np.inf, dtype=np.float32)
+    owner = np.full(size, -1, dtype=np.int32)
+    for number, (x0, y0, x1, y1) in enumerate(boxes.tolist()):
+        left, top = int(np.floor(x0)), int(np.floor(y0))
+        right, bottom = int(np.ceil(x1)), int(np.ceil(y1))
+        across = (np.arange(left, right) + 0.5 - (x0 + x1) / 2) / ((x1 - x0) / 2)
+        down = (np.arange(top, bottom) + 0.5 - (y0 + y1) / 2) / ((y1 - y0) / 2)
+        distance = (down[:, None] ** 2 + across**2).astype(np.float32)
+        window = np.s_[top:bottom, left:right]
+        closer = distance < nearest[window]
+        nearest[window][closer] = distance[closer]
+        owner[window][closer] = number
+    masks: npt.NDArray[np.bool_] = owner == np.arange(len(boxes))[:, None, None]
+    return masks

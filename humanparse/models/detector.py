@@ -1,0 +1,49 @@
+"""People in a photo: Mask R-CNN (He et al., ICCV 2017) and Faster R-CNN (Ren et al., NeurIPS 2015).
+
+Original: torchvision, BSD-3-Clause, trained on COCO. Of its classes only the person is kept.
+Differs from the original: no weights are fetched here, and weak detections are dropped before masks are made.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+_PERSON = 1
+_CLASSES = 91
+
+
+class Detector(nn.Module):
+    """RGB image (3, H, W), 0-1 -> boxes, scores and masks of its people.
+
+    Args:
+        builder: name of a builder in `torchvision.models.detection`.
+        min_score: weaker detections (0-1) are dropped.
+    """
+
+    def __init__(self, builder: str, min_score: float = 0.5) -> None:
+        super().__init__()
+        from torchvision.models import detection
+
+        build = getattr(detection, builder)
+        self.network = build(
+            weights=None, weights_backbone=None, num_classes=_CLASSES, box_score_thresh=min_score
+        )
+        self.eval()
+
+    @torch.inference_mode()
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """See the class.
+
+        Returns:
+            boxes float32 (N, 4), x0, y0, x1, y1 in pixels; scores float32 (N,), falling; masks bool
+            (N, H, W), none of them empty, or None from a network without masks.
+        """
+        (found,) = self.network([image])
+        chosen = found["labels"] == _PERSON
+        boxes, scores = found["boxes"][chosen], found["scores"][chosen]
+        if "masks" not in found:
+            return boxes, scores, None
+        masks = found["masks"][chosen, 0] >= 0.5
+        seen = masks.flatten(1).any(dim=1)
+        return boxes[seen], scores[seen], masks[seen]

@@ -1,0 +1,36 @@
+"""Logits at the picture's resolution, a window at a time."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .taps import Taps
+
+
+class Resampled:
+    """Logits (C, h, w) with the taps that bring them to a picture of H x W pixels.
+
+    Products and sums are taken in OpenCV 4's order, so float32 values equal its `warpAffine` of each channel.
+
+    Args:
+        logits: float (C, h, w), on the CPU.
+        rows, columns: taps of the H rows and W columns of the picture.
+    """
+
+    def __init__(self, logits: Tensor, rows: Taps, columns: Taps) -> None:
+        self._logits, self._rows, self._columns = logits, rows, columns
+
+    def window(self, top: int, bottom: int, left: int, right: int) -> Tensor:
+        """(C, bottom - top, right - left) of the picture."""
+        down, across = self._rows.span(top, bottom), self._columns.span(left, right)
+        base = int(torch.minimum(down.first, down.second).min())
+        lines = self._logits[:, base : int(torch.maximum(down.first, down.second).max()) + 1]
+        near, far = lines[:, :, across.first], lines[:, :, across.second]  # (C, few, right - left)
+        upper, lower = down.first - base, down.second - base
+        above, below = down.weight_first[:, None], down.weight_second[:, None]
+        total = near[:, upper] * (above * across.weight_first)
+        total += far[:, upper] * (above * across.weight_second)
+        total += near[:, lower] * (below * across.weight_first)
+        total += far[:, lower] * (below * across.weight_second)
+        return total

@@ -1,0 +1,153 @@
+"""Logits of the whole picture and of crops, summed, and the best class of each pixel, strip by strip.
+
+Nothing of the size people x classes x height x width is ever held: each source of logits gives a few rows at
+the picture's resolution when asked for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+Box = tuple[int, int, int, int]
+
+_STRIP = 2**19
+"""Logits held at a time."""
+
+
+class Grid(Protocol):
+    """Logits of one rectangle of the picture, at the picture's resolution."""
+
+    def window(self, top: int, bottom: int, left: int, right: int) -> Tensor:
+        """(C, bottom - top, right - left), in pixels of the rectangle."""
+
+
+@dataclass(frozen=True)
+class Exact:
+    """Logits (C, h, w) that already have a value for each pixel."""
+
+    logits: Tensor
+
+    def window(self, top: int, bottom: int, left: int, right: int) -> Tensor:
+        """See `Grid`."""
+        return self.logits[:, top:bottom, left:right]
+
+
+class Resized:
+    """Logits (C, h, w) enlarged to a rectangle as `cv2.resize` does with float64: half-pixel centres.
+
+    OpenCV rounds the position of a pixel to float32 before it takes it apart into an index and a weight; that
+    shows in the sixth decimal of the result.
+    """
+
+    def __init__(self, logits: Tensor, size: tuple[int, int]) -> None:
+        self._logits = logits
+        self._rows = _half_pixel(size[0], logits.shape[1])
+        self._columns = _half_pixel(size[1], logits.shape[2])
+
+    def window(self, top: int, bottom: int, left: int, right: int) -> Tensor:
+        """See `Grid`."""
+        first, second, across = (part[left:right] for part in self._columns)
+        upper, lower, down = (part[top:bottom] for part in self._rows)
+        base = int(upper[0])
+        lines = self._logits[:, base : int(lower[-1]) + 1].to(torch.float64)
+        lines = lines[:, :, first] * (1 - across) + lines[:, :, second] * across  # (C, few, right - left)
+        down = down[:, None]
+        return lines[:, upper - base] * (1 - down) + lines[:, lower - base] * down
+
+
+def _half_pixel(outputs: int, inputs: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Two neighbouring inputs for each output, and the weight of the second in float64."""
+    position = ((np.arange(outputs) + 0.5) * (inputs / outputs) - 0.5).astype(np.float32).clip(0, inputs - 1)
+    first = np.floor(position).astype(np.int64)
+    weight = (position - first.astype(np.float32)).astype(np.float64)
+    return (
+        torch.from_numpy(first),
+        torch.from_numpy((first + 1).clip(0, inputs - 1)),
+        torch.from_numpy(weight),
+    )
+
+
+@dataclass(frozen=True)
+class Fused:
+    """The best class of each pixel.
+
+    Attributes:
+        labels: uint8 (H, W).
+        best: float64 (H, W), the fused logit of that class; +inf outside all boxes, where there is only
+            background.
+        confidence: float16 (H, W), its softmax probability, or None.
+    """
+
+    labels: npt.NDArray[np.uint8]
+    best: npt.NDArray[np.float64]
+    confidence: npt.NDArray[np.float16] | None
+
+
+def fuse_logits(
+    whole: Grid,
+    branches: Sequence[Sequence[Grid]],
+    boxes: Sequence[Box],
+    size: tuple[int, int],
+    classes: int,
+    confidence: bool = False,
+) -> Fused:
+    """Add the logits of the whole picture and of each branch's crops, and take the best class.
+
+    Per branch, part classes are the mean over the crops that hold the pixel and background is their least, so
+    that outside all boxes there is nothing but background. Both SCHP and M-CE2P do so.
+
+    Args:
+        whole: logits of the picture.
+        branches: per network that looks at crops, the logits of each crop.
+        boxes: where the crops lie, inside the picture.
+        size: (height, width) of the picture.
+        classes: number of classes, background first.
+        confidence: also give the softmax probability of the best class.
+    """
+    labels = torch.zeros(size, dtype=torch.uint8)
+    best = torch.full(size, torch.inf, dtype=torch.float64)
+    sure = torch.ones(size, dtype=torch.float16) if confidence else None
+    step = max(1, _STRIP // (classes * max(1, size[1])))
+    for top in range(0, size[0], step):
+        bottom = min(size[0], top + step)
+        inside = [number for number, (_, y0, _, y1) in enumerate(boxes) if y0 < bottom and y1 > top]
+        if not inside:
+            continue
+        left, right = min(boxes[number][0] for number in inside), max(boxes[number][2] for number in inside)
+        strip = (left, top, right, bottom)
+        total = torch.zeros((), dtype=torch.float64)
+        for crops in branches:
+            total = total + _canvas(strip, [(crops[number], boxes[number]) for number in inside], classes)
+        total = total + whole.window(top, bottom, left, right)  # (C, bottom - top, right - left)
+        peak = total.max(dim=0)
+        labels[top:bottom, left:right] = peak.indices.to(torch.uint8)
+        best[top:bottom, left:right] = peak.values
+        if sure is not None:
+            odds = (peak.values - total.logsumexp(dim=0)).exp()
+            sure[top:bottom, left:right] = torch.where(peak.values.isinf(), 1.0, odds).to(torch.float16)
+    return Fused(labels.numpy(), best.numpy(), None if sure is None else sure.numpy())
+
+
+def _canvas(strip: Box, crops: Sequence[tuple[Grid, Box]], classes: int) -> Tensor:
+    """One branch on one strip: float64 (C, bottom - top, right - left)."""
+    left, top, right, bottom = strip
+    canvas = torch.zeros((classes, bottom - top, right - left), dtype=torch.float64)
+    canvas[0] = torch.inf
+    count = torch.zeros(canvas.shape[1:], dtype=torch.int32)
+    for grid, (x0, y0, x1, y1) in crops:
+        first, last = max(y0, top), min(y1, bottom)
+        piece = grid.window(first - y0, last - y0, 0, x1 - x0)
+        here = np.s_[first - top : last - top, x0 - left : x1 - left]
+        canvas[1:, here[0], here[1]] += piece[1:]
+        canvas[0, here[0], here[1]] = torch.minimum(canvas[0, here[0], here[1]], piece[0].to(torch.float64))
+        count[here] += 1
+    if int(count.max()) > 1:
+        canvas[1:] /= count.clamp(min=1)
+    return canvas

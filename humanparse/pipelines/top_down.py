@@ -1,0 +1,199 @@
+"""People first, then their parts: detection, the whole picture and each crop parsed, and all of it fused.
+
+SCHP's `mhp_extension` (Li et al., TPAMI 2020) and M-CE2P (Ruan et al., AAAI 2019) differ only in `rules`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ..detections import Detections, masks_from_boxes
+from ..errors import ModelError, PeopleError
+from ..ops.jpeg import jpeg_round_trip
+from ..results import Parsing, Person
+from ..schemes import LabelScheme
+from .canvas import Box, Exact, Grid, Resized, fuse_logits
+from .crops import arrange, choose, enlarge
+from .instances import Fusion, find_instances
+from .rules import RULES, Rule
+from .semantic import Semantic
+
+
+def fuse(
+    global_logits: Any,
+    local_logits: Sequence[Sequence[Any]],
+    boxes: Any,
+    scores: Any,
+    masks: Any,
+    *,
+    rule: str = "schp",
+) -> Fusion:
+    """From logits to part instances of people.
+
+    Args:
+        global_logits: float (C, h, w), array or tensor, of the whole picture; background is class 0.
+        local_logits: per local network the logits of each person's crop, float (C, h, w). SCHP has one such
+            network, M-CE2P two (trained on detected and on true boxes).
+        boxes: int (N, 4), of the crops: x0, y0, x1, y1 in pixels, half-open, inside the picture.
+        scores: float (N,), of the people.
+        masks: bool (N, H, W), of the people; they may overlap.
+        rule: `"schp"`; `"schp-original"`, with its defects; or `"mce2p"`. SCHP's demand logits at the size of
+            the picture and of the boxes; M-CE2P's resizes them bilinearly, with half-pixel centres.
+
+    Raises:
+        ModelError: unknown rule, or logits that do not fit.
+        PeopleError: boxes outside the picture, or boxes, scores and masks of different numbers.
+
+    Source: SCHP's `logits_fusion.py`; M-CE2P's `M-CE2P-test.py` and `refine.py`.
+    """
+    rules = find_rule(rule)
+    masks, scores = np.asarray(masks, dtype=bool), np.asarray(scores, dtype=np.float64).reshape(-1)
+    if masks.ndim != 3:
+        raise PeopleError(f"masks must be bool (N, H, W), not of shape {masks.shape}")
+    size = (masks.shape[1], masks.shape[2])
+    corners = _corners(boxes, size)
+    if not len(corners) == len(scores) == len(masks):
+        raise PeopleError(f"{len(corners)} boxes, {len(scores)} scores and {len(masks)} masks; give one each")
+    if not local_logits or any(len(crops) != len(corners) for crops in local_logits):
+        counts = [len(crops) for crops in local_logits]
+        raise ModelError(f"{len(corners)} boxes, but logits of {counts} crops; give one per box and network")
+    whole = _tensor(global_logits)
+    classes = whole.shape[0]
+    sides = [(y1 - y0, x1 - x0) for x0, y0, x1, y1 in corners]
+    branches = [
+        [_grid(_tensor(crop), side, classes, rules) for crop, side in zip(crops, sides, strict=True)]
+        for crops in local_logits
+    ]
+    fused = fuse_logits(_grid(whole, size, classes, rules), branches, corners, size, classes)
+    return find_instances(fused, scores, masks, classes, rules)
+
+
+@dataclass(frozen=True)
+class TopDown:
+    """Networks and a rule that together parse the people of a photo.
+
+    Attributes:
+        name: the model's name.
+        scheme: the labels.
+        whole: parses the picture.
+        local: each parses every crop.
+        rule: see `Rule`.
+    """
+
+    name: str
+    scheme: LabelScheme
+    whole: Semantic
+    local: tuple[Semantic, ...]
+    rule: Rule
+
+    def __call__(
+        self,
+        image: npt.NDArray[np.uint8],
+        people: Detections,
+        *,
+        detected: bool = False,
+        keep_logits: bool = False,
+        confidence: bool = False,
+    ) -> Parsing:
+        """Parse a photo and its people.
+
+        Args:
+            image: RGB uint8 (H, W, 3).
+            people: where they are.
+            detected: whether a detector found them, so that weak and doubled ones are left out; people whom
+                the caller gives are all kept.
+            keep_logits: keep those of the whole picture.
+            confidence: keep the softmax probability of each pixel's label, after fusion.
+        """
+        size = (image.shape[0], image.shape[1])
+        if people.masks is None:
+            people = replace(people, masks=masks_from_boxes(people.boxes, size))
+        people = people.take(arrange(people, self.rule))
+        people = choose(people, self.rule) if detected else people
+        assert people.masks is not None
+        boxes = [enlarge(box, size, self.rule) for box in people.boxes.tolist()]
+        crops = [np.ascontiguousarray(image[y0:y1, x0:x1]) for x0, y0, x1, y1 in boxes]
+        if self.rule.jpeg_quality is not None:
+            crops = [jpeg_round_trip(crop, self.rule.jpeg_quality) for crop in crops]
+        ((frame, logits),) = self.whole.logits([image])
+        branches = [
+            [frame.resampled(values) for frame, values in network.logits(crops)] for network in self.local
+        ]
+        classes = len(self.scheme)
+        fused = fuse_logits(frame.resampled(logits), branches, boxes, size, classes, confidence)
+        fusion = find_instances(fused, people.scores, people.masks, classes, self.rule)
+        kept = logits.numpy() if keep_logits else None
+        described = self._people(fusion, people)
+        return Parsing(fusion.labels, self.scheme, self.name, fusion.confidence, kept, described)
+
+    def _people(self, fusion: Fusion, people: Detections) -> tuple[Person, ...]:
+        """By falling score; what several masks claim is the person's who has it in `person_map`."""
+        tag_of = {int(index): tag for tag, index in enumerate(fusion.person_order, 1)}
+        found: list[Person] = []
+        for index in np.argsort(-people.scores, kind="stable").tolist():
+            mask = fusion.person_map == tag_of[index]
+            mine = np.flatnonzero(fusion.instance_people == index)
+            scores = {
+                self.scheme.name(int(fusion.instance_classes[part])): float(fusion.instance_scores[part])
+                for part in mine
+            }
+            x0, y0, x1, y1 = people.boxes[index].tolist()
+            box = (int(np.floor(x0)), int(np.floor(y0)), int(np.ceil(x1)), int(np.ceil(y1)))
+            score = float(people.scores[index])
+            found.append(Person.cut(len(found) + 1, box, score, fusion.labels, mask, self.scheme, scores))
+        return tuple(found)
+
+
+def find_rule(name: str) -> Rule:
+    """The rules of that name.
+
+    Raises:
+        ModelError: unknown name.
+    """
+    if name not in RULES:
+        raise ModelError(f"rule must be one of {', '.join(RULES)}, not {name!r}")
+    return RULES[name]
+
+
+def _corners(boxes: Any, size: tuple[int, int]) -> list[Box]:
+    array = np.asarray(boxes)
+    if array.size == 0:
+        return []
+    if array.ndim != 2 or array.shape[1] != 4 or array.dtype.kind not in "iu":
+        raise PeopleError(f"boxes must be int (N, 4), not {array.dtype} {array.shape}")
+    height, width = size
+    corners: list[Box] = [(x0, y0, x1, y1) for x0, y0, x1, y1 in array.tolist()]
+    for number, (x0, y0, x1, y1) in enumerate(corners):
+        if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):
+            raise PeopleError(
+                f"box {number}, {(x0, y0, x1, y1)}, does not lie inside the {width}x{height} picture; "
+                "boxes are x0, y0, x1, y1 in pixels, half-open"
+            )
+    return corners
+
+
+def _tensor(logits: Any) -> Tensor:
+    tensor = logits.detach().cpu() if isinstance(logits, Tensor) else torch.from_numpy(np.asarray(logits))
+    if tensor.ndim != 3 or not tensor.is_floating_point():
+        raise ModelError(f"logits must be float (C, h, w), not {tensor.dtype} {tuple(tensor.shape)}")
+    return tensor
+
+
+def _grid(logits: Tensor, size: tuple[int, int], classes: int, rule: Rule) -> Grid:
+    if logits.shape[0] != classes:
+        raise ModelError(f"logits of {logits.shape[0]} and of {classes} classes cannot be fused")
+    if tuple(logits.shape[1:]) == size:
+        return Exact(logits)
+    if not rule.resizes:
+        raise ModelError(
+            f"logits of size {tuple(logits.shape[1:])} for a rectangle of {size} (height, width); "
+            "under SCHP's rules they must be equal"
+        )
+    return Resized(logits, size)
