@@ -16,7 +16,7 @@ ROOMS = [
 ]  # fmt: skip
 
 ONLY_IN = {
-    "torchvision": (),
+    "torchvision": ("models/smp.py",),
     "huggingface_hub": ("hub/huggingface.py",),
     "filelock": ("hub/__init__.py",),
     "safetensors": ("checkpoint.py",),
