@@ -29,6 +29,10 @@ class DeviceError(HumanParseError, RuntimeError):
     """The asked-for device or precision is not available here; nothing falls back silently."""
 
 
+class PeopleError(HumanParseError, ValueError):
+    """People that were given to a prediction do not fit the picture, or cannot be understood."""
+
+
 class FormatError(HumanParseError, ValueError):
     """A result file could not be written or read: unknown suffix, wrong content, or a name clash."""
 

@@ -17,26 +17,9 @@ from . import formats, render
 from .errors import SchemeError
 from .image import load as load_image
 from .ops.touching import touching_label
+from .people import Part as Part
+from .people import Person as Person
 from .schemes import IGNORE, LabelScheme, Remap, Rgb, find_remap, get_scheme
-
-
-@dataclass(frozen=True)
-class Part:
-    """One part of a parsing.
-
-    Attributes:
-        label: its number.
-        name: its name.
-        pixels: how many pixels carry it.
-        share: the same as a share of the picture, 0-1.
-        box: x0, y0, x1, y1 in pixels, half-open.
-    """
-
-    label: int
-    name: str
-    pixels: int
-    share: float
-    box: tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +33,7 @@ class Parsing:
         confidence: float16 (H, W), softmax probability (0-1) of each pixel's label; None unless asked for.
         logits: float32 (C, h, w) before softmax, at the network's own grid, or the mean at input size when
             several scales were used; None unless asked for.
+        people: who is there, by falling score; empty where nobody was looked for.
     """
 
     labels: npt.NDArray[np.uint8]
@@ -57,6 +41,7 @@ class Parsing:
     model: str = ""
     confidence: npt.NDArray[np.float16] | None = None
     logits: npt.NDArray[np.float32] | None = None
+    people: tuple[Person, ...] = ()
 
     def __post_init__(self) -> None:
         formats.check_labels(self.labels, self.scheme)
@@ -179,7 +164,7 @@ class Parsing:
         if not isinstance(other, Parsing):
             return NotImplemented
         return (
-            (self.scheme, self.model) == (other.scheme, other.model)
+            (self.scheme, self.model, self.people) == (other.scheme, other.model, other.people)
             and np.array_equal(self.labels, other.labels)
             and _same(self.confidence, other.confidence)
             and _same(self.logits, other.logits)

@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "humanparse"
 
 ROOMS = [
-    "errors", "durable", "schemes", "manifest", "decode", "image", "ops", "geometry", "checkpoint",
+    "errors", "durable", "schemes", "people", "manifest", "decode", "image", "ops", "geometry", "checkpoint",
     "hub", "models", "runtimes", "render", "formats", "metrics", "results", "pipelines", "parser", "cli",
     "__init__", "__main__",
 ]  # fmt: skip

@@ -1,0 +1,180 @@
+"""`Person` and `Part`: who is in a photo, and what of them is where, as values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import PeopleError
+from .schemes import LabelScheme
+
+Box = tuple[int, int, int, int]
+Labels = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a parsing.
+
+    Attributes:
+        label: its number.
+        name: its name.
+        pixels: how many pixels carry it.
+        share: the same as a share of the picture, 0-1.
+        box: x0, y0, x1, y1 in pixels, half-open.
+    """
+
+    label: int
+    name: str
+    pixels: int
+    share: float
+    box: Box
+
+
+@dataclass(frozen=True, eq=False)
+class Person:
+    """One person of a photo, with the labels of their own parts.
+
+    Attributes:
+        id: 1, 2, …: position in `Parsing.people`, by falling score.
+        box: x0, y0, x1, y1 in pixels, half-open: where the person was found, wide enough for all their
+            pixels.
+        score: of the detection, 0-1; 1 where people were given without scores.
+        labels: uint8 (y1 - y0, x1 - x0), parts of this person in their box; background elsewhere.
+        silhouette: bool, the same shape: which pixels of the box are the person's.
+        size: (height, width) of the picture.
+        scheme: what the numbers in `labels` mean.
+        part_scores: by part name; mean logit over the part's pixels (times `score` under SCHP's rules), so
+            it ranks parts and is no probability. May be empty.
+    """
+
+    id: int
+    box: Box
+    score: float
+    labels: Labels
+    silhouette: Mask
+    size: tuple[int, int]
+    scheme: LabelScheme
+    part_scores: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        x0, y0, x1, y1 = self.box
+        shape = (y1 - y0, x1 - x0)
+        if self.labels.shape != shape or self.silhouette.shape != shape:
+            raise PeopleError(
+                f"person {self.id}: the box {self.box} is {shape} (height, width), but labels are "
+                f"{self.labels.shape} and the silhouette is {self.silhouette.shape}"
+            )
+        if not (0 <= x0 <= x1 <= self.size[1] and 0 <= y0 <= y1 <= self.size[0]):
+            raise PeopleError(f"person {self.id}: the box {self.box} leaves the picture of size {self.size}")
+
+    @classmethod
+    def cut(
+        cls,
+        id: int,
+        box: Box,
+        score: float,
+        labels: Labels,
+        mask: Mask,
+        scheme: LabelScheme,
+        part_scores: Mapping[str, float] | None = None,
+    ) -> Person:
+        """A person out of maps of the whole picture.
+
+        Args:
+            id: see `Person`.
+            box: x0, y0, x1, y1; widened where `mask` reaches beyond it.
+            score: see `Person`.
+            labels: uint8 (H, W), of everybody.
+            mask: bool (H, W), whose labels are this person's.
+            scheme: what the numbers mean.
+            part_scores: see `Person`.
+        """
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        x0, y0, x1, y1 = (int(value) for value in box)
+        if len(rows):
+            x0, x1 = min(x0, int(columns[0])), max(x1, int(columns[-1]) + 1)
+            y0, y1 = min(y0, int(rows[0])), max(y1, int(rows[-1]) + 1)
+        silhouette = mask[y0:y1, x0:x1].copy()
+        inside = np.where(silhouette, labels[y0:y1, x0:x1], 0).astype(np.uint8)
+        size = (labels.shape[0], labels.shape[1])
+        scores = dict(part_scores or {})
+        return cls(id, (x0, y0, x1, y1), float(score), inside, silhouette, size, scheme, scores)
+
+    @property
+    def mask(self) -> Mask:
+        """Bool (H, W) of the picture: the person's pixels."""
+        return self._placed(self.silhouette)
+
+    def part(self, *labels: str | int) -> Mask:
+        """Where any of these labels is on this person.
+
+        Args:
+            labels: names (any case) or numbers.
+
+        Returns:
+            bool (H, W) of the picture.
+
+        Raises:
+            SchemeError: the scheme has no such label.
+        """
+        wanted = np.isin(self.labels, [self.scheme.index(label) for label in labels])
+        return self._placed(wanted & self.silhouette)
+
+    def parts(self) -> list[Part]:
+        """The parts that this person has, by label number; boxes are the picture's."""
+        found = []
+        for label in np.flatnonzero(np.bincount(self.labels.reshape(-1), minlength=1)).tolist():
+            if label == 0:
+                continue
+            mask = self.labels == label
+            rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+            pixels = int(np.count_nonzero(mask))
+            left, top = self.box[0], self.box[1]
+            box = (
+                left + int(columns[0]),
+                top + int(rows[0]),
+                left + int(columns[-1]) + 1,
+                top + int(rows[-1]) + 1,
+            )
+            share = pixels / (self.size[0] * self.size[1])
+            found.append(Part(label, self.scheme.name(label), pixels, share, box))
+        return found
+
+    def _placed(self, inside: Mask) -> Mask:
+        whole = np.zeros(self.size, dtype=np.bool_)
+        x0, y0, x1, y1 = self.box
+        whole[y0:y1, x0:x1] = inside
+        return whole
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Person):
+            return NotImplemented
+        mine = (self.id, self.box, self.score, self.size, self.scheme, dict(self.part_scores))
+        theirs = (other.id, other.box, other.score, other.size, other.scheme, dict(other.part_scores))
+        return (
+            mine == theirs
+            and np.array_equal(self.labels, other.labels)
+            and np.array_equal(self.silhouette, other.silhouette)
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # holds arrays
+
+    def __repr__(self) -> str:
+        seen = sorted(self.parts(), key=lambda part: -part.pixels)
+        names = ", ".join(part.name for part in seen[:6]) or "no part"
+        more = f", and {len(seen) - 6} more" if len(seen) > 6 else ""
+        return f"Person({self.id}, score {self.score:.2f}, box {self.box}: {names}{more})"
+
+
+def paint_people(people: tuple[Person, ...], size: tuple[int, int]) -> npt.NDArray[np.int32]:
+    """int32 (H, W): the id of the person whose pixel it is, the lower id on top; 0 where nobody is."""
+    tags = np.zeros(size, dtype=np.int32)
+    for person in reversed(people):
+        x0, y0, x1, y1 = person.box
+        tags[y0:y1, x0:x1][person.silhouette] = person.id
+    return tags
