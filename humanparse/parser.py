@@ -14,6 +14,7 @@ from .errors import DeviceError, ModelError
 from .geometry import Protocols
 from .manifest import ModelSpec
 from .pipelines.semantic import Semantic
+from .pipelines.single_stage import DECODERS, SingleStage
 from .results import Parsing
 from .runtimes.folded import folded
 
@@ -38,9 +39,10 @@ class Parser:
         protocol: how logits come back to the photo. `"extract"`: resampled, then the best class is taken, as
             the original's extractor. `"paper"`: the best class at network size, resampled by nearest
             neighbour, as its evaluation. `"score"`: as paper, with centres cut to whole pixels, as its
-            printed scores.
+            printed scores. Models that find people by themselves: `"extract"` puts the person of higher
+            score on top, the others give the original's own map.
         test_size: (height, width) of the network's input instead of the original's; for models that keep the
-            aspect (short side, limit of the long side).
+            aspect (short side, limit of the long side), or, for `keep-ratio` inputs, both limits.
         offline: never use the network; None follows HUMANPARSE_OFFLINE and HF_HUB_OFFLINE.
         progress: show download progress; None shows it on a terminal only.
 
@@ -76,17 +78,25 @@ class Parser:
         self.precision = _precision(precision, self.device)
         if protocol not in get_args(Protocols):
             raise ModelError(f"protocol must be one of {', '.join(get_args(Protocols))}, not {protocol!r}")
-        self._semantic = Semantic(
-            name=self.spec.name,
-            network=_network(self.spec, weights, offline, progress).to(self.device),
-            scheme=self.scheme,
-            input=_input(self.spec, test_size),
-            device=self.device,
-            dtype=_DTYPES[self.precision],
-            flip=self.spec.flip if flip is None else flip,
-            scales=_scales(self.spec.scales if scales is None else scales),
-            protocol=protocol,
-        )
+        self._flip = self.spec.flip if flip is None else flip
+        self._scales = _scales(self.spec.scales if scales is None else scales)
+        if self.spec.decode is not None and (self._flip or self._scales != (1.0,)):
+            raise ModelError(f"{self.spec.name} sees a photo once, as it is: leave flip and scales out")
+        shared: dict[str, Any] = {
+            "name": self.spec.name,
+            "network": _network(self.spec, weights, offline, progress).to(self.device),
+            "scheme": self.scheme,
+            "input": _input(self.spec, test_size),
+            "device": self.device,
+            "dtype": _DTYPES[self.precision],
+            "protocol": protocol,
+        }
+        self._pipeline: Semantic | SingleStage
+        if self.spec.decode is None:
+            self._pipeline = Semantic(**shared, flip=self._flip, scales=self._scales)
+        else:
+            decode = DECODERS[self.spec.family]
+            self._pipeline = SingleStage(**shared, decode=decode, thresholds=self.spec.decode)
 
     def predict(self, source: Any, *, keep_logits: bool = False, confidence: bool = False) -> Parsing:
         """Parse one photo.
@@ -99,16 +109,19 @@ class Parser:
 
         Raises:
             ImageError: the input is no readable picture; the message names it.
+            ModelError: the model has no logits or confidence to give.
         """
-        return self._semantic(image.load(source), keep_logits, confidence)
+        return self._pipeline(image.load(source), keep_logits, confidence)
 
     def __repr__(self) -> str:
-        first, second = self._semantic.input.size
+        first, second = self._pipeline.input.size
         size = f"{first}x{second}"
-        if self._semantic.input.fit == "shortest-edge":
+        if self._pipeline.input.fit == "shortest-edge":
             size = f"short side {first}, at most {second}"
-        extras = [f"flip={self._semantic.flip}"] if self._semantic.flip else []
-        extras += [f"scales={self._semantic.scales}"] if self._semantic.scales != (1.0,) else []
+        if self._pipeline.input.fit == "keep-ratio":
+            size = f"within {size}"
+        extras = [f"flip={self._flip}"] if self._flip else []
+        extras += [f"scales={self._scales}"] if self._scales != (1.0,) else []
         described = ", ".join([size, str(self.device), self.precision, *extras])
         return f"Parser({self.spec.name}: {len(self.scheme)} {self.scheme.key} labels, {described})"
 

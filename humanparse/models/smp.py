@@ -51,6 +51,12 @@ class SmpMaps(NamedTuple):
     offset: Tensor
     mask_features: Tensor
 
+    def of(self, index: int) -> tuple[list[Tensor], list[Tensor], Tensor, Tensor, Tensor]:
+        """The maps of one photo, in the order of the fields."""
+        category = [level[index] for level in self.category]
+        kernel = [level[index] for level in self.kernel]
+        return category, kernel, self.heat[index], self.offset[index], self.mask_features[index]
+
 
 def deformable(x: Tensor, offset: Tensor, conv: nn.Conv2d | DeformableConv, mask: Tensor | None) -> Tensor:
     """Deformable 3x3 convolution, in float32 under autocast too: torchvision's CPU kernel knows no bf16."""

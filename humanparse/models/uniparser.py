@@ -35,6 +35,10 @@ class UniParserMaps(NamedTuple):
     semantic: Tensor
     class_vectors: Tensor
 
+    def of(self, index: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The maps of one photo, in the order of the fields."""
+        return self.heat[index], self.instance[index], self.semantic[index], self.class_vectors
+
 
 class UniParserHead(nn.Module):
     """P2..P6 -> `UniParserMaps`; arguments as `UniParser`."""
