@@ -49,7 +49,8 @@ def decode_uniparser(
     """
     heat, instance, semantic, vectors = float32(heat, instance, semantic, class_vectors)
     rows, columns, warmth = centres(heat, ctr_score)
-    order = warmth.argsort(stable=True)[-max_people if max_people else 0 :]
+    order = warmth.argsort(stable=True)
+    order = order if max_people is None else order[max(0, len(order) - max_people) :]
     parts = _similarity(semantic, vectors)  # (C, h, w)
     # The centre's cell is taken at its top left corner, in float32: its rounding decides the pixel.
     at_row = (rows[order] / heat.shape[0] * instance.shape[1]).long()
