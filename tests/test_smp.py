@@ -80,7 +80,7 @@ def test_a_checkpoint_of_another_kind_is_refused() -> None:
     deformable, plain = state("smp-r50-mhpv2"), state("smp-r50-plain-mhpv2")
     with pytest.raises(WeightsError, match=r"unexpected \(26\)(.|\n)*conv_offset"):
         checkpoint.check(deformable, plain, manifest.get("smp-r50-plain-mhpv2"), "dcn.pth")
-    with pytest.raises(WeightsError, match="smp.pth does not fit uniparser-r50-mhpv2"):
+    with pytest.raises(WeightsError, match=r"smp\.pth does not fit uniparser-r50-mhpv2"):
         checkpoint.check(plain, state("uniparser-r50-mhpv2"), manifest.get("uniparser-r50-mhpv2"), "smp.pth")
 
 

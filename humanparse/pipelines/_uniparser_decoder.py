@@ -98,10 +98,11 @@ def _paint(similarity: Tensor, numbers: Tensor, canvas: Canvas, threshold: float
     size = canvas.size if canvas.shrinks else canvas.resized
     best = torch.full(size, threshold, device=similarity.device)
     labels = torch.zeros(size, dtype=torch.uint8, device=similarity.device)
-    for maps, those in zip(torch.split(similarity, _CHUNK), torch.split(numbers, _CHUNK), strict=True):
-        top, which = canvas.enlarge(maps, shrink_only=True).max(dim=0)
+    for start in range(0, len(numbers), _CHUNK):
+        chunk = slice(start, start + _CHUNK)
+        top, which = canvas.enlarge(similarity[chunk], shrink_only=True).max(dim=0)
         better = top > best
-        labels = torch.where(better, (those[which] + 1).to(torch.uint8), labels)
+        labels = torch.where(better, (numbers[chunk][which] + 1).to(torch.uint8), labels)
         best = torch.where(better, top, best)
     if size == canvas.size:
         return labels
