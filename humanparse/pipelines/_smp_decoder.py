@@ -21,7 +21,6 @@ from ._centres import Canvas, People, Size, centres, float32
 Map = Tensor | npt.NDArray[np.generic]
 
 _SMALLEST_AREA = (8, 8, 16, 32, 32)  # pixels at stride 4, per level
-_CHUNK = 8  # parts resized at a time, to hold no full-size map of all
 
 
 class _Candidates(NamedTuple):
@@ -163,10 +162,9 @@ def _paint(person: _Parts, part: Tensor, canvas: Canvas, threshold: float) -> Te
     numbers = (part[person.candidate] + 1).to(torch.uint8)
     again = torch.zeros_like(person.candidate, dtype=torch.bool)
     again[:-1] = person.candidate[1:] == person.candidate[:-1]
-    places = torch.nonzero(~again)[:, 0]
-    for chunk in torch.split(places, _CHUNK):
-        for at, mask in zip(chunk, canvas.enlarge(person.probability[chunk]) > threshold, strict=True):
-            labels = torch.where(mask, numbers[at], labels)
+    for at in torch.nonzero(~again)[:, 0]:  # one by one: no full-size map of all, and faster on a CPU
+        mask = canvas.enlarge(person.probability[at][None])[0] > threshold
+        labels = torch.where(mask, numbers[at], labels)
     return labels
 
 

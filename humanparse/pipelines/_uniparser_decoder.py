@@ -13,7 +13,6 @@ from ._centres import Canvas, People, Size, centres, float32
 Map = Tensor | npt.NDArray[np.generic]
 
 _TRACE = 0.1  # similarity from which a pixel counts towards the size of a part
-_CHUNK = 8  # parts resized at a time, to hold no full-size map of all
 
 
 def decode_uniparser(
@@ -98,12 +97,10 @@ def _paint(similarity: Tensor, numbers: Tensor, canvas: Canvas, threshold: float
     size = canvas.size if canvas.shrinks else canvas.resized
     best = torch.full(size, threshold, device=similarity.device)
     labels = torch.zeros(size, dtype=torch.uint8, device=similarity.device)
-    for start in range(0, len(numbers), _CHUNK):
-        chunk = slice(start, start + _CHUNK)
-        top, which = canvas.enlarge(similarity[chunk], shrink_only=True).max(dim=0)
-        better = top > best
-        labels = torch.where(better, (numbers[chunk][which] + 1).to(torch.uint8), labels)
-        best = torch.where(better, top, best)
+    for part, number in zip(similarity, numbers + 1, strict=True):  # one by one, as in SMP's decoder
+        here = canvas.enlarge(part[None], shrink_only=True)[0]
+        labels = torch.where(here > best, number.to(torch.uint8), labels)
+        best = torch.maximum(here, best)
     if size == canvas.size:
         return labels
     return F.interpolate(labels[None, None], size=canvas.size, mode="nearest")[0, 0]
