@@ -115,6 +115,7 @@ def test_coordinates_are_column_then_row_from_minus_one_to_one() -> None:
 def test_a_deformable_convolution_that_moves_nothing_is_half_a_plain_one(stride: int) -> None:
     plain = nn.Conv2d(6, 4, 3, stride, padding=1, bias=False)
     conv = DeformableConv(plain)
+    conv.weight = plain.weight
     nn.init.zeros_(conv.conv_offset.weight)
     nn.init.zeros_(conv.conv_offset.bias)  # type: ignore[arg-type]
     x = torch.randn(2, 6, 9, 8)

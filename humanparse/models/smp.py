@@ -58,23 +58,22 @@ class SmpMaps(NamedTuple):
         return category, kernel, self.heat[index], self.offset[index], self.mask_features[index]
 
 
-def deformable(x: Tensor, offset: Tensor, conv: nn.Conv2d | DeformableConv, mask: Tensor | None) -> Tensor:
+def deformable(x: Tensor, offset: Tensor, conv: nn.Conv2d, mask: Tensor | None) -> Tensor:
     """Deformable 3x3 convolution, in float32 under autocast too: torchvision's CPU kernel knows no bf16."""
     strength = None if mask is None else mask.float()
     y: Tensor = deform_conv2d(
-        x.float(), offset.float(), conv.weight, None, conv.stride, padding=(1, 1), mask=strength
+        x.float(), offset.float(), conv.weight, conv.bias, conv.stride, padding=(1, 1), mask=strength
     )
     return y
 
 
-class DeformableConv(nn.Module):
+class DeformableConv(nn.Conv2d):
     """Modulated deformable 3x3 convolution (DCNv2, Zhu et al., arXiv:1811.11168) in place of a plain one."""
 
     def __init__(self, plain: nn.Conv2d) -> None:
-        super().__init__()
-        self.weight = plain.weight
-        self.stride = (plain.stride[0], plain.stride[1])
-        self.conv_offset = nn.Conv2d(plain.in_channels, 27, 3, self.stride, padding=1)
+        stride = (plain.stride[0], plain.stride[1])
+        super().__init__(plain.in_channels, plain.out_channels, 3, stride, padding=1, bias=False)
+        self.conv_offset = nn.Conv2d(plain.in_channels, 27, 3, stride, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, h, w) -> (B, outputs, h / stride, w / stride)."""
