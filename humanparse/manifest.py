@@ -64,6 +64,14 @@ class InputSpec:
     upsampling: Literal["one-step", "two-step"] = "two-step"
     extract: Literal["logits", "labels"] = "logits"
 
+    @property
+    def extent(self) -> str:
+        """The size in words, such as `473x473` or `short side 512, at most 2048`."""
+        first, second = self.size
+        if self.fit == "shortest-edge":
+            return f"short side {first}, at most {second}"
+        return f"within {first}x{second}" if self.fit == "keep-ratio" else f"{first}x{second}"
+
 
 @dataclass(frozen=True, slots=True)
 class Source:

@@ -114,15 +114,9 @@ class Parser:
         return self._pipeline(image.load(source), keep_logits, confidence)
 
     def __repr__(self) -> str:
-        first, second = self._pipeline.input.size
-        size = f"{first}x{second}"
-        if self._pipeline.input.fit == "shortest-edge":
-            size = f"short side {first}, at most {second}"
-        if self._pipeline.input.fit == "keep-ratio":
-            size = f"within {size}"
         extras = [f"flip={self._flip}"] if self._flip else []
         extras += [f"scales={self._scales}"] if self._scales != (1.0,) else []
-        described = ", ".join([size, str(self.device), self.precision, *extras])
+        described = ", ".join([self._pipeline.input.extent, str(self.device), self.precision, *extras])
         return f"Parser({self.spec.name}: {len(self.scheme)} {self.scheme.key} labels, {described})"
 
 

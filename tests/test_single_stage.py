@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from torch import nn
 
 from humanparse import ModelError, Parser, Parsing, manifest, models
-from humanparse.geometry import Frame
 from humanparse.models.smp import SmpMaps
 from humanparse.pipelines import _smp_decoder
 from humanparse.pipelines.single_stage import DECODERS, People, SingleStage, decode_smp, decode_uniparser
@@ -275,29 +274,6 @@ def test_thresholds_are_arguments_of_the_models_decoder(name: str) -> None:
         known = DECODERS[spec.family].__kwdefaults__
         assert set(spec.decode) <= set(known) and spec.decode["max_people"] == 100
         assert spec.input.fit == "keep-ratio" and not spec.flip and spec.scales == (1.0,)
-
-
-@pytest.mark.parametrize(
-    ("photo", "resized", "padded"),
-    [
-        ((257, 431), (248, 416), (256, 416)),
-        ((61, 97), (256, 407), (256, 416)),
-        ((431, 257), (416, 248), (416, 256)),
-        ((1, 1), (256, 256), (256, 256)),
-        ((1, 5000), (1, 416), (32, 416)),
-    ],
-)
-def test_a_photo_becomes_as_large_as_both_limits_allow(
-    photo: tuple[int, int], resized: tuple[int, int], padded: tuple[int, int]
-) -> None:
-    spec = manifest.get("smp-r50-mhpv2").input
-    for limits in ((416, 256), (256, 416)):
-        frame = Frame(photo, replace(spec, size=limits))
-        assert (frame.resized, frame.input_size) == (resized, padded)
-    fitted = frame.fit(np.full((*photo, 3), 255, np.uint8))
-    assert fitted.shape == (3, *padded) and not fitted[:, resized[0] :].any()
-    white = (np.float32(255) - np.float32(123.675)) / np.float32(58.395)
-    assert fitted[0, 0, 0] == white
 
 
 MakeParser = Callable[..., Parser]

@@ -34,7 +34,7 @@ def list_models(
         table.add_row(
             spec.name,
             f"{len(spec.scheme)} {spec.scheme_key}",
-            _size(spec),
+            spec.input.extent,
             _claim(spec),
             _megabytes(spec),
             spec.licence.weights.partition(";")[0],
@@ -78,7 +78,7 @@ def _facts(spec: ModelSpec) -> list[tuple[str, str]]:
         ("paper", spec.paper),
         ("origin", spec.origin),
         ("labels", f"{spec.scheme_key}: {labels}"),
-        ("input", f"{_size(spec)}, {spec.input.fit}, {spec.input.channels}"),
+        ("input", f"{spec.input.extent}, {spec.input.fit}, {spec.input.channels}"),
         ("test time", f"flip {'on' if spec.flip else 'off'}, scales {', '.join(map(str, spec.scales))}"),
         *[("accuracy", f"{a.metric} {a.value} on {a.split} ({a.citation})") for a in spec.accuracy],
         ("code licence", spec.licence.code),
@@ -97,13 +97,6 @@ def _record(spec: ModelSpec) -> dict[str, Any]:
     record["here"] = _here(spec)
     del record["scheme_key"]
     return record
-
-
-def _size(spec: ModelSpec) -> str:
-    first, second = spec.input.size
-    return (
-        f"short side {first}, at most {second}" if spec.input.fit == "shortest-edge" else f"{first}x{second}"
-    )
 
 
 def _claim(spec: ModelSpec) -> str:
