@@ -47,6 +47,10 @@ class _Warp:
     def input_size(self) -> Size:
         return self.spec.size
 
+    @property
+    def resized(self) -> Size:
+        return self.spec.size
+
     def _span(self, axis: int) -> int:
         return self.spec.size[axis] - (self.spec.fit == "warp-corner")
 
@@ -151,11 +155,24 @@ class _ShortestEdge(_Squash):
         return height, width
 
 
+@dataclass(frozen=True)
+class _KeepRatio(_Squash):
+    """As large as both limits allow, enlarged too: the larger one is for the long side."""
+
+    @cached_property
+    def resized(self) -> Size:
+        long, short = max(self.spec.size), min(self.spec.size)
+        ratio = min(long / max(self.image_size), short / min(self.image_size))
+        height, width = (max(1, int(side * ratio + 0.5)) for side in self.image_size)
+        return height, width
+
+
 _FITS: dict[str, type[_Warp] | type[_Squash]] = {
     "warp-corner": _Warp,
     "warp-half": _Warp,
     "squash": _Squash,
     "shortest-edge": _ShortestEdge,
+    "keep-ratio": _KeepRatio,
 }
 
 
@@ -185,6 +202,11 @@ class Frame:
     def input_size(self) -> Size:
         """(height, width) of the network's input."""
         return self._fit.input_size
+
+    @property
+    def resized(self) -> Size:
+        """(height, width) that the picture takes of the network's input; the rest is padding."""
+        return self._fit.resized
 
     def resample(self, image: Picture) -> Tensor:
         """RGB uint8 (H, W, 3) -> uint8 (h, w, 3) in the network's channel order, still without padding."""

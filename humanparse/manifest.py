@@ -19,7 +19,7 @@ from typing import Any, Literal, Protocol, TypeVar, get_args, get_origin, get_ty
 from .errors import ManifestError, ModelError
 from .schemes import LabelScheme, get_scheme
 
-Fit = Literal["warp-corner", "warp-half", "squash", "shortest-edge"]
+Fit = Literal["warp-corner", "warp-half", "squash", "shortest-edge", "keep-ratio"]
 SourceKind = Literal["hf", "url", "gdrive", "manual", "bundled"]
 
 _HEX64 = re.compile(r"[0-9a-f]{64}")
@@ -31,10 +31,11 @@ class InputSpec:
     """How a picture becomes the network's input, and logits the picture's labels.
 
     Attributes:
-        size: (height, width) in pixels; for `shortest-edge` (short side, limit of the long side).
+        size: (height, width) in pixels; for `shortest-edge` (short side, limit of the long side); for
+            `keep-ratio` the limits of both sides, the larger for the long one.
         fit: `warp-corner`, the affine map of SCHP with corner-aligned centres and black border; `warp-half`,
             that of CE2P, which sends the picture's centre half a pixel further; `squash`, a resize to `size`
-            whatever the aspect; or `shortest-edge`, a resize that keeps the aspect.
+            whatever the aspect; `shortest-edge` or `keep-ratio`, resizes that keep the aspect.
         channels: order in which the network takes colours, and in which `mean` and `std` are given.
         mean: per channel, for values of `scale`.
         std: per channel, for values of `scale`.
@@ -62,6 +63,14 @@ class InputSpec:
     align_corners: bool = True
     upsampling: Literal["one-step", "two-step"] = "two-step"
     extract: Literal["logits", "labels"] = "logits"
+
+    @property
+    def extent(self) -> str:
+        """The size in words, such as `473x473` or `short side 512, at most 2048`."""
+        first, second = self.size
+        if self.fit == "shortest-edge":
+            return f"short side {first}, at most {second}"
+        return f"within {first}x{second}" if self.fit == "keep-ratio" else f"{first}x{second}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +156,8 @@ class ModelSpec:
         licence: see `Licence`.
         flip: whether the original averages with the mirrored picture by default.
         scales: the original's default scales.
+        decode: for a network that finds people and their parts at once (single-stage), the thresholds of its
+            decoder by name; None for one that gives logits.
     """
 
     name: str
@@ -161,6 +172,7 @@ class ModelSpec:
     licence: Licence
     flip: bool = False
     scales: tuple[float, ...] = (1.0,)
+    decode: Mapping[str, int | float] | None = field(default=None, hash=False)
 
     @property
     def scheme(self) -> LabelScheme:
@@ -231,6 +243,7 @@ def _entry(name: str, record: Mapping[str, Any], shared: Mapping[str, Mapping[st
         values["architecture"] = _tuples(values["architecture"])
         values["scheme_key"] = get_scheme(values.pop("scheme")).key
         values["scales"] = tuple(float(scale) for scale in values.get("scales", (1.0,)))
+        values["decode"] = _thresholds(values.get("decode"))
         spec = _record(ModelSpec, {"name": name, **values})
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         fault = f"field {error} is missing" if isinstance(error, KeyError) else error
@@ -282,6 +295,15 @@ def _source(record: Mapping[str, Any]) -> Source:
     if source.kind != "bundled" and not source.url.startswith("https://"):
         raise ValueError(f"{source.url!r} is not an https address")
     return source
+
+
+def _thresholds(record: Mapping[str, Any] | None) -> dict[str, int | float] | None:
+    if record is None:
+        return None
+    for key, value in record.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+            raise ValueError(f"decode: {key} must be a number from 0 on, not {value!r}")
+    return dict(record)
 
 
 def _tuples(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from .manifest import ModelSpec
 from .models.detector import Detector
 from .pipelines.rules import RULES
 from .pipelines.semantic import Semantic
+from .pipelines.single_stage import DECODERS, SingleStage
 from .pipelines.top_down import TopDown, find_rule
 from .results import Parsing
 from .runtimes.folded import folded
@@ -50,9 +51,10 @@ class Parser:
         protocol: how logits come back to the photo. `"extract"`: resampled, then the best class is taken, as
             the original's extractor. `"paper"`: the best class at network size, resampled by nearest
             neighbour, as its evaluation. `"score"`: as paper, with centres cut to whole pixels, as its
-            printed scores.
+            printed scores. Models that find people by themselves: `"extract"` puts the person of higher
+            score on top, the others give the original's own map.
         test_size: (height, width) of the network's input instead of the original's; for models that keep the
-            aspect (short side, limit of the long side).
+            aspect (short side, limit of the long side), or, for `keep-ratio` inputs, both limits.
         detector: finds people for `predict(people="detect")`: `"maskrcnn_resnet50_fpn_v2"`, or
             `"fasterrcnn_mobilenet_v3_large_320_fpn"`, faster, with boxes only; loaded when first used.
         rule: how the logits of several people are fused: `"schp"`, `"schp-original"` (with its defects) or
@@ -95,7 +97,6 @@ class Parser:
         self.precision = _precision(precision, self.device)
         if protocol not in get_args(Protocols):
             raise ModelError(f"protocol must be one of {', '.join(get_args(Protocols))}, not {protocol!r}")
-        several = isinstance(self.spec, EnsembleSpec)
         parts = self.spec.networks() if isinstance(self.spec, EnsembleSpec) else {"network": self.spec}
         self._files = _files(self.spec.name, weights, tuple(parts))
         self.weights = {
@@ -105,22 +106,47 @@ class Parser:
         self._fetching = (offline, progress)
         self._rule = rule or (self.spec.rule if isinstance(self.spec, EnsembleSpec) else "schp")
         find_rule(self._rule)
-        networks = {
-            role: Semantic(
-                name=self.spec.name,
-                network=_network(spec, self.weights[role], role not in self._files).to(self.device),
-                scheme=self.scheme,
-                input=_input(spec, test_size),
-                device=self.device,
-                dtype=_DTYPES[self.precision],
-                flip=spec.flip if flip is None else flip,
-                scales=_scales(spec.scales if scales is None else scales),
-                protocol=protocol,
-            )
+        self._networks = {
+            role: self._pipeline(spec, role, test_size, flip, scales, protocol)
             for role, spec in parts.items()
         }
-        self._semantic = networks["global" if several else "network"]
-        self._local = tuple(network for role, network in networks.items() if role != "global")
+
+    def _pipeline(
+        self,
+        spec: ModelSpec,
+        role: str,
+        test_size: tuple[int, int] | None,
+        flip: bool | None,
+        scales: tuple[float, ...] | None,
+        protocol: Protocols,
+    ) -> Semantic | SingleStage:
+        """One network with what decides its answer."""
+        flip = spec.flip if flip is None else flip
+        scales = _scales(spec.scales if scales is None else scales)
+        if spec.decode is not None and (flip or scales != (1.0,)):
+            raise ModelError(f"{spec.name} sees a photo once, as it is: leave flip and scales out")
+        shared: dict[str, Any] = {
+            "name": self.spec.name,
+            "network": _network(spec, self.weights[role], role not in self._files).to(self.device),
+            "scheme": self.scheme,
+            "input": _input(spec, test_size),
+            "device": self.device,
+            "dtype": _DTYPES[self.precision],
+            "protocol": protocol,
+        }
+        if spec.decode is None:
+            return Semantic(**shared, flip=flip, scales=scales)
+        return SingleStage(**shared, decode=DECODERS[spec.family], thresholds=spec.decode)
+
+    @property
+    def finds_people(self) -> bool:
+        """Whether the model tells people apart without being asked to."""
+        return isinstance(self.spec, EnsembleSpec) or self.spec.decode is not None
+
+    @property
+    def _whole(self) -> Semantic | SingleStage:
+        """The network that parses whole pictures."""
+        return next(iter(self._networks.values()))
 
     def predict(
         self, source: Any, *, people: Any = None, keep_logits: bool = False, confidence: bool = False
@@ -141,21 +167,26 @@ class Parser:
 
         Raises:
             ImageError: the input is no readable picture; the message names it.
+            ModelError: the model has no logits or confidence to give.
             PeopleError: `people` cannot be understood, or do not fit the picture.
             WeightsError: the detector's weights cannot be had.
         """
-        photo = image.load(source)
+        photo, whole = image.load(source), self._whole
         if people is None and isinstance(self.spec, EnsembleSpec):
             people = "detect"
         if people is None:
-            return self._semantic(photo, keep_logits, confidence)
-        if self._semantic.protocol != "extract":
+            return whole(photo, keep_logits, confidence)
+        if isinstance(whole, SingleStage):
+            raise ModelError(f"{self.spec.name} finds people by itself: leave people out")
+        if whole.protocol != "extract":
             raise ModelError('people are fused from logits, so the protocol must be "extract"')
         if isinstance(people, str) and people != "detect":
             raise PeopleError(f'people must be "detect" or say where they are, not {people!r}')
         detected = isinstance(people, str)
         where = self._detect(photo) if detected else read_people(people, (photo.shape[0], photo.shape[1]))
-        pipeline = TopDown(self.spec.name, self.scheme, self._semantic, self._local, RULES[self._rule])
+        networks = [network for network in self._networks.values() if isinstance(network, Semantic)]
+        local = tuple(networks[1:] or networks)  # a single network parses the crops, too
+        pipeline = TopDown(self.spec.name, self.scheme, whole, local, RULES[self._rule])
         return pipeline(photo, where, detected=detected, keep_logits=keep_logits, confidence=confidence)
 
     def _detect(self, photo: npt.NDArray[np.uint8]) -> Detections:
@@ -181,15 +212,14 @@ class Parser:
         return network.requires_grad_(False).to(self.device)
 
     def __repr__(self) -> str:
-        first, second = self._semantic.input.size
-        size = f"{first}x{second}"
-        if self._semantic.input.fit == "shortest-edge":
-            size = f"short side {first}, at most {second}"
-        extras = [f"flip={self._semantic.flip}"] if self._semantic.flip else []
-        extras += [f"scales={self._semantic.scales}"] if self._semantic.scales != (1.0,) else []
+        whole = self._whole
+        extras = []
+        if isinstance(whole, Semantic):
+            extras += [f"flip={whole.flip}"] if whole.flip else []
+            extras += [f"scales={whole.scales}"] if whole.scales != (1.0,) else []
         if isinstance(self.spec, EnsembleSpec):
             extras.append(f"{' + '.join(self.spec.parts)}, rule {self._rule}")
-        described = ", ".join([size, str(self.device), self.precision, *extras])
+        described = ", ".join([whole.input.extent, str(self.device), self.precision, *extras])
         return f"Parser({self.spec.name}: {len(self.scheme)} {self.scheme.key} labels, {described})"
 
 

@@ -62,7 +62,8 @@ def synthetic_state(
     assert found is not None and found.loader is not None
     module = importlib.util.module_from_spec(found)
     found.loader.exec_module(module)
-    root = next(root for root in roots() if (root / "specs" / f"{spec}.json").is_file())
+    wanted = [f"specs/{spec}.json", f"stats/{stats}.npz"]
+    root = next(root for root in roots() if all((root / file).is_file() for file in wanted))
     shapes = module.load_spec(root / "specs" / f"{spec}.json")
     if classes is not None:
         shapes |= {key: [classes, *shape[1:]] for key, shape in shapes.items() if key.startswith(CLASSIFIERS)}

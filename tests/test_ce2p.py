@@ -105,7 +105,7 @@ def test_several_scales_of_ssseg_are_averaged_at_the_photos_size(tmp_path: Path)
     parser = Parser(name, weights=tmp_path / "x.pth", device="cpu", flip=True, scales=scales)
     photo = image.load(SMALL / "images" / "hopper_97x61.png")
     parsing = parser.predict(photo)
-    network, order = parser._semantic.network, list(parser.scheme.flip_order())
+    network, order = parser._whole.network, list(parser.scheme.flip_order())
     small = torch.from_numpy(cv2.resize(photo, (473, 473))).float()
     x = ((small - torch.tensor([123.675, 116.28, 103.53])) / torch.tensor([58.395, 57.12, 57.375])).permute(
         2, 0, 1

@@ -286,3 +286,26 @@ def test_the_half_pixel_warp_is_the_scripts_own_example() -> None:
     (down, top), (across, left) = fit._axis(0), fit._axis(1)
     assert down == across == pytest.approx(1.284281, abs=1e-6)
     assert (top, left) == pytest.approx((0, 64.214047), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("photo", "resized", "padded"),
+    [
+        ((257, 431), (248, 416), (256, 416)),
+        ((61, 97), (256, 407), (256, 416)),
+        ((431, 257), (416, 248), (416, 256)),
+        ((1, 1), (256, 256), (256, 256)),
+        ((1, 5000), (1, 416), (32, 416)),
+    ],
+)
+def test_a_photo_becomes_as_large_as_both_limits_allow(
+    photo: tuple[int, int], resized: tuple[int, int], padded: tuple[int, int]
+) -> None:
+    spec = model_info("smp-r50-mhpv2").input
+    for limits in ((416, 256), (256, 416)):
+        frame = Frame(photo, replace(spec, size=limits))
+        assert (frame.resized, frame.input_size) == (resized, padded)
+    fitted = frame.fit(np.full((*photo, 3), 255, np.uint8))
+    assert fitted.shape == (3, *padded) and not fitted[:, resized[0] :].any()
+    white = (np.float32(255) - np.float32(123.675)) / np.float32(58.395)
+    assert fitted[0, 0, 0] == white

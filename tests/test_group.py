@@ -172,7 +172,7 @@ def test_fusion_of_a_given_group_is_that_of_the_logits_at_full_size(parser: Pars
     from humanparse.pipelines.crops import enlarge
 
     corners = [enlarge(box, size, RULES["schp"]) for box in boxes]
-    semantic = parser._semantic
+    semantic = parser._whole
     found = semantic.logits([CREW, *(CREW[y0:y1, x0:x1] for x0, y0, x1, y1 in corners)])
     sides = [size, *((y1 - y0, x1 - x0) for x0, y0, x1, y1 in corners)]
     whole, *crops = (
@@ -225,7 +225,8 @@ def test_a_model_of_several_networks_fuses_them_by_its_own_rule(twins: Any, tmp_
     weights = Path(manifest.__file__).parent / "weights" / "tiny-atr.safetensors"
     parser = Parser("triplets", device="cpu", weights={"global": weights, "gt": weights})
     assert repr(parser) == (
-        "Parser(triplets: 18 atr labels, 320x512, cpu, float32, global + mrcnn + gt, rule mce2p)"
+        "Parser(triplets: 18 atr labels, short side 288, at most 448, cpu, float32, "
+        "global + mrcnn + gt, rule mce2p)"
     )
     parsing = parser.predict(CREW, people=[[100, 0, 400, 257]])
     assert parsing.model == "triplets" and parsing.people[0].part("Face").any()

@@ -17,7 +17,7 @@ ROOMS = [
 ]  # fmt: skip
 
 ONLY_IN = {
-    "torchvision": ("models/detector.py",),
+    "torchvision": ("models/detector.py", "models/smp.py"),
     "huggingface_hub": ("hub/huggingface.py",),
     "filelock": ("hub/__init__.py",),
     "safetensors": ("checkpoint.py",),

@@ -28,13 +28,20 @@ PUBLISHED = {
 }
 
 
+def parts_in(output: Any) -> int:
+    """Number of labels with background; a single-stage network's maps have no channel for it."""
+    if isinstance(output, torch.Tensor):
+        return output.shape[1]
+    return 1 + (output.offset.shape[1] if hasattr(output, "offset") else len(output.class_vectors))
+
+
 @pytest.mark.parametrize("name", manifest.names())
 def test_every_entry_builds_a_network_and_states_its_terms(name: str) -> None:
     spec = manifest.get(name)
     with torch.device("meta"):
         network = models.build(spec)
-        logits = network(torch.zeros(1, 3, 64, 64))
-    assert logits.shape[1] == len(spec.scheme)
+        output = network(torch.zeros(1, 3, 64, 64))
+    assert parts_in(output) == len(spec.scheme)
     assert all((spec.paper, spec.origin, spec.licence.code, spec.licence.weights, spec.licence.data))
     assert all(source.url.startswith("https://") for source in spec.file.sources if source.kind != "bundled")
     assert all(claim.citation for claim in spec.accuracy)
@@ -97,6 +104,8 @@ def changed(path: str, value: Any) -> dict[str, Any]:
         ("file.sources.0.kind", "ftp", "unknown kind"),
         ("input.fit", "stretch", "unknown fit"),
         ("input.channels", "grb", "unknown channels .grb."),
+        ("input.scale", "0-100", "unknown scale"),
+        ("decode", {"ctr_score": "much"}, "ctr_score must be a number"),
         ("input.size", [473], "unusable size"),
         ("input.std", [0, 1, 1], "std positive"),
         ("input.upsampling", "one-step", "two-step"),

@@ -119,12 +119,7 @@ def _record(spec: ModelSpec | EnsembleSpec) -> dict[str, Any]:
 
 
 def _input(spec: ModelSpec | EnsembleSpec) -> str:
-    if isinstance(spec, EnsembleSpec):
-        return " + ".join(spec.parts)
-    first, second = spec.input.size
-    return (
-        f"short side {first}, at most {second}" if spec.input.fit == "shortest-edge" else f"{first}x{second}"
-    )
+    return " + ".join(spec.parts) if isinstance(spec, EnsembleSpec) else spec.input.extent
 
 
 def _claim(spec: ModelSpec | EnsembleSpec) -> str:

@@ -12,7 +12,7 @@ def build(spec: ModelSpec) -> nn.Module:
     """The network of a model, in evaluation mode, with weights still to be loaded.
 
     The network maps (B, 3, H, W) float images to (B, C, h, w) logits, C the number of labels in the model's
-    scheme.
+    scheme; a single-stage one (`spec.decode` is set) to the maps that its decoder takes.
 
     Raises:
         ModelError: the family is not known to this version.
@@ -39,6 +39,14 @@ def build(spec: ModelSpec) -> nn.Module:
         from .upernet import UperNet
 
         network = UperNet(num_classes, **options)
+    elif spec.family == "smp":
+        from .smp import Smp
+
+        network = Smp(num_classes, **options)
+    elif spec.family == "uniparser":
+        from .uniparser import UniParser
+
+        network = UniParser(num_classes, **options)
     elif spec.family == "tiny":
         from .tiny import Tiny
 

@@ -92,7 +92,7 @@ class Semantic:
 
     def _run(self, batch: Tensor) -> Tensor:
         exact = self.dtype == torch.float32
-        with _full_float32() if exact else torch.autocast(self.device.type, self.dtype):
+        with full_float32() if exact else torch.autocast(self.device.type, self.dtype):
             logits: Tensor = self.network(batch)
         return logits.float()
 
@@ -108,7 +108,7 @@ class Semantic:
 
 
 @contextmanager
-def _full_float32() -> Iterator[None]:
+def full_float32() -> Iterator[None]:
     """Keep cuDNN from rounding float32 convolutions to TF32, its default; restored afterwards."""
     before = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = False

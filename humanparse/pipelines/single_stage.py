@@ -1,0 +1,119 @@
+"""Single-stage models: one network, one photo, people and their parts at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from ..errors import ModelError
+from ..geometry import Frame, Protocols
+from ..manifest import InputSpec
+from ..people import Person
+from ..results import Parsing
+from ..schemes import LabelScheme
+from ._centres import People
+from ._smp_decoder import decode_smp
+from ._uniparser_decoder import decode_uniparser
+from .semantic import full_float32
+
+__all__ = ["DECODERS", "People", "SingleStage", "decode_smp", "decode_uniparser"]
+
+DECODERS: Mapping[str, Callable[..., People]] = {"smp": decode_smp, "uniparser": decode_uniparser}
+"""What turns a family's maps into people."""
+
+
+@dataclass(frozen=True)
+class SingleStage:
+    """A loaded network that finds people and their parts, with everything that decides its answer.
+
+    Attributes:
+        name: the model's name.
+        network: (1, 3, h, w) -> maps whose `of(0)` are the arguments of `decode`, on `device`.
+        decode: one of `DECODERS`.
+        thresholds: its keyword arguments.
+        scheme: the labels.
+        input: the network's input.
+        device: where it runs.
+        dtype: precision of its matrix products; people are found in float32.
+        protocol: `extract` puts the higher score on top; `paper` and `score` give the original's own map,
+            which SMP paints the other way round, and in which UniParser ignores people.
+    """
+
+    name: str
+    network: nn.Module
+    decode: Callable[..., People]
+    thresholds: Mapping[str, int | float]
+    scheme: LabelScheme
+    input: InputSpec
+    device: torch.device
+    dtype: torch.dtype = torch.float32
+    protocol: Protocols = "extract"
+
+    @torch.inference_mode()
+    def __call__(
+        self, image: npt.NDArray[np.uint8], keep_logits: bool = False, confidence: bool = False
+    ) -> Parsing:
+        """RGB uint8 (H, W, 3) -> people, and labels at its own size.
+
+        Raises:
+            ModelError: logits or confidence are asked for, which these models do not have.
+        """
+        if keep_logits or confidence:
+            raise ModelError(
+                f"{self.name} finds people and gives no logits per pixel: leave keep_logits and confidence "
+                "off; parsing.people has scores of people and parts"
+            )
+        frame = Frame((image.shape[0], image.shape[1]), self.input)
+        people = self._find(frame, image)
+        labels = people.merged if self.protocol != "extract" else _on_top(people)
+        return Parsing(labels, self.scheme, self.name, people=_persons(people, self.scheme))
+
+    def _find(self, frame: Frame, image: npt.NDArray[np.uint8]) -> People:
+        batch = frame.fit(image).to(self.device)[None]
+        with full_float32():
+            if self.dtype == torch.float32:
+                maps = self.network(batch)
+            else:
+                with torch.autocast(self.device.type, self.dtype):
+                    maps = self.network(batch)
+            return self.decode(*maps.of(0), frame.resized, frame.image_size, **self.thresholds)
+
+
+def _on_top(people: People) -> npt.NDArray[np.uint8]:
+    """All people in one map, uint8 (H, W), the higher score on top; of equal ones, the first."""
+    labels = np.zeros_like(people.merged)
+    for each in _descending(people)[::-1]:
+        person = people.labels[each]
+        np.copyto(labels, person, where=person > 0)
+    return labels
+
+
+def _persons(people: People, scheme: LabelScheme) -> tuple[Person, ...]:
+    """In descending score; whoever has no pixel left at the photo's size is left out."""
+    persons: list[Person] = []
+    for each in _descending(people):
+        mask = people.labels[each] > 0
+        if not mask.any():
+            continue
+        rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+        box = (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
+        own = people.part_person == each
+        best = _best(people.part_label[own], people.part_score[own])
+        scores = {scheme.name(label): score for label, score in best.items()}
+        score = float(people.scores[each])
+        persons.append(Person.cut(len(persons) + 1, box, score, people.labels[each], mask, scheme, scores))
+    return tuple(persons)
+
+
+def _descending(people: People) -> npt.NDArray[np.int64]:
+    return np.argsort(-people.scores, kind="stable")
+
+
+def _best(labels: npt.NDArray[np.uint8], scores: npt.NDArray[np.float32]) -> dict[int, float]:
+    """The best score of each label: SMP may find two masks of one part."""
+    return {int(label): float(scores[labels == label].max()) for label in np.unique(labels)}
