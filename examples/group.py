@@ -1,6 +1,6 @@
 """Whose hair is it? Two portraits side by side, parsed as one group photo with the bundled model.
 
-python examples/group.py group.png
+python examples/group.py group.jpg
 """
 
 import sys

@@ -113,7 +113,9 @@ def _badge(picture: Image.Image, person: Person) -> None:
     disc = (x - radius, y - radius, x + radius, y + radius)
     draw.ellipse(disc, fill=person_colour(person.id), outline="black", width=max(1, radius // 8))
     font = ImageFont.load_default(round(1.2 * radius))
-    draw.text((x, y), str(person.id), fill="black", font=font, anchor="mm")
+    red, green, blue = person_colour(person.id)
+    ink = "black" if 3 * red + 6 * green + blue > 1000 else "white"
+    draw.text((x, y), str(person.id), fill=ink, font=font, anchor="mm")
 
 
 def _table(labels: Labels, scheme: LabelScheme, palette: str | tuple[Rgb, ...]) -> npt.NDArray[np.uint8]:

@@ -176,7 +176,9 @@ def test_models_are_listed_as_a_table_and_as_json(run: Run) -> None:
         assert re.search(rf"^{name} .*(bundled|no)\s*$", table, flags=re.MULTILINE), table
     assert "59.36 LIP val" in table and "267.4 MB" in table
     records = json.loads(run("models", "schp-*", "--json").out)
-    assert [record["name"] for record in records] == ["schp-atr", "schp-lip", "schp-pascal"]
+    assert [record["name"] for record in records] == [
+        "schp-atr", "schp-cihp", "schp-cihp-global", "schp-cihp-local", "schp-lip", "schp-pascal",
+    ]  # fmt: skip
     assert records[0]["scheme"]["names"][16] == "Bag" and len(records[0]["file"]["sources"]) == 5
 
 
@@ -295,3 +297,79 @@ def test_ctrl_c_leaves_no_half_written_file(tmp_path: Path) -> None:
     assert 2 <= len(written) < 200
     assert all(Parsing.load(path).size == (1028, 1724) for path in written if path.suffix == ".png")
     assert all(path.suffix == ".png" for path in written), "a temporary file was left"
+
+
+def people_file(folder: Path, content: object) -> Path:
+    path = folder / "people.json"
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_people_from_a_file_are_told_apart_and_written_for_others(run: Run, tmp_path: Path) -> None:
+    people = people_file(tmp_path, {"boxes": [[150, 0, 400, 257]], "scores": [0.75]})
+    done = run(
+        "predict", CREW, "-o", "out", "--json", "--people", people, *["--format", "cihp", "--format", "coco"]
+    )
+    assert done.status == 0, done.err
+    files = sorted(str(path.relative_to("out")) for path in Path("out").rglob("*") if path.is_file())
+    stem = CREW.stem
+    assert files == sorted(
+        [
+            f"{stem}.png", f"{stem}.json", f"{stem}.coco.json", f"global_parsing/{stem}.png",
+            f"global_tag/{stem}.png", f"global_tag/{stem}.txt", f"instance_parsing/{stem}.png",
+            f"instance_parsing/{stem}.txt",
+        ]
+    )  # fmt: skip
+    (person,) = Parsing.load(f"out/{stem}.json").people
+    assert person.score == 0.75 and person.part("Face").any()
+
+
+@pytest.mark.parametrize("kind", ["names", "coco"])
+def test_one_file_may_hold_the_people_of_many_photos(kind: str, run: Run, tmp_path: Path) -> None:
+    if kind == "names":
+        people = people_file(tmp_path, {CREW.name: [[150, 0, 400, 257]], HOPPER.stem: []})
+    else:
+        images = [{"id": 4, "file_name": f"val/{CREW.name}"}, {"id": 5, "file_name": HOPPER.name}]
+        one = {"id": 1, "image_id": 4, "category_id": 1, "bbox": [150, 0, 250, 257]}
+        people = people_file(tmp_path, {"images": images, "annotations": [one]})
+    assert run("predict", CREW, HOPPER, "-o", "out", "--json", "--people", people).status == 0
+    assert len(Parsing.load(f"out/{CREW.stem}.json").people) == 1
+    assert len(Parsing.load(f"out/{HOPPER.stem}.json").people) == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "words"),
+    [
+        (None, ("--people", "nobody.json"), "there is no file nobody.json"),
+        ("not json", ("--people", "people.json"), "cannot be read as JSON"),
+        ([[0, 0, 9, 9]], ("--people", "people.json", str(CREW)), "not which people are in which photo"),
+        (
+            [{"image_id": 1}, {"image_id": 2}],
+            ("--people", "people.json"),
+            "not which people are in which photo",
+        ),
+        ({"other.jpg": []}, ("--people", "people.json"), "has no entry for hopper_97x61.png"),
+        ({"images": [], "annotations": []}, ("--people", "people.json"), "none of its 0 images"),
+        (None, ("--format", "cihp"), "add --people detect"),
+        ([[0, 0, 9, 9]], ("--people", "people.json", "--format", "voc"), "use cihp, coco, labelme, mhp"),
+        (None, ("--people", "detect", "--offline"), "Or say yourself where the people are"),
+        (None, ("--weights", "a.pth", "--weights", "b.pth"), "say which is which"),
+        (None, ("-m", "schp-cihp", "--weights", "local=a.pth", "--offline"), "schp-cihp-global"),
+    ],
+)
+def test_people_who_cannot_be_had_are_a_clear_error(
+    content: object, options: tuple[str, ...], words: str, run: Run, tmp_path: Path
+) -> None:
+    if isinstance(content, str):
+        (tmp_path / "people.json").write_text(content)
+    elif content is not None:
+        people_file(tmp_path, content)
+    done = run("predict", HOPPER, "-o", "out", *options)
+    assert done.status == 1 and words in done.err and "Traceback" not in done.err
+
+
+def test_a_model_of_several_networks_is_described(run: Run) -> None:
+    done = run("info", "schp-cihp")
+    assert done.status == 0 and "global: schp-cihp-global" in done.out and "rule" in done.out
+    assert "global + local" in run("models", "schp-cihp").out
+    assert json.loads(run("info", "schp-cihp", "--json").out)["parts"]["local"] == "schp-cihp-local"

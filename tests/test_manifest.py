@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import humanparse
-from humanparse import ManifestError, ModelError, manifest, models
+from humanparse import ManifestError, ModelError, ensembles, manifest, models
 
 CONTENT = json.loads(manifest.manifest_path().read_text(encoding="utf-8"))
 PACKAGE = Path(humanparse.__file__).parent
@@ -155,9 +155,33 @@ def test_any_field_of_the_wrong_type_gives_values_or_an_error_with_the_models_na
 
 
 def test_models_are_found_by_pattern_and_unknown_names_by_likeness() -> None:
-    assert humanparse.list_models("schp-*[lm]") == ["schp-cihp-global", "schp-cihp-local", "schp-pascal"]
-    assert "schp-cihp" in humanparse.list_models()
+    assert humanparse.list_models("schp-*") == [
+        "schp-atr", "schp-cihp", "schp-cihp-global", "schp-cihp-local", "schp-lip", "schp-pascal",
+    ]  # fmt: skip
     assert humanparse.list_models("nothing-*") == []
     assert humanparse.model_info("schp-lip").scheme.key == "lip"
     with pytest.raises(ModelError, match=r"'schp-lpi'; did you mean schp-lip"):
         humanparse.model_info("schp-lpi")
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "path", "value", "fault"),
+    [
+        ("ensembles", "schp-cihp", "parts", {"global": "schp-cihp-global"}, "a global network and others"),
+        ("ensembles", "schp-cihp", "scheme", "cipp", "no label scheme"),
+        ("ensembles", "schp-cihp", "colour", "blue", "no field colour"),
+        ("ensembles", "schp-cihp", "rule", None, "rule"),
+        ("detectors", "maskrcnn_resnet50_fpn_v2", "file", {"filename": "a/b", "sources": []}, "plain name"),
+        ("detectors", "maskrcnn_resnet50_fpn_v2", "licence", None, "field 'licence' is missing"),
+    ],
+)
+def test_a_broken_ensemble_or_detector_is_refused_with_its_name_and_fault(
+    section: str, name: str, path: str, value: Any, fault: str
+) -> None:
+    content = copy.deepcopy(CONTENT)
+    if value is None:
+        del content[section][name][path]
+    else:
+        content[section][name][path] = value
+    with pytest.raises(ManifestError, match=rf"{name}: (.|\n)*{fault}"):
+        ensembles.parse(content)

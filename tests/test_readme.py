@@ -107,3 +107,10 @@ def test_the_example_writes_its_four_files(folder: Path) -> None:
     assert "Face" in done.stdout
     written = {path.name for path in (folder / "out").iterdir()}
     assert written == {"labels.png", "parts.json", "overlay.png", "upper_clothes.png"}
+
+
+def test_the_group_example_tells_its_two_people_apart(folder: Path) -> None:
+    arguments = [sys.executable, "examples/group.py", "group.jpg"]
+    done = subprocess.run(arguments, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Face ") == 2 and (folder / "group.jpg").is_file()

@@ -26,11 +26,11 @@ class Resampled:
         down, across = self._rows.span(top, bottom), self._columns.span(left, right)
         base = int(torch.minimum(down.first, down.second).min())
         lines = self._logits[:, base : int(torch.maximum(down.first, down.second).max()) + 1]
-        near, far = lines[:, :, across.first], lines[:, :, across.second]  # (C, few, right - left)
+        near, far = lines.index_select(2, across.first), lines.index_select(2, across.second)
         upper, lower = down.first - base, down.second - base
         above, below = down.weight_first[:, None], down.weight_second[:, None]
-        total = near[:, upper] * (above * across.weight_first)
-        total += far[:, upper] * (above * across.weight_second)
-        total += near[:, lower] * (below * across.weight_first)
-        total += far[:, lower] * (below * across.weight_second)
+        total = near.index_select(1, upper).mul_(above * across.weight_first)  # (C, n, right - left)
+        total += far.index_select(1, upper).mul_(above * across.weight_second)
+        total += near.index_select(1, lower).mul_(below * across.weight_first)
+        total += far.index_select(1, lower).mul_(below * across.weight_second)
         return total

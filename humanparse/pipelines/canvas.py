@@ -57,9 +57,11 @@ class Resized:
         upper, lower, down = (part[top:bottom] for part in self._rows)
         base = int(upper[0])
         lines = self._logits[:, base : int(lower[-1]) + 1].to(torch.float64)
-        lines = lines[:, :, first] * (1 - across) + lines[:, :, second] * across  # (C, few, right - left)
+        near, far = lines.index_select(2, first), lines.index_select(2, second)
+        near = near.mul_(1 - across).add_(far.mul_(across))  # (C, few, right - left)
+        above, below = near.index_select(1, upper - base), near.index_select(1, lower - base)
         down = down[:, None]
-        return lines[:, upper - base] * (1 - down) + lines[:, lower - base] * down
+        return above.mul_(1 - down).add_(below.mul_(down))
 
 
 def _half_pixel(outputs: int, inputs: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -122,10 +124,12 @@ def fuse_logits(
             continue
         left, right = min(boxes[number][0] for number in inside), max(boxes[number][2] for number in inside)
         strip = (left, top, right, bottom)
-        total = torch.zeros((), dtype=torch.float64)
-        for crops in branches:
-            total = total + _canvas(strip, [(crops[number], boxes[number]) for number in inside], classes)
-        total = total + whole.window(top, bottom, left, right)  # (C, bottom - top, right - left)
+        first, *others = (
+            _canvas(strip, [(crops[number], boxes[number]) for number in inside], classes)
+            for crops in branches
+        )
+        total = sum(others, start=first)
+        total += whole.window(top, bottom, left, right)  # (C, bottom - top, right - left)
         peak = total.max(dim=0)
         labels[top:bottom, left:right] = peak.indices.to(torch.uint8)
         best[top:bottom, left:right] = peak.values
