@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from golden import SMALL, recording, synthetic_state
+import torch
+from golden import FULL, SMALL, recording, synthetic_state
 from PIL import Image
 from test_metrics_semantic import agree
 
@@ -412,3 +413,34 @@ def read(terminal: int) -> bytes:
         return os.read(terminal, 10_000)
     except OSError:  # Linux says so when the other end is closed
         return b""
+
+
+@pytest.mark.skipif(not (FULL / "uniparser").is_dir(), reason="the full recordings are not here")
+def test_a_model_that_finds_people_is_scored_on_them(run: Run, tmp_path: Path) -> None:
+    """The truth is what the model itself finds."""
+    recorded = "uniparser/r50-mhpv2"
+    state = synthetic_state("uniparser-r50-mhpv2", "uniparser-r50", recorded=recorded)
+    torch.save({"state_dict": state}, "net.pth")
+    root, photo = tmp_path / "LV-MHP-v2" / "val", SMALL / "images" / "astronaut_431x257.png"
+    for folder in ("images", "parsing_annos"):
+        (root / folder).mkdir(parents=True)
+    Image.open(photo).convert("RGB").save(root / "images" / "7.jpg", quality=100)
+    found = Parser("uniparser-r50-mhpv2", weights="net.pth", device="cpu")
+    parsing = found.predict(root / "images" / "7.jpg")
+    assert len(parsing.people) >= 2
+    parsing.export("mhp", root / "parsing_annos", "7")
+    (root.parent / "list").mkdir()
+    (root.parent / "list" / "val.txt").write_text("7")
+    command = ["--dataset", "mhpv2", "--root", "LV-MHP-v2", "-m", "uniparser-r50-mhpv2"]
+    command += ["--weights", "net.pth", "--keep", "kept"]
+    done = run(*command, "-o", "scores.json")
+    assert done.status == 0, done.err
+    scores = score("scores.json")
+    assert scores["semantic"]["pixel_accuracy"] > 0.99
+    assert 0 < scores["person"]["ap"][0] <= 1  # people who overlap lose pixels to each other in a submission
+    assert "AP" in done.out and scores["photos"] == 1
+    kept = {path: path.stat().st_mtime_ns for path in Path("kept").rglob("*.*")}
+    assert {path.parent.name for path in kept} == {"kept", "global_parsing", "instance_parsing", "global_tag"}
+    again = run(*command, "-o", "again.json")
+    assert again.status == 0 and score("again.json") == scores
+    assert {path: path.stat().st_mtime_ns for path in Path("kept").rglob("*.*")} == kept

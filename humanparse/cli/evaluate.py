@@ -14,6 +14,7 @@ import typer
 from ..durable import replacing
 from ..errors import FormatError, ModelError
 from .console import err, out, show, with_progress
+from .predict import read_weights
 
 if TYPE_CHECKING:
     from ..metrics.datasets import Dataset, Sample
@@ -39,7 +40,10 @@ def evaluate(
         typer.Option("--flip/--no-flip", help="Average with the mirrored photo.", show_default=False),
     ] = None,
     scales: Annotated[str | None, typer.Option(help="Average over sizes, such as 0.75,1,1.25.")] = None,
-    weights: Annotated[Path | None, typer.Option(help="A checkpoint file of your own.")] = None,
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(help="A checkpoint file of your own; ROLE=FILE for one of several.", show_default=False),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="float32 as published, bf16, fp16 or auto.")] = "float32",
     keep: Annotated[
@@ -70,7 +74,7 @@ def evaluate(
         _refuse_gaps(found.missing([sample.stem for sample in data]), len(data), predictions)
     for position, sample in enumerate(with_progress(data, "scoring", quiet)):
         if maker is not None:
-            maker.make(sample, found.path(sample.stem))
+            maker.make(sample)
         evaluation.add(sample, found, position)
     scores = {
         "dataset": data.key,
@@ -91,7 +95,7 @@ class _Options:
     """What the command line says about the model."""
 
     model: str
-    weights: Path | None
+    weights: list[str] | None
     device: str
     precision: str
     flip: bool | None
@@ -99,17 +103,23 @@ class _Options:
     offline: bool
 
     def parser(self, quiet: bool) -> Parser:
-        """The model, answering as the scripts did that printed the published scores."""
+        """The model, answering as the scripts did that printed the published scores.
+
+        A model that finds people is scored on a submission of them, where each pixel is one person's.
+        """
+        from .. import ensembles
         from ..parser import Parser
 
+        spec = ensembles.get(self.model)
+        people = isinstance(spec, ensembles.EnsembleSpec) or spec.decode is not None
         return Parser(
             self.model,
-            weights=self.weights,
+            weights=read_weights(self.weights),
             device=self.device,
             precision=self.precision,  # type: ignore[arg-type]  # Parser checks it
             flip=self.flip,
             scales=self.scales,
-            protocol="score",
+            protocol="extract" if people else "score",
             offline=self.offline or None,
             progress=False if quiet else None,
         )
@@ -121,6 +131,7 @@ class _Maker:
 
     parser: Parser
     settings: dict[str, Any]
+    folder: Path
 
     @classmethod
     def start(cls, options: _Options, folder: Path, about: dict[str, str], quiet: bool) -> _Maker:
@@ -137,25 +148,35 @@ class _Maker:
             "precision": parser.precision,
             **about,
         }
-        _claim(folder, settings)
+        _claim(folder, settings, parser.finds_people)
         if not quiet:
             line = f"{parser!r}, label maps in {folder}"
             err.print(line, highlight=False, markup=False, soft_wrap=True)
-        return cls(parser, settings)
+        return cls(parser, settings, folder)
 
-    def make(self, sample: Sample, path: Path) -> None:
-        """Parse the photo, unless that was done before."""
-        if not path.is_file():
-            self.parser.predict(sample.image).save(path)
+    def make(self, sample: Sample) -> None:
+        """Parse the photo, unless that was done before; with its people where the model finds them."""
+        from ..formats import export_names
+
+        kind = export_names("cihp", sample.stem) if self.parser.finds_people else [f"{sample.stem}.png"]
+        if all((self.folder / name).is_file() for name in kind):
+            return
+        parsing = self.parser.predict(sample.image)
+        if self.parser.finds_people:
+            parsing.export("cihp", self.folder, sample.stem)
+        else:
+            parsing.save(self.folder / kind[0])
 
 
-def _claim(folder: Path, settings: dict[str, Any]) -> None:
+def _claim(folder: Path, settings: dict[str, Any], people: bool) -> None:
     note = folder / _SETTINGS
     if not note.is_file():
         try:
             folder.mkdir(parents=True, exist_ok=True)
             if any(not path.name.startswith(".") for path in folder.iterdir()):
                 raise FormatError(f"{folder} holds files of others; name a new folder with --keep")
+            for name in ("global_parsing", "instance_parsing", "global_tag") if people else ():
+                (folder / name).mkdir()
             with replacing(note) as part:
                 part.write_text(json.dumps(settings, indent=2), encoding="utf-8")
         except OSError as error:
@@ -187,11 +208,13 @@ def _refuse_what_cannot_be(
 
 
 def _refuse_other_labels(model: str, data: Dataset) -> None:
-    from .. import manifest
+    from .. import ensembles
 
-    scheme = manifest.get(model).scheme
+    scheme = ensembles.get(model).scheme
     if scheme.names != data.scheme.names:
-        fitting = [name for name in manifest.names() if manifest.get(name).scheme.names == data.scheme.names]
+        fitting = [
+            name for name in ensembles.names() if ensembles.get(name).scheme.names == data.scheme.names
+        ]
         raise ModelError(
             f"{model} has {scheme.key}'s labels, {data.key} has {data.scheme.key}'s; "
             f"models that fit: {', '.join(fitting) or 'none'}"

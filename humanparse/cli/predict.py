@@ -109,7 +109,7 @@ def predict(
 
     parser = Parser(
         model,
-        weights=_weights(weights),
+        weights=read_weights(weights),
         detector=detector,
         device=device,
         precision=precision,  # type: ignore[arg-type]  # Parser checks it
@@ -152,7 +152,7 @@ def _refuse_nobody(model: str, people: str | None, wanted: _Wanted) -> None:
         )
 
 
-def _weights(given: list[str] | None) -> Any:
+def read_weights(given: list[str] | None) -> Any:
     """`FILE`, or `ROLE=FILE` for each of several networks."""
     if given and all("=" in one and not Path(one).exists() for one in given):
         return dict(one.split("=", 1) for one in given)
