@@ -16,6 +16,7 @@ from pycocotools import mask as coco
 from humanparse import PeopleError
 from humanparse.detections import masks_from_boxes, read_people
 from humanparse.formats import encode_rle
+from humanparse.ops.jpeg import jpeg_round_trip
 from humanparse.pipelines.crops import arrange, choose, enlarge
 from humanparse.pipelines.rules import RULES
 
@@ -208,3 +209,11 @@ def test_mce2p_puts_large_people_first_and_lets_them_overlap() -> None:
 def test_nobody_may_be_left() -> None:
     chosen = choose(scene((0, 10), scores=[0.1]), SCHP)
     assert len(chosen) == 0 and chosen.masks is not None and chosen.masks.shape == (0, *SIZE)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (33, 47)])
+def test_a_crop_that_was_a_jpeg_is_nearly_the_same(size: tuple[int, int]) -> None:
+    smooth = np.linspace(0, 255, size[0] * size[1] * 3).reshape(*size, 3).astype(np.uint8)
+    back = jpeg_round_trip(smooth, 95)
+    assert back.shape == smooth.shape and back.dtype == np.uint8
+    assert np.abs(back.astype(int) - smooth).mean() < 12

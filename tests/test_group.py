@@ -27,7 +27,10 @@ from humanparse import (
     image,
     manifest,
 )
+from humanparse.detections import masks_from_boxes
+from humanparse.geometry import Frame
 from humanparse.models.detector import Detector
+from humanparse.pipelines.crops import enlarge
 from humanparse.pipelines.rules import RULES
 from humanparse.pipelines.top_down import fuse
 
@@ -169,8 +172,6 @@ def test_fusion_of_a_given_group_is_that_of_the_logits_at_full_size(parser: Pars
     """The pipeline makes logits a strip at a time; `fuse` gets the same ones whole."""
     boxes = [(20, 10, 300, 250), (230, 20, 431, 257)]
     size = (CREW.shape[0], CREW.shape[1])
-    from humanparse.pipelines.crops import enlarge
-
     corners = [enlarge(box, size, RULES["schp"]) for box in boxes]
     semantic = parser._whole
     found = semantic.logits([CREW, *(CREW[y0:y1, x0:x1] for x0, y0, x1, y1 in corners)])
@@ -179,8 +180,6 @@ def test_fusion_of_a_given_group_is_that_of_the_logits_at_full_size(parser: Pars
         frame.resampled(logits).window(0, height, 0, width)
         for (frame, logits), (height, width) in zip(found, sides, strict=True)
     )
-    from humanparse.detections import masks_from_boxes
-
     masks = masks_from_boxes(np.array(boxes, dtype=np.float64), size)
     fusion = fuse(whole, [crops], np.array(corners), [1.0, 1.0], masks)
     parsing = parser.predict(CREW, people=boxes, confidence=True)
@@ -194,8 +193,6 @@ def test_fusion_of_a_given_group_is_that_of_the_logits_at_full_size(parser: Pars
 
 @pytest.mark.parametrize("model", ["tiny-atr", "schp-lip"])
 def test_logits_brought_to_the_picture_give_the_labels_of_the_extractor(model: str) -> None:
-    from humanparse.geometry import Frame
-
     frame = Frame((CREW.shape[0], CREW.shape[1]), manifest.get(model).input)
     logits = torch.randn(
         7, *(side // 4 for side in frame.input_size), generator=torch.Generator().manual_seed(0)

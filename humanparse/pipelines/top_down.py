@@ -61,7 +61,7 @@ def fuse(
     corners = _corners(boxes, size)
     if not len(corners) == len(scores) == len(masks):
         raise PeopleError(f"{len(corners)} boxes, {len(scores)} scores and {len(masks)} masks; give one each")
-    if not local_logits or any(len(crops) != len(corners) for crops in local_logits):
+    if len(local_logits) == 0 or any(len(crops) != len(corners) for crops in local_logits):
         counts = [len(crops) for crops in local_logits]
         raise ModelError(f"{len(corners)} boxes, but logits of {counts} crops; give one per box and network")
     whole = _tensor(global_logits)
