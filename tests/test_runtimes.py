@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from humanparse import manifest, models
+from humanparse.models import _blocks, _ssseg
 from humanparse.models._blocks import InPlaceAbn
 from humanparse.models.ce2p import Ce2p
 from humanparse.models.ce2p_v1 import Ce2pV1
@@ -18,6 +19,7 @@ from humanparse.models.tiny import Tiny
 from humanparse.models.uniparser import UniParser, UniParserMaps
 from humanparse.models.upernet import UperNet
 from humanparse.runtimes.folded import folded
+from humanparse.runtimes.pyramid import SplitPyramid
 
 SHALLOW = (1, 2, 1, 1)
 NETWORKS = {
@@ -83,3 +85,16 @@ def test_the_bundled_model_is_used_folded() -> None:
     network = Parser(device="cpu")._whole.network
     assert not any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
     assert models.build(manifest.get("tiny-atr")).state_dict().keys() != network.state_dict().keys()
+
+
+@pytest.mark.parametrize("size", [(30, 30), (7, 12), (1, 1), (5, 3)])
+@pytest.mark.parametrize("kind", ["originals", "ssseg"])
+def test_a_split_pyramid_is_the_whole_one_on_any_grid(kind: str, size: tuple[int, int]) -> None:
+    whole = nn.Sequential(
+        _blocks.PyramidPooling(12, 5) if kind == "originals" else _ssseg.PyramidPooling(12, 5, slope=0.0)
+    )
+    fast = folded(copy.deepcopy(lively(whole)))
+    assert isinstance(fast[0], SplitPyramid)
+    features = torch.randn(2, 12, *size, generator=torch.Generator().manual_seed(2))
+    for _ in range(2):  # the second time with the kept matrix
+        assert torch.allclose(fast(features), whole(features), atol=1e-5)

@@ -1,4 +1,4 @@
-"""Norms folded into their convolutions, weights channels-last: fewer passes over memory."""
+"""A loaded network as it runs: norms folded into convolutions, pyramids split, channels-last."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from ..models._blocks import InPlaceAbn
+from .pyramid import split_pyramids
 
 _NORMS = (nn.BatchNorm2d, InPlaceAbn)
 
 
 def folded(network: nn.Module) -> nn.Module:
-    """The same function, up to rounding, with every norm that follows a convolution folded into it.
+    """The same function, up to rounding, with less to do: norms after convolutions are folded into them.
 
     Scale and shift are computed in float64. A norm counts as following a convolution when it is defined
     right after it in the same module, which holds for all our families.
@@ -29,6 +30,7 @@ def folded(network: nn.Module) -> nn.Module:
             if isinstance(conv, nn.Conv2d) and isinstance(norm, _NORMS):
                 _fold(conv, *_scale_and_shift(norm))
                 module.add_module(name, _activation(norm))
+    split_pyramids(network)
     return network.to(memory_format=torch.channels_last)
 
 
