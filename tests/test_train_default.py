@@ -123,9 +123,9 @@ def test_labels_come_back_at_exact_pixel_centres(recipe: Any) -> None:
     score = sys.modules["score"]
     image = np.zeros((230, 151, 3), np.uint8)
     tensor, inner = score.fit(image)
-    assert inner == (439, 288) and tensor.shape == (1, 3, 448, 288)
-    logits = torch.zeros(1, 18, 224, 144)
-    logits[:, 4, 110:] = 1  # from network row 220 on: photo row 115.26
+    assert inner == (414, 272) and tensor.shape == (1, 3, 416, 288)
+    logits = torch.zeros(1, 18, 208, 144)
+    logits[:, 4, 104:] = 1  # from network row 208 on: photo row 115.56
     labels = score.back(logits, inner, 2, (230, 151))
     assert labels.shape == (230, 151)
     assert (labels[:114] == 0).all() and (labels[116:] == 4).all()

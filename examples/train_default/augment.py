@@ -18,7 +18,7 @@ Matrix = NDArray[np.float64]
 Rng = np.random.Generator
 Size = tuple[int, int]
 Colour = tuple[int, int, int]
-VIEWS = {"whole": 0.40, "upper": 0.13, "lower": 0.08, "head": 0.18, "torso": 0.08, "legs": 0.08, "feet": 0.05}
+VIEWS = {"whole": 0.36, "upper": 0.20, "lower": 0.08, "head": 0.16, "torso": 0.08, "legs": 0.08, "feet": 0.04}
 
 
 def log_uniform(rng: Rng, low: float, high: float) -> float:

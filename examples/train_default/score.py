@@ -16,7 +16,7 @@ from rich.table import Table
 from torch import Tensor, nn
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-SHORT, LONG, MULTIPLE = 288, 448, 32  # what InputSpec of tiny-atr says
+SHORT, LONG, MULTIPLE = 272, 432, 32  # what InputSpec of tiny-atr says
 LIMBS = {"shoes": (9, 10), "legs": (12, 13), "arms": (14, 15)}
 Counts = NDArray[np.int64]
 
