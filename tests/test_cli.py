@@ -11,50 +11,26 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from command import Run, runner
 from golden import SMALL
 from http_server import Answer, Server
 from PIL import Image
 
 from humanparse import Parsing, checkpoint, hub, image, manifest
-from humanparse.cli import main
 
 PHOTOS = SMALL / "images"
 HOPPER, CREW = PHOTOS / "hopper_97x61.png", PHOTOS / "astronaut_431x257.png"
-
-Run = Callable[..., "Done"]
-
-
-class Done:
-    """What a command did."""
-
-    def __init__(self, status: int, out: str, err: str) -> None:
-        self.status, self.out, self.err = status, out, err
 
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Run a command in this process, in an empty folder with an empty cache."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HUMANPARSE_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
-
-    def command(*arguments: object) -> Done:
-        monkeypatch.setattr(sys, "argv", ["humanparse", *map(str, arguments)])
-        status = 0
-        try:
-            main()
-        except SystemExit as stop:
-            status = int(stop.code or 0)
-        captured = capsys.readouterr()
-        return Done(status, captured.out, captured.err)
-
-    return command
+    return runner(tmp_path, monkeypatch, capsys)
 
 
 def test_a_photo_becomes_a_label_png_of_its_own_size(run: Run, tmp_path: Path) -> None:

@@ -16,44 +16,22 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from command import Run, runner
 from golden import FULL, SMALL, recording, synthetic_state
 from PIL import Image
 from test_metrics_semantic import agree
 
 from humanparse import Parser, Parsing, checkpoint, get_scheme, hub, manifest
-from humanparse.cli import main
 from humanparse.metrics import semantic_scores
 from humanparse.metrics.people import split_people
 
 PHOTOS = {"hopper_97x61": ".png", "astronaut_431x257": ".png"}
 
-Run = Callable[..., "Done"]
-
-
-class Done:
-    """What a command did."""
-
-    def __init__(self, status: int, out: str, err: str) -> None:
-        self.status, self.out, self.err = status, out, err
-
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run `humanparse eval` in this process, in an empty folder with an empty cache."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HUMANPARSE_HOME", str(tmp_path / "home"))
-
-    def command(*arguments: object) -> Done:
-        monkeypatch.setattr(sys, "argv", ["humanparse", "eval", *map(str, arguments)])
-        status = 0
-        try:
-            main()
-        except SystemExit as stop:
-            status = int(stop.code or 0)
-        captured = capsys.readouterr()
-        return Done(status, captured.out, captured.err)
-
-    return command
+    """Run a command in this process, in an empty folder with an empty cache."""
+    return runner(tmp_path, monkeypatch, capsys, "eval")
 
 
 @pytest.fixture
