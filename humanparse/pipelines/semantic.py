@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..geometry import Frame, Protocols
 from ..manifest import InputSpec
@@ -36,7 +36,7 @@ class Semantic:
     """
 
     name: str
-    network: nn.Module
+    network: Callable[[Tensor], Tensor]
     scheme: LabelScheme
     input: InputSpec
     device: torch.device
@@ -93,7 +93,7 @@ class Semantic:
     def _run(self, batch: Tensor) -> Tensor:
         exact = self.dtype == torch.float32
         with full_float32() if exact else torch.autocast(self.device.type, self.dtype):
-            logits: Tensor = self.network(batch)
+            logits = self.network(batch)
         return logits.float()
 
     def _scaled(self, fitted: Tensor, scale: float) -> Tensor:
