@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from .errors import ModelError, PeopleError, WeightsError
 from .geometry import Protocols
 from .manifest import ModelSpec
 from .models.detector import Detector
+from .pipelines.batches import parse_many, parse_one_by_one, raising
 from .pipelines.rules import RULES
 from .pipelines.semantic import Semantic
 from .pipelines.single_stage import DECODERS, SingleStage
@@ -200,6 +201,62 @@ class Parser:
         local = tuple(networks[1:] or networks)  # a single network parses the crops, too
         pipeline = TopDown(self.spec.name, self.scheme, whole, local, RULES[self._rule])
         return pipeline(photo, where, detected=detected, keep_logits=keep_logits, confidence=confidence)
+
+    @overload
+    def predict_many(
+        self,
+        sources: Iterable[Any],
+        *,
+        batch_size: int = 8,
+        on_error: Literal["raise"] = "raise",
+        keep_logits: bool = False,
+        confidence: bool = False,
+    ) -> Iterator[Parsing]: ...
+
+    @overload
+    def predict_many(
+        self,
+        sources: Iterable[Any],
+        *,
+        batch_size: int = 8,
+        on_error: Literal["yield"],
+        keep_logits: bool = False,
+        confidence: bool = False,
+    ) -> Iterator[Parsing | Exception]: ...
+
+    def predict_many(
+        self,
+        sources: Iterable[Any],
+        *,
+        batch_size: int = 8,
+        on_error: Literal["raise", "yield"] = "raise",
+        keep_logits: bool = False,
+        confidence: bool = False,
+    ) -> Iterator[Parsing] | Iterator[Parsing | Exception]:
+        """Parse many photos, of any sizes, in order; threads read ahead while the network works.
+
+        Args:
+            sources: each as for `predict`; taken as they are needed, at most three batches early, so a
+                generator without end will do. Memory does not grow with their number.
+            batch_size: most photos that go through the network together: those of one size at its input.
+                Models that find people take photos one by one.
+            on_error: what becomes of a photo that cannot be read: `"raise"` its exception, once all before
+                it were given, or `"yield"` the exception in the place of its parsing, and go on.
+            keep_logits, confidence: as for `predict`.
+
+        Raises:
+            ModelError: a wrong `batch_size` or `on_error`; or the model has no logits or confidence to give.
+        """
+        if batch_size < 1:
+            raise ModelError(f"batch_size must be at least 1, not {batch_size}")
+        if on_error not in ("raise", "yield"):
+            raise ModelError(f"on_error must be raise or yield, not {on_error!r}")
+        if isinstance(self._whole, Semantic) and not self.finds_people:
+            found = parse_many(self._whole, sources, batch_size, keep_logits, confidence)
+        else:
+            parse = partial(self.predict, keep_logits=keep_logits, confidence=confidence)
+            found = parse_one_by_one(parse, sources, batch_size)
+        return raising(found) if on_error == "raise" else found
 
     def _detect(self, photo: npt.NDArray[np.uint8]) -> Detections:
         pixels = torch.from_numpy(photo).to(self.device).permute(2, 0, 1).to(torch.float32) / 255

@@ -45,16 +45,26 @@ class Semantic:
     scales: tuple[float, ...] = (1.0,)
     protocol: Protocols = "extract"
 
-    @torch.inference_mode()
     def __call__(
         self, image: npt.NDArray[np.uint8], keep_logits: bool = False, confidence: bool = False
     ) -> Parsing:
         """RGB uint8 (H, W, 3) -> labels at its own size."""
         frame = Frame((image.shape[0], image.shape[1]), self.input)
-        views = [view[0] for view in self._views(frame.fit(image).to(self.device)[None])]
-        labels, sure = frame.back(views, self.protocol, confidence)
-        kept = frame.mean(views).cpu().numpy() if keep_logits else None
-        return Parsing(labels, self.scheme, self.name, sure, kept)
+        return self.parse([frame], frame.fit(image)[None], keep_logits, confidence)[0]
+
+    @torch.inference_mode()
+    def parse(
+        self, frames: Sequence[Frame], fitted: Tensor, keep_logits: bool = False, confidence: bool = False
+    ) -> list[Parsing]:
+        """The frames of photos and their inputs of one size, float32 (B, 3, h, w) -> their parsings."""
+        batch, parsings = self.views(fitted.to(self.device)), []
+        for place, frame in enumerate(frames):
+            views = [view[place] for view in batch]
+            labels, sure = frame.back(views, self.protocol, confidence)
+            # A copy, because a view would keep the whole batch in memory.
+            kept = frame.mean(views).cpu().numpy().copy() if keep_logits else None
+            parsings.append(Parsing(labels, self.scheme, self.name, sure, kept))
+        return parsings
 
     @torch.inference_mode()
     def logits(
@@ -72,15 +82,15 @@ class Semantic:
         for numbers in alike.values():
             for start in range(0, len(numbers), batch_size):
                 batch = numbers[start : start + batch_size]
-                views = self._views(
+                views = self.views(
                     torch.stack([frames[number].fit(images[number]) for number in batch]).to(self.device)
                 )
                 for place, number in enumerate(batch):
                     found[number] = frames[number].mean([view[place] for view in views]).cpu()
         return [(frame, found[number]) for number, frame in enumerate(frames)]
 
-    def _views(self, fitted: Tensor) -> list[Tensor]:
-        """(B, 3, h, w) -> per scale logits (B, C, h', w')."""
+    def views(self, fitted: Tensor) -> list[Tensor]:
+        """Inputs float32 (B, 3, h, w) on `device` -> per scale logits float32 (B, C, h', w')."""
         return [self._mirrored(self._scaled(fitted, scale)) for scale in self.scales]
 
     def _mirrored(self, fitted: Tensor) -> Tensor:
