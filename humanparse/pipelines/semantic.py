@@ -57,7 +57,17 @@ class Semantic:
         self, frames: Sequence[Frame], fitted: Tensor, keep_logits: bool = False, confidence: bool = False
     ) -> list[Parsing]:
         """The frames of photos and their inputs of one size, float32 (B, 3, h, w) -> their parsings."""
-        batch, parsings = self.views(fitted.to(self.device)), []
+        return self.bring_back(frames, self.views(fitted.to(self.device)), keep_logits, confidence)
+
+    def bring_back(
+        self,
+        frames: Sequence[Frame],
+        batch: Sequence[Tensor],
+        keep_logits: bool = False,
+        confidence: bool = False,
+    ) -> list[Parsing]:
+        """The frames of photos and what `views` gave of their inputs -> their parsings."""
+        parsings = []
         for place, frame in enumerate(frames):
             views = [view[place] for view in batch]
             labels, sure = frame.back(views, self.protocol, confidence)
