@@ -53,8 +53,8 @@ class Parser:
             untested).
         precision: `"float32"` is exact; `"bf16"` and `"fp16"` (CUDA only) are faster and change a few labels
             at borders; `"auto"` is float32 on CPU and MPS, fp16 on CUDA.
-        runtime: `"torch"`; `"onnxruntime"` or `"openvino"`, for models that give logits, on the CPU, in
-            float32, from the extras of these names; `"auto"` is torch.
+        runtime: `"torch"`; `"onnxruntime"` (float32 only) or `"openvino"`, for models that give logits, on
+            the CPU, from the extras of these names; `"auto"` is torch.
         flip: average with the mirrored photo; None is the original's default.
         scales: average over these sizes, such as `(0.75, 1.0, 1.25)`; None is the original's default.
         protocol: how logits come back to the photo. `"extract"`: resampled, then the best class is taken, as
@@ -140,7 +140,7 @@ class Parser:
         network = load_network(spec, self.weights[role], role not in self._files).to(self.device)
         shared: dict[str, Any] = {
             "name": self.spec.name,
-            "network": hosted(network, spec, self.runtime),
+            "network": hosted(network, spec, self.runtime, self.precision),
             "scheme": self.scheme,
             "input": _input(spec, test_size),
             "device": self.device,

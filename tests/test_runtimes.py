@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import openvino
 import pytest
 import torch
 from golden import SMALL
@@ -145,6 +146,22 @@ def test_the_bundled_model_gives_the_same_labels_in_every_runtime(
         assert (found.labels == expected.labels).mean() >= 0.9999
 
 
+def test_openvino_in_bf16_keeps_as_many_labels_as_torch_in_bf16(home: Path) -> None:
+    if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        with pytest.raises(DeviceError, match="no bf16 on this CPU"):
+            Parser(runtime="openvino", precision="bf16")
+        return
+    exact, torchs = (Parser(device="cpu", precision=precision) for precision in ("float32", "bf16"))
+    openvinos = Parser(runtime="openvino", precision="bf16")
+    assert openvinos.precision == "bf16"
+    expected = np.concatenate([exact.predict(photo).labels.ravel() for photo in PHOTOS])
+    shares = [
+        (np.concatenate([half.predict(photo).labels.ravel() for photo in PHOTOS]) == expected).mean()
+        for half in (torchs, openvinos)
+    ]
+    assert shares[1] >= max(0.995, shares[0] - 0.001)
+
+
 def test_auto_is_torch() -> None:
     assert Parser(device="cpu", runtime="auto").runtime == "torch"
 
@@ -195,7 +212,11 @@ def test_a_runtime_that_is_not_installed_names_its_extra(
     ("options", "kind", "words"),
     [
         ({"runtime": "tensorrt"}, DeviceError, "auto, torch, onnxruntime, openvino"),
-        ({"runtime": "openvino", "precision": "bf16"}, DeviceError, "float32; for bf16 take runtime='torch'"),
+        (
+            {"runtime": "onnxruntime", "precision": "bf16"},
+            DeviceError,
+            "float32; for bf16 take runtime='torch'",
+        ),
         ({"runtime": "onnxruntime", "device": "cuda"}, DeviceError, "runs on the CPU"),
     ],
 )

@@ -13,15 +13,17 @@ from .onnxruntime import OnnxRuntimeNetwork
 from .openvino import OpenVinoNetwork
 
 
-def hosted(network: nn.Module, spec: ModelSpec, runtime: str) -> Callable[[Tensor], Tensor]:
+def hosted(network: nn.Module, spec: ModelSpec, runtime: str, precision: str) -> Callable[[Tensor], Tensor]:
     """The same function, float32 (B, 3, h, w) -> logits, computed by a runtime.
 
     Args:
         network: folded, on its device; runtimes other than torch want it on the CPU.
         spec: the model.
         runtime: `"torch"`, `"onnxruntime"` or `"openvino"`.
+        precision: of the matrix products; torch is told when the network is run.
 
     Raises:
+        DeviceError: this CPU does not have that precision.
         ModelError: the model gives no logits, so only torch can run it.
         WeightsError: the graph cannot be written to the cache folder, or read from it.
     """
@@ -30,4 +32,4 @@ def hosted(network: nn.Module, spec: ModelSpec, runtime: str) -> Callable[[Tenso
     if spec.decode is not None:
         raise ModelError(f"{spec.name} gives maps of several kinds, not logits: take runtime='torch'")
     graph = cached_graph(network, spec)
-    return OnnxRuntimeNetwork(graph) if runtime == "onnxruntime" else OpenVinoNetwork(graph)
+    return OnnxRuntimeNetwork(graph) if runtime == "onnxruntime" else OpenVinoNetwork(graph, precision)

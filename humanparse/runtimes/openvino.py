@@ -10,7 +10,9 @@ from threading import Lock
 import torch
 from torch import Tensor
 
-from ..errors import WeightsError
+from ..errors import DeviceError, WeightsError
+
+_PRECISIONS = {"float32": "f32", "bf16": "bf16"}
 
 
 class OpenVinoNetwork:
@@ -20,23 +22,29 @@ class OpenVinoNetwork:
 
     Args:
         graph: an ONNX file of `onnx_graph.write_graph`, or OpenVINO's own `.xml`.
+        precision: `"float32"` or `"bf16"`, of the matrix products.
         threads: how many it computes with; None is as many as torch.
-        precision: `f32`, or `bf16`, whose logits are far from float32's.
 
     Raises:
+        DeviceError: this CPU does not compute in bf16.
         WeightsError: the file cannot be read.
     """
 
-    def __init__(self, graph: Path, threads: int | None = None, precision: str = "f32") -> None:
+    def __init__(self, graph: Path, precision: str = "float32", threads: int | None = None) -> None:
         import openvino
 
+        core = openvino.Core()
+        if precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+            raise DeviceError("OpenVINO has no bf16 on this CPU; take float32, or runtime='torch'")
         options = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": threads or torch.get_num_threads(),
-            "INFERENCE_PRECISION_HINT": precision,  # its own choice would be bf16 where the CPU has it
+            "INFERENCE_PRECISION_HINT": _PRECISIONS[
+                precision
+            ],  # its own choice would be bf16 where the CPU has it
         }
         try:
-            compiled = openvino.Core().compile_model(graph, "CPU", options)
+            compiled = core.compile_model(graph, "CPU", options)
         except RuntimeError as error:
             raise WeightsError(f"{graph}: OpenVINO cannot read it; remove the file\n{error}") from error
         self._request, self._lock = compiled.create_infer_request(), Lock()

@@ -14,6 +14,8 @@ Runtime = Literal["auto", "torch", "onnxruntime", "openvino"]
 
 DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
+_PRECISIONS = {"onnxruntime": ("float32",), "openvino": ("float32", "bf16")}
+
 _PACKAGES = {"onnxruntime": ("onnx", "onnxruntime"), "openvino": ("onnx", "openvino")}
 """What a runtime needs; all of it comes with the extra of the runtime's name."""
 
@@ -26,7 +28,7 @@ def choose_runtime(name: Runtime, device: str, precision: Precision) -> tuple[Ru
     Args:
         name: as the user gave it.
         device: as the user gave it; other runtimes than torch run on the CPU, so it must be that or `"auto"`.
-        precision: as the user gave it; other runtimes than torch compute in float32.
+        precision: as the user gave it; OpenVINO computes in float32 or bf16, ONNX Runtime in float32.
 
     Raises:
         DeviceError: unknown, not installed, or not for this device or precision.
@@ -38,9 +40,10 @@ def choose_runtime(name: Runtime, device: str, precision: Precision) -> tuple[Ru
     require(name)
     if device not in ("auto", "cpu"):
         raise DeviceError(f"runtime={name!r} runs on the CPU; leave device out, or take runtime='torch'")
-    if precision not in ("auto", "float32"):
-        raise DeviceError(f"runtime={name!r} computes in float32; for {precision} take runtime='torch'")
-    return name, "cpu", "float32"
+    if precision not in ("auto", *_PRECISIONS[name]):
+        known = " or ".join(_PRECISIONS[name])
+        raise DeviceError(f"runtime={name!r} computes in {known}; for {precision} take runtime='torch'")
+    return name, "cpu", precision
 
 
 def require(runtime: str) -> None:
