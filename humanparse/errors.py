@@ -26,7 +26,7 @@ class WeightsError(HumanParseError, RuntimeError):
 
 
 class DeviceError(HumanParseError, RuntimeError):
-    """The asked-for device or precision is not available here; nothing falls back silently."""
+    """The asked-for device, precision or runtime is not available here; nothing falls back silently."""
 
 
 class PeopleError(HumanParseError, ValueError):

@@ -3,35 +3,42 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, get_args, overload
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from . import checkpoint, ensembles, hub, image, manifest, models
+from . import ensembles, hub, image, manifest
 from .detections import Detections, read_people
 from .ensembles import EnsembleSpec
-from .errors import DeviceError, ModelError, PeopleError, WeightsError
+from .errors import ModelError, PeopleError, WeightsError
 from .geometry import Protocols
 from .manifest import ModelSpec
 from .models.detector import Detector
+from .pipelines.batches import parse_many, parse_one_by_one, raising
 from .pipelines.rules import RULES
 from .pipelines.semantic import Semantic
 from .pipelines.single_stage import DECODERS, SingleStage
 from .pipelines.top_down import TopDown, find_rule
 from .results import Parsing
-from .runtimes.folded import folded
+from .runtimes.hosted import hosted
+from .runtimes.loading import load_network, load_state
+from .runtimes.placement import (
+    DTYPES,
+    Precision,
+    Runtime,
+    choose_device,
+    choose_precision,
+    choose_runtime,
+)
 
 PathLike = str | os.PathLike[str]
 Weights = PathLike | Mapping[str, PathLike]
-Precision = Literal["auto", "float32", "bf16", "fp16"]
-
-_DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Parser:
@@ -46,6 +53,8 @@ class Parser:
             untested).
         precision: `"float32"` is exact; `"bf16"` and `"fp16"` (CUDA only) are faster and change a few labels
             at borders; `"auto"` is float32 on CPU and MPS, fp16 on CUDA.
+        runtime: `"torch"`; `"onnxruntime"` (float32 only) or `"openvino"`, for models that give logits, on
+            the CPU, from the extras of these names; `"auto"` is torch.
         flip: average with the mirrored photo; None is the original's default.
         scales: average over these sizes, such as `(0.75, 1.0, 1.25)`; None is the original's default.
         protocol: how logits come back to the photo. `"extract"`: resampled, then the best class is taken, as
@@ -67,12 +76,13 @@ class Parser:
         scheme: its labels.
         device: the `torch.device` in use.
         precision: `"float32"`, `"bf16"` or `"fp16"`, as in use.
+        runtime: `"torch"`, `"onnxruntime"` or `"openvino"`, as in use.
         weights: what each network does (`"network"` where there is one) -> the checkpoint file in use.
 
     Raises:
         ModelError: unknown model, or an option it cannot take.
         WeightsError: the weights cannot be had, or do not fit.
-        DeviceError: the device or the precision is not available here.
+        DeviceError: the device, the precision or the runtime is not available here.
     """
 
     def __init__(
@@ -82,6 +92,7 @@ class Parser:
         weights: Weights | None = None,
         device: str = "auto",
         precision: Precision = "auto",
+        runtime: Runtime = "torch",
         flip: bool | None = None,
         scales: tuple[float, ...] | None = None,
         protocol: Protocols = "extract",
@@ -93,8 +104,9 @@ class Parser:
     ) -> None:
         self.spec = ensembles.get(model)
         self.scheme = self.spec.scheme
-        self.device = _device(device)
-        self.precision = _precision(precision, self.device)
+        self.runtime, device, precision = choose_runtime(runtime, device, precision)
+        self.device = choose_device(device)
+        self.precision = choose_precision(precision, self.device)
         if protocol not in get_args(Protocols):
             raise ModelError(f"protocol must be one of {', '.join(get_args(Protocols))}, not {protocol!r}")
         parts = self.spec.networks() if isinstance(self.spec, EnsembleSpec) else {"network": self.spec}
@@ -125,13 +137,14 @@ class Parser:
         scales = _scales(spec.scales if scales is None else scales)
         if spec.decode is not None and (flip or scales != (1.0,)):
             raise ModelError(f"{spec.name} sees a photo once, as it is: leave flip and scales out")
+        network = load_network(spec, self.weights[role], role not in self._files).to(self.device)
         shared: dict[str, Any] = {
             "name": self.spec.name,
-            "network": _network(spec, self.weights[role], role not in self._files).to(self.device),
+            "network": hosted(network, spec, self.runtime, self.precision),
             "scheme": self.scheme,
             "input": _input(spec, test_size),
             "device": self.device,
-            "dtype": _DTYPES[self.precision],
+            "dtype": DTYPES[self.precision],
             "protocol": protocol,
         }
         if spec.decode is None:
@@ -189,6 +202,62 @@ class Parser:
         pipeline = TopDown(self.spec.name, self.scheme, whole, local, RULES[self._rule])
         return pipeline(photo, where, detected=detected, keep_logits=keep_logits, confidence=confidence)
 
+    @overload
+    def predict_many(
+        self,
+        sources: Iterable[Any],
+        *,
+        batch_size: int = 8,
+        on_error: Literal["raise"] = "raise",
+        keep_logits: bool = False,
+        confidence: bool = False,
+    ) -> Iterator[Parsing]: ...
+
+    @overload
+    def predict_many(
+        self,
+        sources: Iterable[Any],
+        *,
+        batch_size: int = 8,
+        on_error: Literal["yield"],
+        keep_logits: bool = False,
+        confidence: bool = False,
+    ) -> Iterator[Parsing | Exception]: ...
+
+    def predict_many(
+        self,
+        sources: Iterable[Any],
+        *,
+        batch_size: int = 8,
+        on_error: Literal["raise", "yield"] = "raise",
+        keep_logits: bool = False,
+        confidence: bool = False,
+    ) -> Iterator[Parsing] | Iterator[Parsing | Exception]:
+        """Parse many photos, of any sizes, in order; threads read ahead while the network works.
+
+        Args:
+            sources: each as for `predict`; taken as they are needed, at most three batches early, so a
+                generator without end will do. Memory does not grow with their number.
+            batch_size: most photos that go through the network together: those of one size at its input.
+                Models that find people take photos one by one.
+            on_error: what becomes of a photo that cannot be read: `"raise"` its exception, once all before
+                it were given, or `"yield"` the exception in the place of its parsing, and go on.
+            keep_logits, confidence: as for `predict`.
+
+        Raises:
+            ModelError: a wrong `batch_size` or `on_error`; or the model has no logits or confidence to give.
+        """
+        if batch_size < 1:
+            raise ModelError(f"batch_size must be at least 1, not {batch_size}")
+        if on_error not in ("raise", "yield"):
+            raise ModelError(f"on_error must be raise or yield, not {on_error!r}")
+        if isinstance(self._whole, Semantic) and not self.finds_people:
+            found = parse_many(self._whole, sources, batch_size, keep_logits, confidence)
+        else:
+            parse = partial(self.predict, keep_logits=keep_logits, confidence=confidence)
+            found = parse_one_by_one(parse, sources, batch_size)
+        return raising(found) if on_error == "raise" else found
+
     def _detect(self, photo: npt.NDArray[np.uint8]) -> Detections:
         pixels = torch.from_numpy(photo).to(self.device).permute(2, 0, 1).to(torch.float32) / 255
         boxes, scores, masks = self._detector(pixels)
@@ -206,7 +275,7 @@ class Parser:
             ) from error
         network = Detector(spec.name)
         try:
-            network.network.load_state_dict(_state(path, file is None), strict=True)
+            network.network.load_state_dict(load_state(path, file is None), strict=True)
         except RuntimeError as error:
             raise WeightsError(f"{path} does not fit {spec.name}: {error}") from error
         return network.requires_grad_(False).to(self.device)
@@ -219,6 +288,7 @@ class Parser:
             extras += [f"scales={whole.scales}"] if whole.scales != (1.0,) else []
         if isinstance(self.spec, EnsembleSpec):
             extras.append(f"{' + '.join(self.spec.parts)}, rule {self._rule}")
+        extras += [self.runtime] if self.runtime != "torch" else []
         described = ", ".join([whole.input.extent, str(self.device), self.precision, *extras])
         return f"Parser({self.spec.name}: {len(self.scheme)} {self.scheme.key} labels, {described})"
 
@@ -244,49 +314,6 @@ def _file(
     spec: manifest.Published, given: PathLike | None, offline: bool | None, progress: bool | None
 ) -> Path:
     return Path(given) if given is not None else hub.fetch(spec, offline=offline, progress=progress)
-
-
-def _network(spec: ModelSpec, path: Path, published: bool) -> torch.nn.Module:
-    state = _state(path, published)
-    with torch.device("meta"):
-        network = models.build(spec)
-    checkpoint.check(state, network.state_dict(), spec, path.name)
-    network.load_state_dict(state, strict=True, assign=True)
-    return folded(network.requires_grad_(False))
-
-
-def _state(path: Path, published: bool) -> checkpoint.State:
-    return checkpoint.load_converted(path, hub.sha256(path)) if published else checkpoint.load(path)
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise DeviceError(f"{name!r} is no device; use auto, cpu, cuda, cuda:N or mps") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise DeviceError(
-            f"{name} was asked for, but this torch ({torch.__version__}) sees no CUDA; use device='cpu'"
-        )
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise DeviceError(f"{name} was asked for, but there are {torch.cuda.device_count()} CUDA devices")
-    if device.type == "mps" and not torch.backends.mps.is_available():
-        raise DeviceError("mps was asked for, but this torch sees no Apple GPU; use device='cpu'")
-    if device.type not in ("cpu", "cuda", "mps"):
-        raise DeviceError(f"{name!r} is not supported; use auto, cpu, cuda, cuda:N or mps")
-    return device
-
-
-def _precision(name: Precision, device: torch.device) -> str:
-    if name == "auto":
-        return "fp16" if device.type == "cuda" else "float32"
-    if name not in _DTYPES:
-        raise DeviceError(f"precision must be auto, {', '.join(_DTYPES)}, not {name!r}")
-    if name == "fp16" and device.type == "cpu":
-        raise DeviceError("fp16 needs CUDA; on a CPU use bf16 or float32")
-    return name
 
 
 def _scales(scales: tuple[float, ...]) -> tuple[float, ...]:

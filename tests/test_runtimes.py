@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import copy
+import sys
+from pathlib import Path
+from typing import Any
 
+import numpy as np
+import onnx
+import openvino
 import pytest
 import torch
+from golden import SMALL
 from torch import nn
 
-from humanparse import manifest, models
+from humanparse import DeviceError, ModelError, Parser, WeightsError, checkpoint, hub, manifest, models
 from humanparse.models import _blocks, _ssseg
 from humanparse.models._blocks import InPlaceAbn
 from humanparse.models.ce2p import Ce2p
@@ -18,8 +25,11 @@ from humanparse.models.smp import Smp, SmpMaps
 from humanparse.models.tiny import Tiny
 from humanparse.models.uniparser import UniParser, UniParserMaps
 from humanparse.models.upernet import UperNet
+from humanparse.runtimes import onnx_graph
 from humanparse.runtimes.folded import folded
-from humanparse.runtimes.pyramid import SplitPyramid
+from humanparse.runtimes.onnxruntime import OnnxRuntimeNetwork
+from humanparse.runtimes.openvino import OpenVinoNetwork
+from humanparse.runtimes.pyramid import SplitPyramid, split_pyramids
 
 SHALLOW = (1, 2, 1, 1)
 NETWORKS = {
@@ -63,6 +73,7 @@ def smooth(output: torch.Tensor | SmpMaps | UniParserMaps) -> list[torch.Tensor]
 def test_a_folded_network_gives_the_plain_ones_logits(family: str) -> None:
     plain = lively(NETWORKS[family]())
     fast = folded(copy.deepcopy(plain))
+    split_pyramids(fast)
     assert not any(isinstance(module, nn.BatchNorm2d | InPlaceAbn) for module in fast.modules())
     picture = torch.randn(2, 3, 96, 128, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
@@ -80,8 +91,6 @@ def test_a_norm_that_follows_no_convolution_stays() -> None:
 
 
 def test_the_bundled_model_is_used_folded() -> None:
-    from humanparse import Parser
-
     network = Parser(device="cpu")._whole.network
     assert not any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
     assert models.build(manifest.get("tiny-atr")).state_dict().keys() != network.state_dict().keys()
@@ -94,7 +103,149 @@ def test_a_split_pyramid_is_the_whole_one_on_any_grid(kind: str, size: tuple[int
         _blocks.PyramidPooling(12, 5) if kind == "originals" else _ssseg.PyramidPooling(12, 5, slope=0.0)
     )
     fast = folded(copy.deepcopy(lively(whole)))
+    split_pyramids(fast)
     assert isinstance(fast[0], SplitPyramid)
     features = torch.randn(2, 12, *size, generator=torch.Generator().manual_seed(2))
     for _ in range(2):  # the second time with the kept matrix
         assert torch.allclose(fast(features), whole(features), atol=1e-5)
+
+
+HOSTS = {"onnxruntime": OnnxRuntimeNetwork, "openvino": OpenVinoNetwork}
+WITH_LOGITS = sorted(set(NETWORKS) - {"smp", "uniparser"})
+PHOTOS = sorted((SMALL / "images").iterdir())
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache folder."""
+    monkeypatch.setenv("HUMANPARSE_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.mark.parametrize("family", WITH_LOGITS)
+def test_a_graph_gives_the_networks_logits_for_any_batch_and_size(family: str, tmp_path: Path) -> None:
+    network = folded(lively(NETWORKS[family]()))
+    before = [type(module) for module in network.modules()]
+    onnx_graph.write_graph(network, tmp_path / "graph.onnx", {})
+    assert [type(module) for module in network.modules()] == before
+    hosts = [host(tmp_path / "graph.onnx") for host in HOSTS.values()]
+    sizes = [(32, 64), (96, 128)] if family == "tiny" else [(33, 65), (97, 61), (96, 128)]
+    for batch, size in enumerate(sizes, 1):
+        picture = torch.randn(batch, 3, *size, generator=torch.Generator().manual_seed(batch))
+        with torch.inference_mode():
+            expected = network(picture)
+        for host in hosts:
+            found = host(picture)
+            assert found.shape == expected.shape and found.dtype == expected.dtype
+            assert (found - expected).abs().max() <= 1e-4 * expected.std()
+
+
+@pytest.mark.parametrize("length", [1, 5, 6, 30, 32])
+def test_pooling_by_products_equals_adaptive_pooling(length: int) -> None:
+    x = torch.randn(2, 3, length, 7, generator=torch.Generator().manual_seed(0))
+    for cells in (1, 2, 3, 6):
+        expected = nn.AdaptiveAvgPool2d(cells)(x)
+        assert torch.allclose(onnx_graph.AveragePooling(cells)(x), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("runtime", HOSTS)
+@pytest.mark.parametrize("options", [{}, {"flip": True, "scales": (0.75, 1.0)}], ids=["once", "averaged"])
+def test_the_bundled_model_gives_the_same_labels_in_every_runtime(
+    runtime: Any, options: dict[str, Any], home: Path
+) -> None:
+    theirs, ours = Parser(device="cpu", **options), Parser(runtime=runtime, **options)
+    assert (ours.runtime, str(ours.device), ours.precision) == (runtime, "cpu", "float32")
+    assert repr(ours).endswith(f", {runtime})")
+    for photo in PHOTOS:
+        expected, found = (parser.predict(photo, keep_logits=True) for parser in (theirs, ours))
+        assert expected.logits is not None and found.logits is not None
+        assert np.abs(found.logits - expected.logits).max() <= 1e-4 * expected.logits.std()
+        assert (found.labels == expected.labels).mean() >= 0.9999
+
+
+def test_openvino_in_bf16_keeps_as_many_labels_as_torch_in_bf16(home: Path) -> None:
+    if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        with pytest.raises(DeviceError, match="no bf16 on this CPU"):
+            Parser(runtime="openvino", precision="bf16")
+        return
+    exact, torchs = (Parser(device="cpu", precision=precision) for precision in ("float32", "bf16"))
+    openvinos = Parser(runtime="openvino", precision="bf16")
+    assert openvinos.precision == "bf16"
+    expected = np.concatenate([exact.predict(photo).labels.ravel() for photo in PHOTOS])
+    shares = [
+        (np.concatenate([half.predict(photo).labels.ravel() for photo in PHOTOS]) == expected).mean()
+        for half in (torchs, openvinos)
+    ]
+    assert shares[1] >= max(0.995, shares[0] - 0.001)
+
+
+def test_auto_is_torch() -> None:
+    assert Parser(device="cpu", runtime="auto").runtime == "torch"
+
+
+def test_a_graph_is_made_once_for_the_same_weights(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Parser(runtime="onnxruntime")
+    (graph,) = (home / "graphs").iterdir()
+    assert graph.name.startswith("tiny-atr.") and {
+        entry.key: entry.value for entry in onnx.load(graph).metadata_props
+    } == {"model": "tiny-atr"}
+    state = checkpoint.load(hub.fetch(manifest.get("tiny-atr")))
+    state["head.bias"] = state["head.bias"] + 1
+    checkpoint.save(state, tmp_path / "mine.safetensors", {})
+    Parser(runtime="onnxruntime", weights=tmp_path / "mine.safetensors")
+    assert len(list((home / "graphs").iterdir())) == 2
+    monkeypatch.setattr(onnx_graph, "write_graph", None)
+    Parser(runtime="onnxruntime")
+    Parser(runtime="openvino")
+
+
+def test_networks_that_differ_in_stride_alone_have_graphs_of_their_own(home: Path) -> None:
+    network = folded(lively(NETWORKS["ssseg-ce2p"]()))
+    near, far = (manifest.get(f"ssseg-ce2p-r50-os{stride}-lip") for stride in (8, 16))
+    assert onnx_graph._fingerprint(network, near) != onnx_graph._fingerprint(network, far)
+
+
+@pytest.mark.parametrize("runtime", HOSTS)
+def test_a_damaged_graph_is_an_error_that_names_the_file(runtime: Any, home: Path) -> None:
+    Parser(runtime="onnxruntime")
+    (graph,) = (home / "graphs").iterdir()
+    graph.write_bytes(graph.read_bytes()[:1000])
+    with pytest.raises(WeightsError, match=rf"{graph.name}.*remove the file"):
+        Parser(runtime=runtime)
+
+
+@pytest.mark.parametrize("runtime", HOSTS)
+def test_a_runtime_that_is_not_installed_names_its_extra(
+    runtime: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, runtime, None)
+    with pytest.raises(DeviceError, match=rf"needs {runtime}.*pip install 'humanparse\[{runtime}\]'"):
+        Parser(runtime=runtime)
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "words"),
+    [
+        ({"runtime": "tensorrt"}, DeviceError, "auto, torch, onnxruntime, openvino"),
+        (
+            {"runtime": "onnxruntime", "precision": "bf16"},
+            DeviceError,
+            "float32; for bf16 take runtime='torch'",
+        ),
+        ({"runtime": "onnxruntime", "device": "cuda"}, DeviceError, "runs on the CPU"),
+    ],
+)
+def test_impossible_runtimes_say_what_to_do(
+    options: dict[str, Any], kind: type[Exception], words: str
+) -> None:
+    with pytest.raises(kind, match=words):
+        Parser(**options)
+
+
+def test_a_model_of_many_maps_runs_in_torch_alone(tmp_path: Path) -> None:
+    spec = manifest.get("smp-r50-plain-mhpv2")
+    checkpoint.save(models.build(spec).state_dict(), tmp_path / "smp.safetensors", {})
+    with pytest.raises(ModelError, match="runtime='torch'"):
+        Parser(spec.name, weights=tmp_path / "smp.safetensors", runtime="onnxruntime")

@@ -75,6 +75,18 @@ def test_a_single_pass_gives_the_extractors_labels(case: Case, make_parser: Make
     assert_same_labels(parsing.labels, case["labels"], case.mask("unsure", parsing.size))
 
 
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_other_runtimes_give_the_extractors_labels_too(
+    runtime: str, make_parser: MakeParser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HUMANPARSE_HOME", str(tmp_path))
+    case = cases("schp/lip")[0]
+    parsing = make_parser("lip", runtime=runtime).predict(case.photo, keep_logits=True)
+    assert parsing.logits is not None
+    assert_same_logits(parsing.logits[:, ::4, ::4], case["logits"])
+    assert_same_labels(parsing.labels, case["labels"], case.mask("unsure", parsing.size))
+
+
 @pytest.mark.parametrize("case", cases("schp/lip-flip", "schp/pascal-flip"), ids=str)
 def test_flip_merges_logits_with_left_and_right_exchanged(case: Case, make_parser: MakeParser) -> None:
     network = case.name.partition("/")[2].removesuffix("-flip")

@@ -9,7 +9,7 @@ from typing import Annotated, TextIO
 import typer
 from rich.markup import escape
 
-from . import convert, doctor, download, evaluate, models, predict
+from . import bench, convert, doctor, download, evaluate, export, models, predict
 from .console import err, report
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -19,6 +19,8 @@ app.command("models")(models.list_models)
 app.command("info")(models.info)
 app.command("download")(download.download)
 app.command("convert")(convert.convert)
+app.command("export")(export.export)
+app.command("bench")(bench.bench)
 app.command("doctor")(doctor.doctor)
 
 

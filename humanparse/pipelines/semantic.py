@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..geometry import Frame, Protocols
 from ..manifest import InputSpec
@@ -36,7 +36,7 @@ class Semantic:
     """
 
     name: str
-    network: nn.Module
+    network: Callable[[Tensor], Tensor]
     scheme: LabelScheme
     input: InputSpec
     device: torch.device
@@ -45,16 +45,36 @@ class Semantic:
     scales: tuple[float, ...] = (1.0,)
     protocol: Protocols = "extract"
 
-    @torch.inference_mode()
     def __call__(
         self, image: npt.NDArray[np.uint8], keep_logits: bool = False, confidence: bool = False
     ) -> Parsing:
         """RGB uint8 (H, W, 3) -> labels at its own size."""
         frame = Frame((image.shape[0], image.shape[1]), self.input)
-        views = [view[0] for view in self._views(frame.fit(image).to(self.device)[None])]
-        labels, sure = frame.back(views, self.protocol, confidence)
-        kept = frame.mean(views).cpu().numpy() if keep_logits else None
-        return Parsing(labels, self.scheme, self.name, sure, kept)
+        return self.parse([frame], frame.fit(image)[None], keep_logits, confidence)[0]
+
+    @torch.inference_mode()
+    def parse(
+        self, frames: Sequence[Frame], fitted: Tensor, keep_logits: bool = False, confidence: bool = False
+    ) -> list[Parsing]:
+        """The frames of photos and their inputs of one size, float32 (B, 3, h, w) -> their parsings."""
+        return self.bring_back(frames, self.views(fitted.to(self.device)), keep_logits, confidence)
+
+    def bring_back(
+        self,
+        frames: Sequence[Frame],
+        batch: Sequence[Tensor],
+        keep_logits: bool = False,
+        confidence: bool = False,
+    ) -> list[Parsing]:
+        """The frames of photos and what `views` gave of their inputs -> their parsings."""
+        parsings = []
+        for place, frame in enumerate(frames):
+            views = [view[place] for view in batch]
+            labels, sure = frame.back(views, self.protocol, confidence)
+            # A copy, because a view would keep the whole batch in memory.
+            kept = frame.mean(views).cpu().numpy().copy() if keep_logits else None
+            parsings.append(Parsing(labels, self.scheme, self.name, sure, kept))
+        return parsings
 
     @torch.inference_mode()
     def logits(
@@ -72,15 +92,15 @@ class Semantic:
         for numbers in alike.values():
             for start in range(0, len(numbers), batch_size):
                 batch = numbers[start : start + batch_size]
-                views = self._views(
+                views = self.views(
                     torch.stack([frames[number].fit(images[number]) for number in batch]).to(self.device)
                 )
                 for place, number in enumerate(batch):
                     found[number] = frames[number].mean([view[place] for view in views]).cpu()
         return [(frame, found[number]) for number, frame in enumerate(frames)]
 
-    def _views(self, fitted: Tensor) -> list[Tensor]:
-        """(B, 3, h, w) -> per scale logits (B, C, h', w')."""
+    def views(self, fitted: Tensor) -> list[Tensor]:
+        """Inputs float32 (B, 3, h, w) on `device` -> per scale logits float32 (B, C, h', w')."""
         return [self._mirrored(self._scaled(fitted, scale)) for scale in self.scales]
 
     def _mirrored(self, fitted: Tensor) -> Tensor:
@@ -93,7 +113,7 @@ class Semantic:
     def _run(self, batch: Tensor) -> Tensor:
         exact = self.dtype == torch.float32
         with full_float32() if exact else torch.autocast(self.device.type, self.dtype):
-            logits: Tensor = self.network(batch)
+            logits = self.network(batch)
         return logits.float()
 
     def _scaled(self, fitted: Tensor, scale: float) -> Tensor:

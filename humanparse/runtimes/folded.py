@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from ..models._blocks import InPlaceAbn
-from .pyramid import split_pyramids
 
 _NORMS = (nn.BatchNorm2d, InPlaceAbn)
 
@@ -30,7 +29,6 @@ def folded(network: nn.Module) -> nn.Module:
             if isinstance(conv, nn.Conv2d) and isinstance(norm, _NORMS):
                 _fold(conv, *_scale_and_shift(norm))
                 module.add_module(name, _activation(norm))
-    split_pyramids(network)
     return network.to(memory_format=torch.channels_last)
 
 

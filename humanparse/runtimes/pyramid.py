@@ -36,7 +36,9 @@ class SplitPyramid(nn.Module):
         pooled = outputs * len(stages)
         own = slice(pooled, None) if priors_first else slice(0, conv.in_channels - pooled)
         others = slice(0, pooled) if priors_first else slice(conv.in_channels - pooled, None)
-        self.features = nn.Parameter(conv.weight[:, own].clone(), requires_grad=False)
+        self.features = nn.Parameter(
+            conv.weight[:, own].clone(memory_format=torch.channels_last), requires_grad=False
+        )
         self.bias = conv.bias
         by_stage = conv.weight[:, others].reshape(outputs, len(stages), outputs, taps)
         self.priors = nn.Parameter(by_stage.permute(1, 2, 3, 0).contiguous(), requires_grad=False)

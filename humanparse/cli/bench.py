@@ -1,0 +1,97 @@
+"""`humanparse bench`: what a prediction costs on this machine."""
+
+from __future__ import annotations
+
+import json as jsonlib
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from .. import ensembles
+from ..errors import ImageError, ModelError
+from ..manifest import ModelSpec
+from .console import out, show
+
+if TYPE_CHECKING:
+    from ..bench import Costs
+
+
+def bench(
+    model: Annotated[str, typer.Argument(help="See `humanparse models`.")] = "tiny-atr",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, float32, bf16 or fp16.")] = "auto",
+    runtime: Annotated[str, typer.Option(help="torch, onnxruntime or openvino.")] = "torch",
+    batch: Annotated[int, typer.Option(help="Photos that go through the network together.")] = 1,
+    size: Annotated[str, typer.Option(help="WIDTHxHEIGHT of the photo.")] = "550x830",
+    photo: Annotated[
+        Path | None, typer.Option(help="A photo of your own instead.", show_default=False)
+    ] = None,
+    runs: Annotated[int, typer.Option(help="How often; medians are shown.")] = 5,
+    weights: Annotated[
+        Path | None, typer.Option(help="A checkpoint file of your own.", show_default=False)
+    ] = None,
+    random: Annotated[
+        bool, typer.Option("--random", help="Untrained weights, as fast; nothing is downloaded.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Time each stage from file to label PNG, and hold the network against this machine's matmul."""
+    width, height = _size(size)
+    content = _read(photo) if photo is not None else None
+    spec = ensembles.get(model)
+    if not isinstance(spec, ModelSpec) or spec.decode is not None:
+        raise ModelError(f"{model} is not a single network with logits: only those are timed")
+    from ..bench import measure, random_weights, synthetic_photo
+    from ..parser import Parser
+
+    options: dict[str, Any] = {"device": device, "precision": precision, "runtime": runtime}
+    with TemporaryDirectory() as folder:
+        file = random_weights(spec, Path(folder)) if random else weights
+        parser = Parser(model, weights=file, **options)
+        costs = measure(parser, content or synthetic_photo(width, height), batch, runs)
+    if json:
+        typer.echo(jsonlib.dumps(asdict(costs), indent=2))
+        return
+    height, width = costs.photo
+    out.print(
+        f"{costs.model}, {costs.runtime}, {costs.device}, {costs.precision}, {costs.threads} threads, batch "
+        f"{costs.batch}, photo {width}x{height}, median of {costs.runs}, {costs.machine}",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
+    show(_table(costs))
+
+
+def _table(costs: Costs) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("per photo")
+    table.add_column("ms", justify="right")
+    for stage, spent in costs.milliseconds.items():
+        table.add_row(stage, f"{spent:.1f}")
+    table.add_row("photos/s", f"{costs.photos_per_second:.1f}")
+    share = costs.gflop_per_second / costs.matmul_gflop_per_second
+    table.add_row("GFLOP", f"{costs.gflop_per_photo:.1f}")
+    table.add_row("GFLOP/s", f"{costs.gflop_per_second:.0f}")
+    table.add_row("of a matmul's", f"{share:.0%} of {costs.matmul_gflop_per_second:.0f}")
+    if costs.peak_memory_mb is not None:
+        table.add_row("peak memory", f"{costs.peak_memory_mb:.0f} MB")
+    return table
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, by, height = text.lower().partition("x")
+    if not (by and width.isdigit() and height.isdigit() and int(width) and int(height)):
+        raise ImageError(f"--size is WIDTHxHEIGHT in pixels, such as 550x830, not {text!r}")
+    return int(width), int(height)
+
+
+def _read(photo: Path) -> bytes:
+    try:
+        return photo.read_bytes()
+    except OSError as error:
+        raise ImageError(f"{photo}: the file cannot be opened: {error.strerror or error}") from error

@@ -1,0 +1,48 @@
+"""`humanparse export`: a model as ONNX or OpenVINO file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from .. import hub, manifest
+from ..errors import FormatError
+from .console import out
+
+if TYPE_CHECKING:
+    from ..runtimes.export import Kind
+
+
+def export(
+    model: Annotated[str, typer.Argument(help="See `humanparse models`.")],
+    to: Annotated[str, typer.Option("--to", help="onnx or openvino.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The .onnx or .xml file to write.")],
+    weights: Annotated[
+        Path | None, typer.Option(help="A checkpoint file of your own.", show_default=False)
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Never use the network for weights.")] = False,
+) -> None:
+    """Write a model for another runtime, and say how well the file agrees with the model.
+
+    The file takes batches of any size, and carries label names and how a photo becomes its input.
+    """
+    spec, kind = manifest.get(model), cast("Kind", to)  # `check_export` says which kinds there are
+    from ..runtimes.export import check_export
+    from ..runtimes.export import export as write
+    from ..runtimes.loading import load_network
+
+    check_export(spec, output, kind)
+    if output.exists() and not force:
+        raise FormatError(f"{output} is there already; give --force to replace it")
+    path = weights if weights is not None else hub.fetch(spec, offline=offline or None)
+    found = write(load_network(spec, path, published=weights is None), spec, output, kind)
+    out.print(
+        f"{output}: {spec.name}, logits within {found.logits:.1e} (their standard deviation is "
+        f"{found.deviation:.1e}), {found.labels:.3%} of the labels equal on a random picture",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )

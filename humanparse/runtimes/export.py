@@ -1,0 +1,113 @@
+"""A model as a file that runs without humanparse, and how well that file agrees with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .. import __version__
+from ..errors import FormatError, ModelError
+from ..geometry import Frame
+from ..manifest import ModelSpec
+from .onnx_graph import write_graph
+from .onnxruntime import OnnxRuntimeNetwork
+from .openvino import OpenVinoNetwork, write_openvino
+from .placement import require
+
+Kind = Literal["onnx", "openvino"]
+
+_ENDINGS = {"onnx": ".onnx", "openvino": ".xml"}
+_RUNTIMES = {"onnx": "onnxruntime", "openvino": "openvino"}
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """An exported network against the one it was made from, on one picture.
+
+    Attributes:
+        logits: the largest difference between two logits.
+        deviation: the standard deviation of the logits, to judge it by.
+        labels: share of the cells in which both put the same class highest, 0-1.
+    """
+
+    logits: float
+    deviation: float
+    labels: float
+
+
+def check_export(spec: ModelSpec, path: Path, to: Kind) -> None:
+    """See that a model can be exported, before anything is loaded.
+
+    Raises:
+        FormatError: unknown kind of file, or a name that does not fit it.
+        ModelError: the model gives no logits.
+        DeviceError: packages are missing; the message names the extra.
+    """
+    if to not in _ENDINGS:
+        raise FormatError(f"models are exported to {' or '.join(_ENDINGS)}, not {to!r}")
+    if path.suffix != _ENDINGS[to]:
+        raise FormatError(f"{path}: the name of an {to} file must end in {_ENDINGS[to]}")
+    if spec.decode is not None:
+        raise ModelError(f"{spec.name} gives maps of several kinds, not logits, and cannot be exported")
+    require(_RUNTIMES[to])
+
+
+def export(network: nn.Module, spec: ModelSpec, path: Path, to: Kind) -> Agreement:
+    """Write a network: `image` float32 (B, 3, h, w), normalised -> `logits` float32 (B, C, h', w').
+
+    Args:
+        network: with its weights, on the CPU.
+        spec: the model, whose `facts` go into the file.
+        path: ends in .onnx, or in .xml for OpenVINO, which puts a .bin beside it.
+        to: `"onnx"` or `"openvino"`.
+
+    Returns:
+        What was measured with the written file, run by ONNX Runtime or OpenVINO.
+
+    Raises:
+        FormatError, ModelError, DeviceError: see `check_export`.
+        WeightsError: the file cannot be written.
+    """
+    check_export(spec, path, to)
+    if to == "onnx":
+        write_graph(network, path, facts(spec))
+        return agreement(network, OnnxRuntimeNetwork(path), spec)
+    with TemporaryDirectory() as folder:
+        graph = Path(folder) / "graph.onnx"
+        write_graph(network, graph, {})
+        write_openvino(graph, path, facts(spec))
+    return agreement(network, OpenVinoNetwork(path), spec)
+
+
+def facts(spec: ModelSpec) -> dict[str, str]:
+    """What a file of this model must carry to be used: text, or JSON of `InputSpec` and of label names."""
+    return {
+        "model": spec.name,
+        "input": json.dumps(asdict(spec.input)),
+        "scheme": spec.scheme_key,
+        "labels": json.dumps(spec.scheme.names),
+        "paper": spec.paper,
+        "weights_licence": spec.licence.weights,
+        "made_by": f"humanparse {__version__}",
+    }
+
+
+@torch.inference_mode()
+def agreement(network: nn.Module, other: Callable[[Tensor], Tensor], spec: ModelSpec) -> Agreement:
+    """Compare two networks of one model on a random picture of 600x400 pixels."""
+    blobs = torch.rand(1, 3, 40, 60, generator=torch.Generator().manual_seed(0))
+    smooth = F.interpolate(blobs, size=(400, 600), mode="bicubic").clamp(0, 1)[0]
+    picture = (smooth * 255).to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
+    fitted = Frame((400, 600), spec.input).fit(np.asarray(picture))[None]
+    ours, theirs = network(fitted), other(fitted)
+    same = (ours.argmax(dim=1) == theirs.argmax(dim=1)).float().mean()
+    return Agreement(float((ours - theirs).abs().max()), float(ours.std()), float(same))

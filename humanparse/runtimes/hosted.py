@@ -1,0 +1,37 @@
+"""A loaded network handed to the runtime that was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from ..errors import ModelError
+from ..manifest import ModelSpec
+from .onnx_graph import cached_graph
+from .onnxruntime import OnnxRuntimeNetwork
+from .openvino import OpenVinoNetwork
+from .pyramid import split_pyramids
+
+
+def hosted(network: nn.Module, spec: ModelSpec, runtime: str, precision: str) -> Callable[[Tensor], Tensor]:
+    """The same function, float32 (B, 3, h, w) -> logits, computed by a runtime.
+
+    Args:
+        network: folded, on its device, may be changed; runtimes other than torch want it on the CPU.
+        spec: the model.
+        runtime: `"torch"`, `"onnxruntime"` or `"openvino"`.
+        precision: of the matrix products; torch is told when the network is run.
+
+    Raises:
+        DeviceError: this CPU does not have that precision.
+        ModelError: the model gives no logits, so only torch can run it.
+        WeightsError: the graph cannot be written to the cache folder, or read from it.
+    """
+    if runtime == "torch":
+        split_pyramids(network)  # not for graphs, whose grids are free
+        return network
+    if spec.decode is not None:
+        raise ModelError(f"{spec.name} gives maps of several kinds, not logits: take runtime='torch'")
+    graph = cached_graph(network, spec)
+    return OnnxRuntimeNetwork(graph) if runtime == "onnxruntime" else OpenVinoNetwork(graph, precision)
