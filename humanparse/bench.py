@@ -135,8 +135,7 @@ def _one_run(pipeline: Semantic, photo: bytes, batch: int, folder: Path) -> dict
     def timed(work: Callable[[], Result]) -> tuple[float, Result]:
         start = time.perf_counter()
         result = work()
-        if pipeline.device.type == "cuda":
-            torch.cuda.synchronize(pipeline.device)
+        _wait_for(pipeline.device)
         return time.perf_counter() - start, result
 
     with torch.inference_mode():
@@ -166,11 +165,18 @@ def _matmul(device: torch.device, dtype: torch.dtype) -> float:
     """GFLOP/s of one product of square matrices."""
     side = 8192 if device.type == "cuda" else 2048
     matrix = torch.ones((side, side), device=device, dtype=dtype)
+    _wait_for(device)
     start = time.perf_counter()
     matrix @ matrix
+    _wait_for(device)
+    return 2e-9 * side**3 / (time.perf_counter() - start)
+
+
+def _wait_for(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-    return 2e-9 * side**3 / (time.perf_counter() - start)
+    elif device.type == "mps":
+        torch.mps.synchronize()
 
 
 def _peak_memory(device: torch.device) -> float | None:

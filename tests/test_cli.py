@@ -58,6 +58,14 @@ def test_every_kind_of_result_is_written_when_asked_for(run: Run, tmp_path: Path
         assert overlay.width > 97  # the legend
 
 
+def test_another_runtime_gives_the_same_label_png(run: Run, tmp_path: Path) -> None:
+    assert run("predict", HOPPER, "-o", "torch", "--device", "cpu").status == 0
+    done = run("predict", HOPPER, "-o", "other", "--runtime", "onnxruntime")
+    assert done.status == 0 and "onnxruntime" in done.err
+    labels = [Parsing.load(tmp_path / folder / HOPPER.name).labels for folder in ("torch", "other")]
+    assert (labels[0] == labels[1]).mean() >= 0.999
+
+
 def test_folders_globs_and_urls_are_taken_and_one_bad_file_does_not_stop_the_rest(
     run: Run, tmp_path: Path
 ) -> None:

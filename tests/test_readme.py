@@ -23,8 +23,9 @@ def blocks(language: str) -> list[str]:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """An empty folder with the README's photos in it, and a data set of one."""
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder with the README's photos in it, a data set of one, and an empty cache."""
+    monkeypatch.setenv("HUMANPARSE_HOME", str(tmp_path / "home"))
     shutil.copytree(ROOT / "examples", tmp_path / "examples", ignore=shutil.ignore_patterns("train_default"))
     for name in ("JPEGImages", "SegmentationClassAug"):
         (tmp_path / "ATR" / "humanparsing" / name).mkdir(parents=True)

@@ -92,6 +92,7 @@ def predict(
     ] = "maskrcnn_resnet50_fpn_v2",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, float32, bf16 or fp16.")] = "auto",
+    runtime: Annotated[str, typer.Option(help="torch, onnxruntime or openvino.")] = "torch",
     flip: Annotated[
         bool | None,
         typer.Option("--flip/--no-flip", help="Average with the mirrored photo.", show_default=False),
@@ -113,6 +114,7 @@ def predict(
         detector=detector,
         device=device,
         precision=precision,  # type: ignore[arg-type]  # Parser checks it
+        runtime=runtime,  # type: ignore[arg-type]  # likewise
         flip=flip,
         offline=offline or None,
         progress=False if quiet else None,
