@@ -36,7 +36,8 @@ class Costs:
         photo, input: (height, width) of the picture and of the network's input.
         milliseconds: per photo, of each stage, the median of `runs`.
         photos_per_second: of all stages one after the other.
-        gflop_per_photo: multiplications and additions of the network, flip and scales included.
+        gflop_per_photo: multiplications and additions of the network as its paper has it, flip and scales
+            included; what a runtime leaves out by algebra counts as speed.
         gflop_per_second: of the network.
         matmul_gflop_per_second: best of `runs` products of square matrices, in torch, in the same
             precision, on the same device and as many threads: what the network could reach at most.
