@@ -47,6 +47,29 @@ def test_resample_argmax_equals_its_reference(
     assert torch.allclose(sure.float(), probability.float(), atol=2e-3)
 
 
+@given(
+    rows=axes(True),
+    columns=axes(False),
+    classes=st.integers(1, 25),
+    calm=st.booleans(),
+    seed=st.integers(0, 99),
+)
+@settings(deadline=None)
+def test_labels_alone_equal_the_reference_in_calm_areas_and_at_borders(
+    rows: tuple[Taps, int], columns: tuple[Taps, int], classes: int, calm: bool, seed: int
+) -> None:
+    random = torch.Generator().manual_seed(seed)
+    logits = torch.randn(classes, rows[1], columns[1], generator=random)
+    if calm:  # large areas of one class, as photos have
+        logits[seed % classes, : rows[1] // 2] += 9
+        logits[0, :, columns[1] // 2 :] += 9
+    view = (logits, rows[0], columns[0])
+    labels, sure = resample_argmax([view])
+    assert sure is None
+    assert torch.equal(labels, resample_argmax_reference([view])[0])
+    assert torch.equal(labels, resample_argmax([view], confidence=True)[0])
+
+
 @given(factor=st.sampled_from([1, 2, 4]), seed=st.integers(0, 99))
 @settings(deadline=None, max_examples=30)
 def test_confidence_is_the_softmax_of_the_chosen_class(factor: int, seed: int) -> None:

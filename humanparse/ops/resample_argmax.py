@@ -45,7 +45,8 @@ def resample_argmax(views: Sequence[View], confidence: bool = False) -> tuple[Te
     """Bilinear resampling, mean over views and argmax, strip by strip: memory does not grow with C x H x W.
 
     Products and sums are taken in OpenCV 4's order, so float32 results equal its `warpAffine` of each
-    channel.
+    channel. Where all four input pixels that are read have the same best class, it is the result's, too (no
+    weight is negative), and nothing is interpolated: of a photo only the borders of parts are left.
 
     Args:
         views: logits of the same picture, usually one, each with its taps.
@@ -59,10 +60,10 @@ def resample_argmax(views: Sequence[View], confidence: bool = False) -> tuple[Te
         from .resample_argmax_triton import resample_argmax_triton
 
         return resample_argmax_triton(logits, rows, columns, confidence)
+    packed = [view.permute(1, 2, 0).contiguous() for view, _, _ in views]  # (h, w, C): read pixel by pixel
+    if len(views) == 1 and not confidence:
+        return _labels(packed[0], rows, columns), None
     height, width = len(rows), len(columns)
-    packed = [
-        view.permute(1, 2, 0).contiguous() for view, _, _ in views
-    ]  # (h, w, C): a pixel's classes together
     labels = torch.empty((height, width), dtype=torch.uint8, device=logits.device)
     sure = torch.empty((height, width), dtype=torch.float16, device=logits.device) if confidence else None
     step = max(1, _STRIP // (width * logits.shape[0]))
@@ -78,6 +79,43 @@ def resample_argmax(views: Sequence[View], confidence: bool = False) -> tuple[Te
                 (best.values / len(views) - strip.logsumexp(dim=2)).exp().to(torch.float16)
             )
     return labels, sure
+
+
+def _labels(packed: Tensor, rows: Taps, columns: Taps) -> Tensor:
+    """The best class of each output pixel of one view, (h, w, C) -> uint8 (H, W)."""
+    width = packed.shape[1]
+    best = packed.max(dim=2).indices.to(torch.uint8)  # (h, w)
+    cells = packed.view(-1, packed.shape[2])  # (h * w, C)
+    known = (columns.weight_first + columns.weight_second) > 0
+    labels = torch.empty((len(rows), len(columns)), dtype=torch.uint8, device=packed.device)
+    step = max(1, _STRIP // (4 * len(columns)))
+    for top in range(0, len(rows), step):
+        strip = rows.span(top, top + step)
+        upper, lower = best.index_select(0, strip.first), best.index_select(0, strip.second)
+        found = upper.index_select(1, columns.first)
+        settled = found == upper.index_select(1, columns.second)
+        settled &= found == lower.index_select(1, columns.first)
+        settled &= found == lower.index_select(1, columns.second)
+        found *= known & ((strip.weight_first + strip.weight_second) > 0)[:, None]  # 0 where nothing is read
+        y, x = (~settled).nonzero(as_tuple=True)
+        for start in range(0, len(y), _STRIP // 16):
+            part = slice(start, start + _STRIP // 16)
+            found[y[part], x[part]] = _best_of(cells, width, strip, columns, y[part], x[part])
+        labels[top : top + step] = found
+    return labels
+
+
+def _best_of(cells: Tensor, width: int, rows: Taps, columns: Taps, y: Tensor, x: Tensor) -> Tensor:
+    """The best class of some output pixels: (h * w, C) and positions (n,) -> uint8 (n,)."""
+    upper, lower = rows.first[y] * width, rows.second[y] * width
+    left, right = columns.first[x], columns.second[x]
+    above, below = rows.weight_first[y, None], rows.weight_second[y, None]
+    before, after = columns.weight_first[x, None], columns.weight_second[x, None]
+    total = cells.index_select(0, upper + left).mul_(above * before)
+    total += cells.index_select(0, upper + right).mul_(above * after)
+    total += cells.index_select(0, lower + left).mul_(below * before)
+    total += cells.index_select(0, lower + right).mul_(below * after)
+    return total.max(dim=1).indices.to(torch.uint8)
 
 
 def _bilinear(packed: Tensor, rows: Taps, columns: Taps) -> Tensor:
