@@ -63,7 +63,7 @@ def info(
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
-    for title, text in _facts(spec) if isinstance(spec, ModelSpec) else _several_facts(spec):
+    for title, text in _facts(spec):
         table.add_row(title, escape(text))
     show(table)
     if isinstance(spec, ModelSpec) and spec.bundled:
@@ -71,42 +71,44 @@ def info(
         out.print(f"\n{card}", highlight=False, markup=False, soft_wrap=True)
 
 
-def _facts(spec: ModelSpec) -> list[tuple[str, str]]:
-    sources = [f"{s.kind}: {s.url}" + (f" ({s.note})" if s.note else "") for s in spec.file.sources]
+def _facts(spec: ModelSpec | EnsembleSpec) -> list[tuple[str, str]]:
     labels = ", ".join(f"{number} {label}" for number, label in enumerate(spec.scheme.names))
     return [
         ("name", spec.name),
         ("paper", spec.paper),
         ("origin", spec.origin),
         ("labels", f"{spec.scheme_key}: {labels}"),
-        ("input", f"{_input(spec)}, {spec.input.fit}, {spec.input.channels}"),
-        ("test time", f"flip {'on' if spec.flip else 'off'}, scales {', '.join(map(str, spec.scales))}"),
+        *(_several(spec) if isinstance(spec, EnsembleSpec) else _single(spec)),
         *[("accuracy", f"{a.metric} {a.value} on {a.split} ({a.citation})") for a in spec.accuracy],
         ("code licence", spec.licence.code),
         ("weights licence", spec.licence.weights),
         ("data", spec.licence.data),
-        ("file", f"{spec.file.filename}, {_megabytes(spec)}"),
-        ("sha256", spec.file.sha256 or "not on public record"),
-        ("sources", "\n".join(sources) or "none public: bring your own checkpoint with weights="),
-        ("here", _here(spec) + ("" if spec.bundled else f" ({hub.place(spec)})")),
+        *(_files(spec) if isinstance(spec, ModelSpec) else [("files", _megabytes(spec))]),
+        ("here", _here(spec)),
     ]
 
 
-def _several_facts(spec: EnsembleSpec) -> list[tuple[str, str]]:
-    labels = ", ".join(f"{number} {label}" for number, label in enumerate(spec.scheme.names))
+def _single(spec: ModelSpec) -> list[tuple[str, str]]:
     return [
-        ("name", spec.name),
-        ("paper", spec.paper),
-        ("origin", spec.origin),
-        ("labels", f"{spec.scheme_key}: {labels}"),
+        ("input", f"{_input(spec)}, {spec.input.fit}, {spec.input.channels}"),
+        ("test time", f"flip {'on' if spec.flip else 'off'}, scales {', '.join(map(str, spec.scales))}"),
+    ]
+
+
+def _several(spec: EnsembleSpec) -> list[tuple[str, str]]:
+    return [
         ("networks", "\n".join(f"{role}: {part}" for role, part in spec.parts.items())),
         ("rule", spec.rule),
-        *[("accuracy", f"{a.metric} {a.value} on {a.split} ({a.citation})") for a in spec.accuracy],
-        ("code licence", spec.licence.code),
-        ("weights licence", spec.licence.weights),
-        ("data", spec.licence.data),
-        ("files", _megabytes(spec)),
-        ("here", _here(spec)),
+    ]
+
+
+def _files(spec: ModelSpec) -> list[tuple[str, str]]:
+    sources = [f"{s.kind}: {s.url}" + (f" ({s.note})" if s.note else "") for s in spec.file.sources]
+    return [
+        ("file", f"{spec.file.filename}, {_megabytes(spec)}"),
+        ("sha256", spec.file.sha256 or "not on public record"),
+        ("sources", "\n".join(sources) or "none public: bring your own checkpoint with weights="),
+        *([] if spec.bundled else [("place", str(hub.place(spec)))]),
     ]
 
 

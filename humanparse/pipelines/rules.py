@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
@@ -64,22 +64,7 @@ _SCHP = Rule(
     rounding="inclusive",
 )
 # the same with its 8-bit instance map, its miscount of people, and crops that were files
-_SCHP_ORIGINAL = Rule(
-    sort="score",
-    order="given",
-    overlap="first",
-    exclusive=True,
-    tags="order",
-    weighted=True,
-    resizes=False,
-    min_score=0.5,
-    max_overlap=0.5,
-    enlarge=1.2,
-    rounding="inclusive",
-    jpeg_quality=95,
-    max_instances=255,
-    counts_present=True,
-)
+_SCHP_ORIGINAL = replace(_SCHP, order="given", jpeg_quality=95, max_instances=255, counts_present=True)
 # M-CE2P: M-CE2P-test.py and refine.py, without its limit of 255 parts
 _MCE2P = Rule(
     sort="area",
