@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from golden import Case, cases, synthetic_state
+from golden import Case, assert_same_labels, cases, synthetic_state
 
 from humanparse import Parser, image, model_info
 from humanparse.geometry import Frame
@@ -40,16 +40,6 @@ def make_parser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeParser
     yield made
     for file in files.values():
         file.unlink()
-
-
-def assert_same_labels(
-    ours: npt.NDArray[np.uint8], theirs: npt.NDArray[np.uint8], unsure: npt.NDArray[np.bool_]
-) -> None:
-    assert ours.shape == theirs.shape and ours.dtype == theirs.dtype
-    assert len(np.unique(theirs)) >= 5, "a recording of few labels would prove little"
-    differ = ours != theirs
-    assert not (differ & ~unsure).any()
-    assert differ.mean() <= 1e-3
 
 
 def assert_same_logits(ours: npt.NDArray[np.float32], theirs: npt.NDArray[np.float32]) -> None:
