@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .ensembles import get as model_info
     from .ensembles import names as list_models
     from .errors import (
+        BulkError,
         DatasetError,
         DeviceError,
         FormatError,
@@ -47,6 +48,7 @@ _HOMES = {
     "LabelScheme": ("schemes", "LabelScheme"),
     "get_scheme": ("schemes", "get_scheme"),
     "HumanParseError": ("errors", "HumanParseError"),
+    "BulkError": ("errors", "BulkError"),
     "DatasetError": ("errors", "DatasetError"),
     "DeviceError": ("errors", "DeviceError"),
     "FormatError": ("errors", "FormatError"),
@@ -60,6 +62,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "BulkError",
     "DatasetError",
     "DeviceError",
     "EnsembleSpec",

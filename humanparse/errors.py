@@ -43,3 +43,7 @@ class DatasetError(HumanParseError, ValueError):
 
 class ScoreError(HumanParseError, ValueError):
     """Predictions and ground truth cannot be compared: sizes, labels or names do not fit."""
+
+
+class BulkError(HumanParseError, RuntimeError):
+    """A run over many inputs cannot begin or go on; what is done is kept."""

@@ -1,0 +1,13 @@
+"""Label whole data sets: `label` for pictures, `label_subjects` for IntegratedPIFu, Ray in `bulk.ray`.
+
+Importing this imports no torch; a model is loaded when a run begins.
+"""
+
+from .job import Conduct as Conduct
+from .job import Progress as Progress
+from .job import Summary as Summary
+from .job import label as label
+from .job import status as status
+from .journal import Counts as Counts
+from .settings import ModelChoice as ModelChoice
+from .settings import Settings as Settings

@@ -1,0 +1,261 @@
+"""`label`: a run over many inputs that can be stopped, killed and gone on with."""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import Any
+
+from ..durable import sync_folder
+from ..errors import BulkError
+from .destination import Destination, Shard, check_done, journals
+from .items import Found, Item, Outcome, Source
+from .journal import Counts, Journal
+from .labeller import Labeller
+from .packs import Packs, import_pyarrow
+from .pipeline import default_workers, label_batches
+from .settings import ModelChoice, Settings, described
+from .sources import open_source
+from .writers import PACKED
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is.
+
+    Attributes:
+        counts: of all inputs.
+        fresh: labelled or failed since this run began.
+        seconds: since then.
+    """
+
+    counts: Counts
+    fresh: int
+    seconds: float
+
+    @property
+    def rate(self) -> float:
+        """Inputs per second."""
+        return self.fresh / self.seconds if self.seconds else 0.0
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run came to.
+
+    Attributes:
+        counts: of all inputs, those of earlier runs included.
+        fresh: labelled or failed in this run.
+        seconds: that it took, without loading the model and listing the inputs.
+        stopped: whether it was asked to stop before its end.
+    """
+
+    counts: Counts
+    fresh: int
+    seconds: float
+    stopped: bool
+
+
+Engine = Callable[[Iterable[list[Item]]], Iterator[list[Outcome]]]
+"""Takes batches of inputs, gives back what became of each batch once it is written."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be labelled, into what, how.
+
+    Attributes:
+        source: the inputs.
+        described: what the source is, for the journal.
+        dest: folder of the outputs.
+        model: the model.
+        settings: what is written.
+        shard: (number from 1 on, count): only this part of the inputs.
+    """
+
+    source: Source
+    described: dict[str, Any]
+    dest: Path
+    model: ModelChoice
+    settings: Settings
+    shard: Shard | None = None
+
+    def __post_init__(self) -> None:
+        if self.shard is not None and not 1 <= self.shard[0] <= self.shard[1]:
+            raise BulkError(f"--shard takes i/n with i from 1 to n, not {self.shard[0]}/{self.shard[1]}")
+
+    def listing(self) -> Iterator[Found]:
+        """The inputs of this shard: which, depends on their own names alone, not on what else is there."""
+        for found in self.source.listing():
+            name = zlib.crc32(found.place.encode("utf-8", "surrogateescape"))
+            if self.shard is None or name % self.shard[1] == self.shard[0] - 1:
+                yield found
+
+
+@dataclass(frozen=True)
+class Conduct:
+    """How a run goes about it; nothing here changes an output.
+
+    Attributes:
+        resume: go on with what is in the destination.
+        restart: delete the outputs of an earlier run, and begin anew.
+        retry_failed: when going on, try again what failed.
+        workers: threads that read, and as many that write; None: as many as cores, at most eight.
+        progress: called after each batch.
+        stopping: asked before each batch; True ends the run after what is under way.
+        loading: called with the parser once it is loaded.
+    """
+
+    resume: bool = False
+    restart: bool = False
+    retry_failed: bool = False
+    workers: int | None = None
+    progress: Callable[[Progress], None] = lambda progress: None
+    stopping: Callable[[], bool] = lambda: False
+    loading: Callable[[Any], None] = lambda parser: None
+
+
+def label(
+    source: str | Path,
+    dest: str | Path,
+    *,
+    model: str | ModelChoice = "tiny-atr",
+    settings: Settings | None = None,
+    conduct: Conduct | None = None,
+    every: int = 1,
+    column: str | None = None,
+    keep_suffix: bool = False,
+    shard: Shard | None = None,
+) -> Summary:
+    """Label a data set.
+
+    Outputs mirror the source's folders in `dest`. A file appears under its name only when it is whole, and
+    `dest` keeps a journal: a run that was killed goes on with `Conduct(resume=True)`, and ends with the same
+    bytes as one that was not.
+
+    Args:
+        source: a folder, a glob, a list of paths or URLs (`.txt`, `.csv`, `.tsv`, `.parquet`), a WebDataset
+            tar or a glob of such, or a video.
+        dest: folder, made if need be.
+        model: a name, or one with options.
+        settings: what is written; None: label PNGs.
+        conduct: how the run goes about it.
+        every: of a video every n-th frame is taken.
+        column: of a list with columns.
+        keep_suffix: outputs keep the suffix of their input in their name.
+        shard: (number from 1 on, count): only this part of the inputs.
+
+    Raises:
+        BulkError: the run cannot begin or go on; the message says what to do.
+        ModelError, WeightsError, DeviceError: as for `Parser`.
+    """
+    where = Path(dest)
+    opened = open_source(str(source), where, every=every, column=column, keep_suffix=keep_suffix)
+    text = str(source) if "*" in str(source) else str(Path(source).absolute())
+    about = {"source": text, "every": every, "column": column, "keep_suffix": keep_suffix}
+    choice = ModelChoice(model) if isinstance(model, str) else model
+    job = Job(opened, about, where, choice, settings or Settings(), shard)
+    return run(job, conduct or Conduct())
+
+
+def run(job: Job, conduct: Conduct, engine: Callable[[Labeller], Engine] | None = None) -> Summary:
+    """Do a job.
+
+    Args:
+        job: what is to be done.
+        conduct: how.
+        engine: what does the work, given the model in this process; None: threads of this process.
+
+    Raises:
+        BulkError: the run cannot begin or go on.
+    """
+    if "parquet" in job.settings.formats:
+        import_pyarrow()
+    destination = Destination(job.dest, job.shard)
+    with destination.held(), closing(destination.journal()) as journal:
+        known = bool(journal.settings())
+        if known and not (conduct.resume or conduct.restart):
+            raise BulkError(
+                f"{job.dest} holds a run already; go on with it (--resume), or delete its outputs and begin "
+                "anew (--restart)"
+            )
+        parser = job.model.parser()
+        conduct.loading(parser)
+        settings = job.settings.fitted(parser)
+        if known and conduct.restart:
+            destination.discard(journal)
+        journal.claim(described(job.model, parser, settings, job.described))
+        labeller = Labeller(parser, job.source, settings, job.dest, destination.state)
+        kinds = tuple(name for name in settings.formats if name in PACKED)
+        packs = Packs(journal, job.dest, destination.state, kinds, settings.pack_size, destination.label)
+        journal.enlist(job.listing())
+        if known:
+            destination.remove_leftovers(journal)
+            check_done(journal, job.source, packs, job.dest)
+            if conduct.retry_failed:
+                journal.retry_failed()
+        work = engine(labeller) if engine else local(labeller, conduct)
+        return _work(journal, packs, labeller, work, conduct)
+
+
+def local(labeller: Labeller, conduct: Conduct) -> Engine:
+    """Threads of this process."""
+    workers = conduct.workers or default_workers()
+    return lambda batches: label_batches(labeller, batches, workers, conduct.stopping)
+
+
+def _work(journal: Journal, packs: Packs, labeller: Labeller, work: Engine, conduct: Conduct) -> Summary:
+    begin, fresh, counts = time.monotonic(), 0, journal.counts()
+    conduct.progress(Progress(counts, 0, 0.0))
+    pack = 0
+    for outcomes in work(_batches(journal, labeller.settings.batch, conduct)):
+        for folder in {(labeller.dest / name).parent for one in outcomes for name in one.outputs}:
+            sync_folder(folder)
+        if packs.kinds:
+            sync_folder(labeller.state / "spool")
+        journal.record(outcomes)
+        fresh += len(outcomes)
+        reached = max((outcome.number for outcome in outcomes), default=0) // packs.size
+        if reached > pack:
+            packs.finish(pack * packs.size, reached * packs.size)
+            pack = reached
+        conduct.progress(Progress(_moved(counts, outcomes), fresh, time.monotonic() - begin))
+        counts = _moved(counts, outcomes)
+    packs.finish()
+    counts = journal.counts()
+    return Summary(counts, fresh, time.monotonic() - begin, counts.todo > 0)
+
+
+def _batches(journal: Journal, size: int, conduct: Conduct) -> Iterator[list[Item]]:
+    for batch in journal.batches(size):
+        if conduct.stopping():
+            return
+        yield batch
+
+
+def _moved(counts: Counts, outcomes: list[Outcome]) -> Counts:
+    """Counts after outcomes of inputs that were to be done; the journal is not asked after every batch."""
+    done = sum(outcome.state == "done" for outcome in outcomes)
+    failed = len(outcomes) - done
+    todo = max(0, counts.todo - len(outcomes))
+    return Counts(counts.total, counts.done + done, counts.failed + failed, todo)
+
+
+def status(dest: str | Path) -> tuple[Counts, Iterator[tuple[str, str]], dict[str, Any]]:
+    """What the journals in a folder say: counts, (place, reason) of each failure, settings of the first.
+
+    Raises:
+        BulkError: there is no run in this folder.
+    """
+    found = journals(Path(dest))
+    if not found:
+        raise BulkError(f"{dest}: no run has written here; its folder is the one given with -o")
+    opened = [Journal(path, writable=False) for path in found]
+    counts = [journal.counts() for journal in opened]
+    total = Counts(*map(sum, zip(*map(astuple, counts), strict=True)))
+    errors = (failure for journal in opened for failure in journal.errors())
+    return total, errors, opened[0].settings()

@@ -1,0 +1,303 @@
+"""What a run was asked and what became of each input: one SQLite file (WAL) in the destination.
+
+Everything that is committed here is true on the disk: outputs are synchronised before their rows are.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import BulkError
+from .items import Found, Item, Outcome, State, Statistics
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS run (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS inputs (
+    number INTEGER PRIMARY KEY, place UNIQUE NOT NULL, key TEXT UNIQUE NOT NULL, start INTEGER NOT NULL,
+    size INTEGER, modified INTEGER, state TEXT NOT NULL, sha256 TEXT NOT NULL DEFAULT '',
+    outputs TEXT NOT NULL DEFAULT '{}', error TEXT NOT NULL DEFAULT '',
+    height INTEGER, width INTEGER, parts TEXT, confidence REAL, person_share REAL, unsure_share REAL
+);
+CREATE INDEX IF NOT EXISTS by_state ON inputs (state, number);
+CREATE TABLE IF NOT EXISTS packs (name TEXT PRIMARY KEY, number INTEGER NOT NULL, size INTEGER NOT NULL);
+"""
+
+_LIST = """
+INSERT INTO inputs (number, place, key, start, size, modified, state) VALUES (?, ?, ?, ?, ?, ?, 'todo')
+ON CONFLICT (place) DO UPDATE SET
+    state = CASE WHEN size IS excluded.size AND modified IS excluded.modified AND start = excluded.start
+                 THEN state WHEN state IN ('done', 'changed') THEN 'changed' ELSE 'todo' END,
+    start = excluded.start, size = excluded.size, modified = excluded.modified
+"""
+
+_ITEM = "number, place, key, start, size, modified, state, sha256"
+_STATISTICS = "height, width, parts, confidence, person_share, unsure_share"
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many inputs are in each state; `todo` includes those whose file changed."""
+
+    total: int = 0
+    done: int = 0
+    failed: int = 0
+    todo: int = 0
+
+
+class Journal:
+    """The rows of one run.
+
+    Args:
+        path: the SQLite file, made if need be.
+        writable: False only reads, also while another process writes.
+
+    Raises:
+        BulkError: it cannot be opened, or is of another kind.
+    """
+
+    def __init__(self, path: Path, *, writable: bool = True) -> None:
+        self.path = path
+        with self._clearly():
+            mode = "rwc" if writable else "ro"
+            uri = f"{path.absolute().as_uri()}?mode={mode}"
+            self._db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=30)
+            if writable:
+                self._db.execute("PRAGMA journal_mode = WAL")
+                self._db.execute("PRAGMA synchronous = FULL")
+                self._db.executescript(_SCHEMA)
+
+    def close(self) -> None:
+        """Close the file; what was recorded is on the disk already."""
+        self._db.close()
+
+    def settings(self) -> dict[str, Any]:
+        """What the run was asked; empty for a new one."""
+        return json.loads(self._value("settings") or "{}")  # type: ignore[no-any-return]
+
+    def claim(self, settings: dict[str, Any]) -> None:
+        """Note what a new run is asked, or see that it is the same for one that goes on.
+
+        Raises:
+            BulkError: it was begun with other settings; they are listed.
+        """
+        before = self.settings()
+        if not before:
+            with self._transaction() as db:
+                text = json.dumps(settings)
+                db.execute("INSERT OR REPLACE INTO run VALUES ('settings', ?)", (text,))
+            return
+        other = [key for key in {**before, **settings} if before.get(key) != settings.get(key)]
+        if other:
+            changes = "\n".join(f"  {key}: {before.get(key)} there, {settings.get(key)} now" for key in other)
+            raise BulkError(
+                f"{self.path.parent.parent} holds a run with other settings; repeat those, name another "
+                f"folder, or begin anew with --restart\n{changes}"
+            )
+
+    def enlist(self, listing: Iterable[Found]) -> None:
+        """Add inputs that are new, and mark those that changed; all or nothing.
+
+        Raises:
+            BulkError: two inputs would have the same outputs.
+        """
+        with self._transaction() as db:
+            number = db.execute("SELECT coalesce(max(number), -1) FROM inputs").fetchone()[0]
+            for found in listing:
+                number += 1
+                place, key, *rest = astuple(found)
+                try:
+                    db.execute(_LIST, (number, _storable(place), key, *rest))
+                except sqlite3.IntegrityError as error:
+                    owner = db.execute("SELECT place FROM inputs WHERE key = ?", (key,)).fetchone()
+                    raise BulkError(
+                        f"{_place(owner[0])} and {place} would both be labelled as {key}; rename one, or "
+                        "give outputs the suffix of their input with --keep-suffix"
+                    ) from error
+
+    def batches(self, size: int, state: State = "todo") -> Iterator[list[Item]]:
+        """Inputs that belong into one batch and of which one at least is in that state, batch by batch.
+
+        A batch is made of the same inputs whether a run was stopped or not, so that its outputs, to the last
+        bit, are the same, too.
+        """
+        at = 0
+        while True:
+            query = "SELECT min(number) FROM inputs WHERE state = ? AND number >= ?"
+            number = self._one(query, (state, at * size))
+            if number is None:
+                return
+            at = number // size + 1
+            yield self.items((at - 1) * size, at * size)
+
+    def items(self, first: int, end: int) -> list[Item]:
+        """The inputs numbered from `first` to before `end`."""
+        with self._clearly():
+            query = f"SELECT {_ITEM} FROM inputs WHERE number >= ? AND number < ? ORDER BY number"
+            return [_item(row) for row in self._db.execute(query, (first, end))]
+
+    def in_state(self, state: State, page: int = 1000) -> Iterator[Item]:
+        """All inputs in a state, by number; rows may be changed while they are gone through."""
+        at = 0
+        while True:
+            query = f"SELECT {_ITEM} FROM inputs WHERE state = ? AND number >= ? ORDER BY number LIMIT ?"
+            with self._clearly():
+                rows = self._db.execute(query, (state, at, page)).fetchall()
+            if not rows:
+                return
+            yield from map(_item, rows)
+            at = rows[-1][0] + 1
+
+    def record(self, outcomes: Iterable[Outcome]) -> None:
+        """Commit what became of inputs, all or nothing."""
+        rows = []
+        for outcome in outcomes:
+            seen = outcome.statistics
+            values: list[Any] = [outcome.state, outcome.sha256, json.dumps(outcome.outputs), outcome.error]
+            if seen is None:
+                values += [None] * 6
+            else:
+                values += [seen.height, seen.width, json.dumps(seen.parts)]
+                values += [seen.confidence, seen.person_share, seen.unsure_share]
+            rows.append((*values, outcome.number))
+        with self._transaction() as db:
+            db.executemany(
+                "UPDATE inputs SET state = ?, sha256 = ?, outputs = ?, error = ?, height = ?, width = ?, "
+                "parts = ?, confidence = ?, person_share = ?, unsure_share = ? WHERE number = ?",
+                rows,
+            )
+
+    def mark(self, numbers: Iterable[int], state: State) -> None:
+        """Put inputs into another state."""
+        with self._transaction() as db:
+            db.executemany(
+                "UPDATE inputs SET state = ? WHERE number = ?", ((state, number) for number in numbers)
+            )
+
+    def retry_failed(self) -> None:
+        """Try again what failed."""
+        with self._transaction() as db:
+            db.execute("UPDATE inputs SET state = 'todo' WHERE state = 'failed'")
+
+    def outputs(self, number: int) -> dict[str, int]:
+        """Path below the destination -> size in bytes."""
+        return json.loads(self._one("SELECT outputs FROM inputs WHERE number = ?", (number,)))  # type: ignore[no-any-return]
+
+    def statistics(self, number: int) -> Statistics | None:
+        """What its labels look like; None where it has none."""
+        query = f"SELECT {_STATISTICS} FROM inputs WHERE number = ?"
+        with self._clearly():
+            row = self._db.execute(query, (number,)).fetchone()
+        return None if row[0] is None else Statistics(row[0], row[1], json.loads(row[2]), *row[3:])
+
+    def errors(self) -> Iterator[tuple[str, str]]:
+        """(place, reason) of each input that failed."""
+        for row in self._db.execute("SELECT place, error FROM inputs WHERE state = 'failed' ORDER BY number"):
+            yield _place(row[0]), row[1]
+
+    def doubtful(self, count: int) -> list[Item]:
+        """The done inputs of least mean confidence, the worst first."""
+        query = (
+            f"SELECT {_ITEM} FROM inputs WHERE state = 'done' AND confidence IS NOT NULL "
+            "ORDER BY confidence, number LIMIT ?"
+        )
+        with self._clearly():
+            return [_item(row) for row in self._db.execute(query, (count,))]
+
+    def counts(self) -> Counts:
+        """How many inputs are in each state."""
+        with self._clearly():
+            found = dict(self._db.execute("SELECT state, count(*) FROM inputs GROUP BY state"))
+        todo = found.get("todo", 0) + found.get("changed", 0)
+        return Counts(sum(found.values()), found.get("done", 0), found.get("failed", 0), todo)
+
+    def has_key(self, key: str) -> bool:
+        """Whether an input has outputs of this name."""
+        return self._one("SELECT 1 FROM inputs WHERE key = ?", (key,)) is not None
+
+    def pending(self, first: int, end: int) -> bool:
+        """Whether one of these inputs is still to be labelled."""
+        query = (
+            "SELECT 1 FROM inputs WHERE number >= ? AND number < ? AND state IN ('todo', 'changed') LIMIT 1"
+        )
+        return self._one(query, (first, end)) is not None
+
+    def last(self) -> int:
+        """The highest number, -1 where there is none."""
+        return int(self._one("SELECT coalesce(max(number), -1) FROM inputs", ()))
+
+    def packed(self, number: int) -> dict[str, int]:
+        """Name -> size in bytes of the packs that hold the outputs of a stretch of inputs."""
+        with self._clearly():
+            return dict(self._db.execute("SELECT name, size FROM packs WHERE number = ?", (number,)))
+
+    def all_packs(self) -> list[str]:
+        """Names of all packs."""
+        with self._clearly():
+            return [str(row[0]) for row in self._db.execute("SELECT name FROM packs ORDER BY name")]
+
+    def record_packs(self, number: int, sizes: dict[str, int]) -> None:
+        """Commit that packs are whole."""
+        with self._transaction() as db:
+            rows = [(name, number, size) for name, size in sizes.items()]
+            db.executemany("INSERT OR REPLACE INTO packs VALUES (?, ?, ?)", rows)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._transaction() as db:
+            for table in ("run", "inputs", "packs"):
+                db.execute(f"DELETE FROM {table}")
+
+    def _value(self, key: str) -> str | None:
+        found = self._one("SELECT value FROM run WHERE key = ?", (key,))
+        return None if found is None else str(found)
+
+    def _one(self, query: str, values: tuple[Any, ...]) -> Any:
+        with self._clearly():
+            row = self._db.execute(query, values).fetchone()
+        return None if row is None else row[0]
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._clearly():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    @contextmanager
+    def _clearly(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise BulkError(
+                f"the journal {self.path} cannot be used ({error}); see that the disk is neither full nor "
+                "read-only. What was done is kept: go on with --resume"
+            ) from error
+
+
+def _item(row: tuple[Any, ...]) -> Item:
+    number, place, key, start, size, modified, state, sha256 = row
+    return Item(number, Found(_place(place), key, start, size, modified), state, sha256)
+
+
+def _storable(place: str) -> str | bytes:
+    """SQLite's text is UTF-8, and names of files need not be."""
+    try:
+        place.encode()
+    except UnicodeEncodeError:
+        return os.fsencode(place)
+    return place
+
+
+def _place(stored: str | bytes) -> str:
+    return os.fsdecode(stored)

@@ -1,0 +1,165 @@
+"""From an input to its outputs: read, parse, write. What is wrong with an input ends as its outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import BulkError, HumanParseError, ImageError
+from ..schemes import IGNORE
+from . import writers
+from .items import Content, Item, Outcome, Source, Statistics
+from .settings import Settings
+
+if TYPE_CHECKING:
+    from ..parser import Parser
+    from ..results import Parsing
+
+_PATIENCE = 20
+"""So many inputs in a row that the network fails on mean that the network or its device is at fault."""
+
+SPOOL = "spool"
+
+
+@dataclass(frozen=True)
+class Photo:
+    """An input after reading; either `content` or `error` is there."""
+
+    item: Item
+    content: Content | None
+    error: str = ""
+
+
+class Labeller:
+    """All that one process needs to label inputs.
+
+    Args:
+        parser: the model.
+        source: where inputs are read.
+        settings: what is written.
+        dest: folder of the outputs.
+        state: folder of the run's own files in it.
+    """
+
+    def __init__(self, parser: Parser, source: Source, settings: Settings, dest: Path, state: Path) -> None:
+        self.parser, self.source, self.settings = parser, source, settings
+        self.dest, self.state = dest, state
+        self._failed_in_a_row = 0
+        self._packs = any(name in writers.PACKED for name in settings.formats)
+
+    def read(self, item: Item) -> Photo:
+        """Read an input, in any thread."""
+        try:
+            return Photo(item, self.source.read(item.found))
+        except ImageError as error:
+            return Photo(item, None, str(error))
+        except Exception as error:  # what a broken file brings up is up to the decoder; the run goes on
+            return Photo(item, None, f"{item.found.place}: {type(error).__name__}: {error}")
+
+    def parse(self, photos: Sequence[Photo]) -> list[Parsing | str]:
+        """Of each photo its parsing, or why there is none.
+
+        Raises:
+            BulkError: the network fails on everything.
+        """
+        good = [photo for photo in photos if photo.content is not None]
+        pixels = [photo.content.pixels for photo in good if photo.content is not None]
+        try:
+            parsed: list[Any] = parse_batch(self.parser, pixels, bool(self.settings.confidence))
+        except Exception:  # one of them is too much for the network: find out which
+            parsed = [self._alone(picture) for picture in pixels]
+        found = dict(zip((photo.item.number for photo in good), parsed, strict=True))
+        return [found.get(photo.item.number, photo.error) for photo in photos]
+
+    def _alone(self, picture: Any) -> Parsing | str:
+        try:
+            (parsing,) = parse_batch(self.parser, [picture], bool(self.settings.confidence))
+        except Exception as error:
+            self._failed_in_a_row += 1
+            if self._failed_in_a_row >= _PATIENCE:
+                raise BulkError(
+                    f"the network failed on {_PATIENCE} inputs in a row ({type(error).__name__}: {error}); "
+                    "mend that, with a smaller --batch or another --device, and go on with --resume"
+                ) from error
+            return f"the network failed on it: {type(error).__name__}: {error}"
+        self._failed_in_a_row = 0
+        return parsing
+
+    def write(self, photo: Photo, parsing: Parsing | str) -> Outcome:
+        """Write an input's files, in any thread.
+
+        Raises:
+            BulkError: the destination cannot be written to.
+        """
+        number = photo.item.number
+        if isinstance(parsing, str) or photo.content is None:
+            return Outcome(number, "failed", error=str(parsing))
+        try:
+            final, statistics = finished(parsing, self.settings)
+        except HumanParseError as error:
+            return Outcome(number, "failed", photo.content.sha256, error=str(error))
+        try:
+            outputs = self._write(photo.item, photo.content, final)
+        except (OSError, HumanParseError) as error:
+            raise BulkError(
+                f"outputs cannot be written to {self.dest} ({error}); see that the disk is neither full nor "
+                "read-only, and go on with --resume"
+            ) from error
+        return Outcome(number, "done", photo.content.sha256, outputs, statistics)
+
+    def _write(self, item: Item, content: Content, parsing: Parsing) -> dict[str, int]:
+        outputs = {}
+        for name in self.settings.formats:
+            if name in writers.ENDINGS:
+                path = self.dest / f"{item.found.key}{writers.ENDINGS[name]}"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                size = writers.write(name, parsing, content.pixels, path)
+                outputs[path.relative_to(self.dest).as_posix()] = size
+        if self._packs:
+            writers.write("png", parsing, None, spooled(self.state, item.number))
+        return outputs
+
+
+def spooled(state: Path, number: int) -> Path:
+    """Where the labels of an input wait for being packed."""
+    return state / SPOOL / f"{number:012d}.png"
+
+
+def parse_batch(parser: Parser, pixels: list[Any], confidence: bool) -> list[Parsing]:
+    """RGB uint8 (H, W, 3) pictures -> their parsings; the one place where the network is called."""
+    if not pixels:
+        return []
+    return list(parser.predict_many(pixels, batch_size=len(pixels), confidence=confidence))
+
+
+def finished(parsing: Parsing, settings: Settings) -> tuple[Parsing, Statistics]:
+    """What is written of a parsing, and what is said about it.
+
+    Raises:
+        SchemeError: it cannot be brought into the scheme that is asked for.
+    """
+    sure, background = parsing.confidence, parsing.scheme.background
+    someone = (
+        np.ones(parsing.size, np.bool_)
+        if background is None
+        else (parsing.labels != background) & (parsing.labels != IGNORE)
+    )
+    mean = None
+    if sure is not None:
+        values = sure[someone] if someone.any() else sure
+        mean = round(float(values.mean(dtype=np.float64)), 6)
+    unsure = 0.0
+    if settings.min_confidence is not None:
+        assert sure is not None
+        doubtful = sure < settings.min_confidence
+        unsure = float(doubtful.mean())
+        parsing = replace(parsing, labels=np.where(doubtful, np.uint8(IGNORE), parsing.labels))
+    if settings.remap is not None:
+        parsing = parsing.remap(settings.remap, settings.approximate)
+    height, width = parsing.size
+    parts = {part.name: round(part.share, 6) for part in parsing.parts() if part.label != IGNORE}
+    return parsing, Statistics(height, width, parts, mean, float(someone.mean()), unsure)

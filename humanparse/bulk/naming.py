@@ -1,0 +1,49 @@
+"""What the outputs of an input are called: its own place, mirrored, without its suffix."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import PurePosixPath
+from urllib.parse import unquote, urlsplit
+
+_LONGEST = 180
+"""Bytes of one path component; most file systems take 255, and endings are added."""
+
+_UNFIT = re.compile(r"[\x00-\x1f\x7f\\:*?\"<>|\ud800-\udfff]")
+
+
+def key_of_path(path: str, keep_suffix: bool = False) -> str:
+    """`"a/b.jpg"` -> `"a/b"`: relative, inside the destination, fit for any file system.
+
+    Args:
+        path: as the source names it, with `/` between folders; absolute ones lose their root, and `..`
+            becomes `__`.
+        keep_suffix: `"a/b.jpg"` stays as it is, so that it does not meet `"a/b.png"`.
+    """
+    folders = [part for part in path.split("/") if part not in ("", ".")]
+    if folders and not keep_suffix:
+        folders[-1] = PurePosixPath(folders[-1]).stem
+    return "/".join(map(_component, folders)) or "image"
+
+
+def key_of_url(url: str, keep_suffix: bool = False) -> str:
+    """`"https://host.org/a/b.jpg?w=9"` -> `"host.org/a/b-…"`, where what follows `?` became a hash."""
+    parts = urlsplit(url)
+    path = key_of_path(f"{parts.netloc}/{unquote(parts.path)}", keep_suffix)
+    return f"{path}-{_hash(parts.query)}" if parts.query else path
+
+
+def _component(name: str) -> str:
+    name = _UNFIT.sub(lambda found: f"%{ord(found[0]):02X}", name)
+    if name == "..":
+        return "__"
+    if name.startswith("."):
+        name = "_" + name[1:]  # hidden names are kept for the run's own files
+    if len(name.encode()) <= _LONGEST:
+        return name
+    return f"{name.encode()[: _LONGEST - 9].decode(errors='ignore')}-{_hash(name)}"
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]

@@ -1,0 +1,237 @@
+"""Many inputs' labels in one file: WebDataset tars and Parquet, from what waits in the spool."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..durable import replacing, sync_folder
+from ..errors import BulkError
+from .items import Item
+from .journal import Journal
+from .labeller import SPOOL, spooled
+
+_ENDINGS = {"tar": ".tar", "parquet": ".parquet"}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One input's entry in a pack: its key, its label PNG, and what is said about it."""
+
+    key: str
+    labels: bytes
+    about: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Packs:
+    """The packs of a run.
+
+    Attributes:
+        journal: knows what is done.
+        dest: where packs go.
+        state: folder of the run's own files, with the spool.
+        kinds: `"tar"`, `"parquet"`.
+        size: inputs per pack.
+        label: stands in their names, so that shards do not meet.
+    """
+
+    journal: Journal
+    dest: Path
+    state: Path
+    kinds: tuple[str, ...]
+    size: int
+    label: str = ""
+
+    def path(self, kind: str, number: int) -> Path:
+        """The final name of a pack."""
+        shard = f"-{self.label}" if self.label else ""
+        return self.dest / f"labels{shard}-{number:06d}{_ENDINGS[kind]}"
+
+    def finish(self, first: int = 0, end: int | None = None) -> None:
+        """Write the packs of these inputs that are complete and not written yet.
+
+        Raises:
+            BulkError: the disk is full or read-only.
+        """
+        if not self.kinds:
+            return
+        stop = self.journal.last() + 1 if end is None else end
+        waiting = self._waiting()
+        for number in range(first // self.size, -(-stop // self.size)):
+            span = (number * self.size, (number + 1) * self.size)
+            mine = [position for position in waiting if span[0] <= position < span[1]]
+            if mine and not self.journal.pending(*span):
+                self._pack(number, span)
+                for position in mine:
+                    spooled(self.state, position).unlink(missing_ok=True)
+
+    def holds(self, item: Item) -> bool:
+        """Whether a done input's labels are in the spool or in its packs."""
+        if not self.kinds or spooled(self.state, item.number).is_file():
+            return True
+        sizes = self.journal.packed(item.number // self.size)
+        paths = [self.path(kind, item.number // self.size) for kind in self.kinds]
+        return all(path.is_file() and path.stat().st_size == sizes.get(path.name) for path in paths)
+
+    def labels(self, item: Item) -> bytes:
+        """The label PNG of a done input.
+
+        Raises:
+            BulkError: it is nowhere.
+        """
+        waiting = spooled(self.state, item.number)
+        if waiting.is_file():
+            return waiting.read_bytes()
+        for kind in self.kinds:
+            path = self.path(kind, item.number // self.size)
+            if path.is_file():
+                for key, content in _READERS[kind](path):
+                    if key == item.found.key:
+                        return content
+        raise BulkError(f"{self.dest}: the labels of {item.found.place} are gone; go on with --resume")
+
+    def _waiting(self) -> list[int]:
+        folder = self.state / SPOOL
+        return sorted(int(path.stem) for path in folder.glob("*.png") if path.stem.isdigit())
+
+    def _pack(self, number: int, span: tuple[int, int]) -> None:
+        sizes = {}
+        try:
+            for kind in self.kinds:
+                path = self.path(kind, number)
+                before = dict(_READERS[kind](path)) if path.is_file() else {}
+                with replacing(path) as part:
+                    _WRITERS[kind](self._samples(span, before), part)
+                sizes[path.name] = path.stat().st_size
+            sync_folder(self.dest)
+        except OSError as error:
+            raise BulkError(
+                f"packs cannot be written to {self.dest} ({error.strerror or error}); see that the disk is "
+                "neither full nor read-only, and go on with --resume"
+            ) from error
+        self.journal.record_packs(number, sizes)
+
+    def _samples(self, span: tuple[int, int], before: dict[str, bytes]) -> Iterator[Sample]:
+        """The done inputs of a pack, by number; what is not in the spool is taken from the old pack."""
+        run = self.journal.settings()
+        for item in self.journal.items(*span):
+            if item.state != "done":
+                continue
+            waiting = spooled(self.state, item.number)
+            labels = waiting.read_bytes() if waiting.is_file() else before[item.found.key]
+            seen = self.journal.statistics(item.number)
+            assert seen is not None
+            about = {
+                "source": item.found.place,
+                "sha256": item.sha256,
+                "model": run["model"],
+                "height": seen.height,
+                "width": seen.width,
+                "parts": seen.parts,
+                "confidence": seen.confidence,
+                "person_share": seen.person_share,
+            }
+            yield Sample(item.found.key, labels, about)
+
+
+def import_pyarrow() -> Any:
+    """`pyarrow.parquet`.
+
+    Raises:
+        BulkError: pyarrow is not installed; the message names the extra.
+    """
+    try:
+        import pyarrow.parquet
+    except ImportError as error:
+        raise BulkError(
+            f'Parquet needs pyarrow ({error}); install it with pip install "humanparse[parquet]"'
+        ) from error
+    return pyarrow.parquet
+
+
+def _write_tar(samples: Iterator[Sample], path: Path) -> None:
+    """`<key>.json` and `<key>.png` of each; owner and time are blank: equal labels give equal tars."""
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as archive:
+        for sample in samples:
+            name = _sample_name(sample.key)
+            described = json.dumps({"key": sample.key, **sample.about}).encode("utf-8", "backslashreplace")
+            for ending, content in ((".json", described), (".png", sample.labels)):
+                member = tarfile.TarInfo(name + ending)
+                member.size = len(content)
+                archive.addfile(member, io.BytesIO(content))
+
+
+def _sample_name(key: str) -> str:
+    """WebDataset ends a sample's key at the first dot of the file name."""
+    folder, slash, file = key.rpartition("/")
+    return f"{folder}{slash}{file.replace('.', '%2E')}"
+
+
+def _read_tar(path: Path) -> Iterator[tuple[str, bytes]]:
+    key = ""
+    with tarfile.open(path, "r:") as archive:
+        for member in archive:
+            stream = archive.extractfile(member)
+            assert stream is not None
+            content = stream.read()
+            if member.name.endswith(".json"):
+                key = str(json.loads(content)["key"])
+            else:
+                yield key, content
+
+
+_ROWS = 256
+"""Samples in one row group, so that a pack never stands in memory as a whole."""
+
+
+def _write_parquet(samples: Iterator[Sample], path: Path) -> None:
+    parquet = import_pyarrow()
+    import pyarrow
+
+    kinds = {
+        "key": pyarrow.string(),
+        "source": pyarrow.string(),
+        "sha256": pyarrow.string(),
+        "model": pyarrow.string(),
+        "height": pyarrow.int32(),
+        "width": pyarrow.int32(),
+        "parts": pyarrow.string(),
+        "confidence": pyarrow.float64(),
+        "person_share": pyarrow.float64(),
+        "labels": pyarrow.binary(),
+    }
+    schema = pyarrow.schema(list(kinds.items()))
+    with parquet.ParquetWriter(path, schema) as writer:
+        rows: list[dict[str, Any]] = []
+        for sample in samples:
+            source = sample.about["source"].encode("utf-8", "backslashreplace").decode()
+            about = {**sample.about, "source": source, "parts": json.dumps(sample.about["parts"])}
+            rows.append({"key": sample.key, **about, "labels": sample.labels})
+            if len(rows) == _ROWS:
+                writer.write_table(pyarrow.Table.from_pylist(rows, schema=schema))
+                rows = []
+        if rows:
+            writer.write_table(pyarrow.Table.from_pylist(rows, schema=schema))
+
+
+def _read_parquet(path: Path) -> Iterator[tuple[str, bytes]]:
+    with import_pyarrow().ParquetFile(path) as table:
+        for batch in table.iter_batches(batch_size=_ROWS, columns=["key", "labels"]):
+            rows = batch.to_pydict()
+            yield from zip(rows["key"], rows["labels"], strict=True)
+
+
+_WRITERS: dict[str, Callable[[Iterator[Sample], Path], None]] = {
+    "tar": _write_tar,
+    "parquet": _write_parquet,
+}
+_READERS: dict[str, Callable[[Path], Iterator[tuple[str, bytes]]]] = {
+    "tar": _read_tar,
+    "parquet": _read_parquet,
+}

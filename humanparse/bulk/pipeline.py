@@ -1,0 +1,79 @@
+"""Reading, network and writing at the same time, a bounded number of batches deep."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+
+from .items import Item, Outcome
+from .labeller import Labeller, Photo
+
+_AHEAD = 2
+"""Batches that are read while one is in the network."""
+
+_BEHIND = 2
+"""Batches that may still be written."""
+
+
+def default_workers() -> int:
+    """Threads that read, and threads that write: as many as cores, at most eight."""
+    return min(8, os.cpu_count() or 1)
+
+
+def label_batches(
+    labeller: Labeller,
+    batches: Iterable[list[Item]],
+    workers: int,
+    stopping: Callable[[], bool] = lambda: False,
+) -> Iterator[list[Outcome]]:
+    """Label inputs batch by batch; what is given back is written.
+
+    Args:
+        labeller: does the work.
+        batches: taken in the caller's thread, as they are needed. Inputs that are done already go through
+            the network with their batch, for its arithmetic not to depend on how often a run was stopped,
+            and are not written again, unless their bytes changed.
+        workers: threads that read, and as many that write.
+        stopping: asked before each batch goes through the network; True ends it after what is under way.
+
+    Raises:
+        BulkError: outputs cannot be written, or the network fails on everything.
+    """
+    remaining = iter(batches)
+    readers = ThreadPoolExecutor(1 if labeller.source.in_order else workers, "humanparse-read")
+    writers = ThreadPoolExecutor(workers, "humanparse-write")
+    reading: deque[list[Future[Photo]]] = deque()
+    writing: deque[list[Future[Outcome]]] = deque()
+    try:
+        while True:
+            for batch in islice(remaining, _AHEAD + 1 - len(reading)):
+                reading.append([readers.submit(labeller.read, item) for item in batch])
+            if not reading or stopping():
+                break
+            photos = [future.result() for future in reading.popleft()]
+            parsings = labeller.parse(photos)
+            writing.append(
+                [
+                    writers.submit(labeller.write, photo, parsing)
+                    for photo, parsing in zip(photos, parsings, strict=True)
+                    if not _still_true(photo)
+                ]
+            )
+            del photos, parsings  # else they are held while the next ones are read
+            if len(writing) > _BEHIND:
+                yield [future.result() for future in writing.popleft()]
+        while writing:
+            yield [future.result() for future in writing.popleft()]
+    finally:
+        readers.shutdown(wait=False, cancel_futures=True)
+        writers.shutdown(wait=True, cancel_futures=True)
+
+
+def _still_true(photo: Photo) -> bool:
+    """Whether an input was labelled before, and need not be again."""
+    if photo.item.state not in ("done", "failed"):
+        return False
+    return photo.content is None or photo.content.sha256 == photo.item.sha256

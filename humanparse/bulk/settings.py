@@ -1,0 +1,122 @@
+"""What a run is asked: all that decides the bytes of its outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import BulkError, ModelError, SchemeError
+from .writers import check_formats
+
+if TYPE_CHECKING:
+    from ..parser import Parser
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """A model and its options, as `Parser` takes them; it travels to other processes, a `Parser` does not.
+
+    Attributes:
+        name: see `humanparse.list_models`.
+        weights: a checkpoint of your own, or a mapping where there are several networks.
+        device, precision, runtime, flip, scales, protocol, test_size, offline: see `Parser`.
+    """
+
+    name: str = "tiny-atr"
+    weights: str | Mapping[str, str] | None = None
+    device: str = "auto"
+    precision: str = "auto"
+    runtime: str = "torch"
+    flip: bool | None = None
+    scales: tuple[float, ...] | None = None
+    protocol: str = "extract"
+    test_size: tuple[int, int] | None = None
+    offline: bool | None = None
+
+    def parser(self, progress: bool | None = None) -> Parser:
+        """Load it; raises what `Parser` raises."""
+        from ..parser import Parser
+
+        options = asdict(self)
+        return Parser(options.pop("name"), **options, progress=progress)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is written, and how.
+
+    Attributes:
+        formats: of `writers.OFFERED`.
+        batch: inputs that go through the network together.
+        confidence: whether to have it, for statistics and npz; None: where the model gives it.
+        min_confidence: pixels below it (0-1) become 255; None leaves them.
+        remap: another label scheme for the outputs.
+        approximate: accept counterparts that are not exact.
+        pack_size: inputs per tar or Parquet file.
+
+    Raises:
+        BulkError: a value cannot be.
+    """
+
+    formats: tuple[str, ...] = ("png",)
+    batch: int = 8
+    confidence: bool | None = None
+    min_confidence: float | None = None
+    remap: str | None = None
+    approximate: bool = False
+    pack_size: int = 1000
+
+    def __post_init__(self) -> None:
+        check_formats(self.formats)
+        if self.batch < 1 or self.pack_size < 1:
+            raise BulkError("--batch and --pack-size take numbers from 1 on")
+        if self.min_confidence is not None and not 0 < self.min_confidence <= 1:
+            raise BulkError(f"--min-confidence takes a number above 0, at most 1, not {self.min_confidence}")
+        if self.min_confidence is not None and self.confidence is False:
+            raise BulkError("--min-confidence needs the confidence that --no-confidence leaves out")
+
+    def fitted(self, parser: Parser) -> Settings:
+        """The settings with what only the model decides filled in.
+
+        Raises:
+            ModelError: the model gives no confidence, and it is asked for.
+            SchemeError: its labels do not lead to the scheme that is asked for.
+        """
+        gives = getattr(parser.spec, "decode", None) is None
+        if not gives and (self.confidence or self.min_confidence is not None):
+            raise ModelError(f"{parser.spec.name} gives no confidence; leave it and --min-confidence out")
+        if self.remap is not None and parser.scheme.key != self.remap:
+            from ..schemes import find_remap
+
+            way = find_remap(parser.scheme, self.remap)
+            if way.inexact and not self.approximate:
+                raise SchemeError(
+                    f"{parser.spec.name} has {parser.scheme.key}'s labels, without exact counterpart in "
+                    f"{self.remap}'s: {way.note}. Accept that with --approximate, or take a model of "
+                    f"{self.remap}'s labels"
+                )
+        return Settings(**{**asdict(self), "confidence": gives and self.confidence is not False})
+
+
+def described(
+    choice: ModelChoice, parser: Parser, settings: Settings, about: dict[str, Any]
+) -> dict[str, Any]:
+    """What a journal keeps, so that a run never goes on with another model or other settings."""
+    from .. import __version__, hub
+
+    return {
+        "humanparse": __version__,
+        "model": parser.spec.name,
+        "weights": {role: hub.sha256(Path(file)) for role, file in parser.weights.items()},
+        "device": parser.device.type,
+        "precision": parser.precision,
+        "runtime": parser.runtime,
+        "flip": choice.flip,
+        "scales": None if choice.scales is None else list(choice.scales),
+        "protocol": choice.protocol,
+        "test_size": None if choice.test_size is None else list(choice.test_size),
+        **{**asdict(settings), "formats": list(settings.formats)},
+        **about,
+    }

@@ -1,0 +1,256 @@
+"""Folders, globs and lists of pictures as the inputs of a run."""
+
+from __future__ import annotations
+
+import csv
+import glob
+import hashlib
+import io
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from .. import decode, image
+from ..errors import BulkError, ImageError
+from .items import Content, Found, Source
+from .naming import key_of_path, key_of_url
+
+SUFFIXES = frozenset(
+    (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".jfif", ".mpo", ".ppm", ".avif")
+)
+LISTS = frozenset((".txt", ".csv", ".tsv", ".parquet"))
+VIDEOS = frozenset((".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg"))
+_COLUMNS = ("url", "path", "file", "file_name", "filename", "image", "image_path", "image_url")
+
+
+def open_source(
+    text: str, dest: Path, *, every: int = 1, column: str | None = None, keep_suffix: bool = False
+) -> Source:
+    """The inputs that a word on the command line stands for.
+
+    Args:
+        text: a folder; a glob of pictures or of tars; a list (`.txt`, a line each; `.csv`, `.tsv`,
+            `.parquet`) of paths or URLs; a `.tar`; a video.
+        dest: where outputs go; nothing in it is an input.
+        every: of a video every n-th frame is taken.
+        column: of a list with columns; None looks for `url`, `path` and the like.
+        keep_suffix: outputs keep the suffix of their input in their name.
+
+    Raises:
+        BulkError: there is nothing of that name, or it is of no known kind.
+    """
+    path, suffix = Path(text), Path(text).suffix.lower()
+    if path.is_dir():
+        if path.resolve() == dest.resolve():
+            raise BulkError(f"{text} would hold its own labels; name another folder with -o")
+        return FolderSource(path, dest, keep_suffix)
+    if not path.is_file():
+        return _matching(text, dest, keep_suffix)
+    if suffix in LISTS:
+        return ListSource(path, column, keep_suffix)
+    if suffix == ".tar" or suffix in VIDEOS:
+        return _container([path], suffix, every)
+    if suffix in SUFFIXES:
+        return PictureSource((path,), path.parent, keep_suffix)
+    if path.name.lower().endswith((".tar.gz", ".tgz")):
+        raise BulkError(f"{text}: a compressed tar cannot be read from its middle; unpack it with gunzip")
+    raise BulkError(
+        f"{text}: neither a folder nor a picture, list ({', '.join(sorted(LISTS))}), .tar or video "
+        f"({', '.join(sorted(VIDEOS))})"
+    )
+
+
+def _matching(text: str, dest: Path, keep_suffix: bool) -> Source:
+    """The files of a glob, all tars or all pictures."""
+    if "://" in text:
+        raise BulkError(f"{text}: write addresses into a text file, a line each, and give that")
+    if not glob.has_magic(text):
+        raise BulkError(f"{text}: no such file or folder; check the spelling")
+    inside = dest.resolve()
+    found = sorted(Path(name) for name in glob.glob(text, recursive=True))
+    found = [path for path in found if path.is_file() and inside not in path.resolve().parents]
+    tars = [path for path in found if path.suffix.lower() == ".tar"]
+    if tars:
+        return _container(tars, ".tar", 1)
+    pictures = tuple(path for path in found if path.suffix.lower() in SUFFIXES)
+    if not pictures:
+        raise BulkError(f"{text}: no pictures or tars match this pattern")
+    root = Path(os.path.commonpath([path.parent.absolute() for path in pictures]))
+    return PictureSource(pictures, root, keep_suffix)
+
+
+def _container(paths: list[Path], suffix: str, every: int) -> Source:
+    from .tars import TarSource
+    from .video import VideoSource
+
+    return TarSource(tuple(paths)) if suffix == ".tar" else VideoSource(paths[0], every)
+
+
+def read_picture(path: Path, name: str) -> Content:
+    """Read a file once, so that hash and pixels are of the same bytes.
+
+    Raises:
+        ImageError: missing, no regular file, damaged, or written to while it was read.
+    """
+    try:
+        with path.open("rb") as file:
+            before = os.fstat(file.fileno())
+            if not stat.S_ISREG(before.st_mode):
+                raise ImageError(f"{name}: not a regular file")
+            content = file.read()
+            after = os.fstat(file.fileno())
+    except FileNotFoundError as error:
+        raise ImageError(f"{name}: there is no such file any more") from error
+    except OSError as error:
+        raise ImageError(f"{name}: the file cannot be read: {error.strerror or error}") from error
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns) or (
+        len(content) != before.st_size
+    ):
+        raise ImageError(f"{name}: it changed while it was read; label it again when it is whole")
+    return decoded(content, name)
+
+
+def decoded(content: bytes, name: str) -> Content:
+    """The bytes of a picture -> its pixels and their hash.
+
+    Raises:
+        ImageError: no picture, or a damaged one.
+    """
+    pixels = decode.stream_to_rgb(io.BytesIO(content), name, image.MAX_PIXELS)
+    return Content(pixels, hashlib.sha256(content).hexdigest())
+
+
+@dataclass(frozen=True)
+class FolderSource:
+    """All pictures in a folder and the folders in it, by name, without hidden ones and linked folders."""
+
+    root: Path
+    dest: Path
+    keep_suffix: bool = False
+    in_order = False
+
+    def listing(self) -> Iterator[Found]:
+        """The pictures, folder by folder."""
+        own = self.dest.resolve()
+        pending = [""]
+        while pending:
+            folder = pending.pop()
+            try:
+                with os.scandir(self.root / folder) as entries:
+                    inside = sorted(entries, key=lambda entry: entry.name)
+            except OSError as error:
+                raise BulkError(
+                    f"the folder {self.root / folder} cannot be listed: {error.strerror}; "
+                    "make it readable, or name the folders to label one by one"
+                ) from error
+            below = []
+            for entry in inside:
+                place = f"{folder}/{entry.name}" if folder else entry.name
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    if Path(entry.path).resolve() != own:
+                        below.append(place)
+                elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:
+                    yield _file(place, Path(entry.path), key_of_path(place, self.keep_suffix))
+            pending += reversed(below)
+
+    def read(self, found: Found) -> Content:
+        """Decode one of them."""
+        return read_picture(self.root / found.place, found.place)
+
+
+@dataclass(frozen=True)
+class PictureSource:
+    """Some files; outputs mirror the folder that holds all of them."""
+
+    paths: tuple[Path, ...]
+    root: Path
+    keep_suffix: bool = False
+    in_order = False
+
+    def listing(self) -> Iterator[Found]:
+        """The files as given."""
+        root = self.root.absolute()
+        for path in self.paths:
+            inside = path.absolute().relative_to(root).as_posix()
+            yield _file(inside, path, key_of_path(inside, self.keep_suffix))
+
+    def read(self, found: Found) -> Content:
+        """Decode one of them."""
+        return read_picture(self.root / found.place, found.place)
+
+
+@dataclass(frozen=True)
+class ListSource:
+    """Paths, relative to the list's own folder, or URLs; taken to hold the same picture for ever."""
+
+    path: Path
+    column: str | None = None
+    keep_suffix: bool = False
+    in_order = False
+
+    def listing(self) -> Iterator[Found]:
+        """The entries of the list; one that stands there twice counts once."""
+        for place in self._entries():
+            if "://" in place:
+                yield Found(place, key_of_url(place, self.keep_suffix))
+            else:
+                key = key_of_path(Path(place).as_posix(), self.keep_suffix)
+                yield _file(place, self.path.parent / place, key)
+
+    def read(self, found: Found) -> Content:
+        """Decode one of them, downloaded where it is a URL."""
+        if "://" in found.place:
+            return Content(image.load(found.place))
+        return read_picture(self.path.parent / found.place, found.place)
+
+    def _entries(self) -> Iterator[str]:
+        suffix = self.path.suffix.lower()
+        try:
+            if suffix == ".parquet":
+                yield from self._from_parquet()
+                return
+            with self.path.open(encoding="utf-8-sig", newline="" if suffix != ".txt" else None) as file:
+                if suffix == ".txt":
+                    yield from (line.strip() for line in file if line.strip())
+                    return
+                rows = csv.reader(file, delimiter="\t" if suffix == ".tsv" else ",")
+                header = next(rows, [])
+                position = header.index(self._column(header))
+                yield from (row[position] for row in rows if len(row) > position and row[position])
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            raise BulkError(f"{self.path}: not a readable list ({error})") from error
+
+    def _from_parquet(self) -> Iterator[str]:
+        from .packs import import_pyarrow
+
+        parquet = import_pyarrow()
+        try:
+            with parquet.ParquetFile(self.path) as table:
+                column = self._column(table.schema_arrow.names)
+                for batch in table.iter_batches(columns=[column]):
+                    yield from (str(value) for value in batch.column(0).to_pylist() if value)
+        except ValueError as error:  # pyarrow's ArrowInvalid is one
+            raise BulkError(f"{self.path}: not a readable Parquet file ({error})") from error
+
+    def _column(self, header: list[str]) -> str:
+        wanted = [self.column] if self.column else _COLUMNS
+        found = [name for name in header if name in wanted or (not self.column and name.lower() in wanted)]
+        if not found:
+            raise BulkError(
+                f"{self.path}: no column {' or '.join(wanted)} among {', '.join(header)}; "
+                "name it with --column"
+            )
+        return found[0]
+
+
+def _file(place: str, path: Path, key: str) -> Found:
+    """A file with what tells whether it changed; one that is not there is found out when it is read."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return Found(place, key)
+    return Found(place, key, 0, status.st_size, status.st_mtime_ns)

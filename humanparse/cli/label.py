@@ -1,0 +1,217 @@
+"""`humanparse label`: a data set -> its labels, in a run that can be stopped, killed and gone on with."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+from ..errors import BulkError
+from .console import err, out
+from .predict import read_weights
+
+if TYPE_CHECKING:
+    from ..bulk import Conduct, Progress, Summary
+
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in DEST, or begin one.")]
+Restart = Annotated[bool, typer.Option("--restart", help="Delete the run in DEST with its outputs first.")]
+RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="With --resume: failed inputs again.")]
+Workers = Annotated[
+    int | None, typer.Option(help="Threads that read, and as many that write.", show_default=False)
+]
+Batch = Annotated[int, typer.Option(help="Inputs that go through the network together.")]
+WeightsFiles = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--weights", help="A checkpoint file of your own; ROLE=FILE for one of several.", show_default=False
+    ),
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
+Precision = Annotated[str, typer.Option(help="auto, float32, bf16 or fp16.")]
+Runtime = Annotated[str, typer.Option(help="torch, onnxruntime or openvino.")]
+Flip = Annotated[
+    bool | None, typer.Option("--flip/--no-flip", help="Average with the mirrored photo.", show_default=False)
+]
+Offline = Annotated[bool, typer.Option("--offline", help="Never use the network for weights.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress, errors only.")]
+
+
+def label(
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            help="Folder, glob, list (.txt .csv .parquet) of paths or URLs, .tar or video.",
+            show_default=False,
+        ),
+    ] = None,
+    dest: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder for the outputs.", show_default=False)
+    ] = None,
+    model: Annotated[str, typer.Option("-m", "--model", help="See `humanparse models`.")] = "tiny-atr",
+    formats: Annotated[
+        str, typer.Option("--format", help="png, npz, coco, overlay, tar, parquet; several with commas.")
+    ] = "png",
+    resume: Resume = False,
+    restart: Restart = False,
+    retry_failed: RetryFailed = False,
+    status: Annotated[
+        Path | None, typer.Option(help="Say how far the run in DEST is, and what failed.", show_default=False)
+    ] = None,
+    shard: Annotated[
+        str | None, typer.Option(help="i/n: only the i-th of n parts of the inputs.", show_default=False)
+    ] = None,
+    batch: Batch = 8,
+    workers: Workers = None,
+    every: Annotated[int, typer.Option(help="Of a video every n-th frame.")] = 1,
+    column: Annotated[
+        str | None, typer.Option(help="Column of a list with paths or URLs.", show_default=False)
+    ] = None,
+    keep_suffix: Annotated[
+        bool, typer.Option("--keep-suffix", help="a.jpg becomes a.jpg.png, not a.png.")
+    ] = False,
+    confidence: Annotated[
+        bool, typer.Option("--confidence/--no-confidence", help="For statistics, npz and contact sheets.")
+    ] = True,
+    min_confidence: Annotated[
+        float | None, typer.Option(help="Pixels below it (0-1) become 255.", show_default=False)
+    ] = None,
+    pack_size: Annotated[int, typer.Option(help="Inputs per tar or Parquet file.")] = 1000,
+    weights: WeightsFiles = None,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    runtime: Runtime = "torch",
+    flip: Flip = None,
+    offline: Offline = False,
+    quiet: Quiet = False,
+) -> None:
+    """Label a data set; --resume goes on after any interruption, with the same bytes as without it."""
+    from .. import bulk
+
+    if status is not None:
+        return show_status(status)
+    if source is None or dest is None:
+        raise BulkError("say what to label and where to: humanparse label SOURCE -o DEST")
+    settings = bulk.Settings(
+        formats=tuple(word for word in formats.replace(",", " ").split()),
+        batch=batch,
+        confidence=None if confidence else False,
+        min_confidence=min_confidence,
+        pack_size=pack_size,
+    )
+    choice = bulk.ModelChoice(
+        model, read_weights(weights), device, precision, runtime, flip, offline=offline or None
+    )
+    conduct = bulk.Conduct(resume, restart, retry_failed, workers)
+
+    def work(conduct: Conduct) -> Summary:
+        return bulk.label(
+            source,
+            dest,
+            model=choice,
+            settings=settings,
+            conduct=conduct,
+            every=every,
+            column=column,
+            keep_suffix=keep_suffix,
+            shard=read_shard(shard),
+        )
+
+    finish(watched(work, conduct, quiet), dest, quiet)
+
+
+def read_shard(text: str | None) -> tuple[int, int] | None:
+    """`"3/8"` -> (3, 8)."""
+    if text is None:
+        return None
+    number, _, count = text.partition("/")
+    if not (number.isdigit() and count.isdigit()):
+        raise BulkError(f"--shard takes i/n, such as 1/8, not {text!r}")
+    return int(number), int(count)
+
+
+def watched(work: Callable[[Conduct], Summary], conduct: Conduct, quiet: bool) -> Summary:
+    """Do a run with a progress bar when people watch, and let Ctrl-C end it after what is under way."""
+    columns = (
+        *(TextColumn("labelling"), BarColumn(), MofNCompleteColumn()),
+        *(TextColumn("{task.fields[rate]}"), TimeRemainingColumn(), TextColumn("{task.fields[failed]}")),
+    )
+    hidden = quiet or not err.is_terminal
+    with interruptible() as stopping, Bar(*columns, console=err, disable=hidden, transient=True) as bar:
+        task = bar.add_task("", total=None, rate="", failed="")
+
+        def show(progress: Progress) -> None:
+            counts = progress.counts
+            failed = f"{counts.failed} failed" if counts.failed else ""
+            rate = f"{progress.rate:.1f}/s" if progress.fresh else ""
+            behind = counts.done + counts.failed
+            bar.update(task, total=counts.total, completed=behind, rate=rate, failed=failed)
+
+        def loading(parser: Any) -> None:
+            if not quiet:
+                err.print(repr(parser), highlight=False, markup=False, soft_wrap=True)
+
+        return work(replace(conduct, progress=show, stopping=stopping, loading=loading))
+
+
+@contextmanager
+def interruptible() -> Iterator[Callable[[], bool]]:
+    """Give what tells whether Ctrl-C, or SIGTERM, asked to stop; a second Ctrl-C stops at once."""
+    asked = threading.Event()
+    before = {kind: signal.getsignal(kind) for kind in (signal.SIGINT, signal.SIGTERM)}
+
+    def ask(kind: int, frame: object) -> None:
+        asked.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        err.print("stopping after the current batch; once more to stop at once", soft_wrap=True)
+
+    for kind in before:
+        signal.signal(kind, ask)
+    try:
+        yield asked.is_set
+    finally:
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
+
+
+def finish(summary: Summary, dest: Path, quiet: bool) -> None:
+    """Say what came of a run; exit with 130 when it was stopped, with 1 when inputs failed."""
+    counts = summary.counts
+    if not quiet:
+        rate = f", {summary.fresh / summary.seconds:.1f}/s" if summary.fresh and summary.seconds else ""
+        _say(f"{counts.done} of {counts.total} labelled ({summary.fresh} now{rate}), results in {dest}")
+    if counts.failed:
+        err.print(f"{counts.failed} failed; see humanparse label --status {dest}", soft_wrap=True)
+    if summary.stopped:
+        err.print(
+            f"stopped with {counts.todo} to go; go on with the same command and --resume", soft_wrap=True
+        )
+        raise typer.Exit(130)
+    if counts.failed:
+        raise typer.Exit(1)
+
+
+def show_status(dest: Path) -> None:
+    """Print how far a run is; exit with 0 when all is labelled, 1 when inputs failed, 3 when some remain."""
+    from .. import bulk
+
+    counts, errors, settings = bulk.status(dest)
+    _say(f"{settings.get('model', 'no model yet')}: {settings.get('source', 'nothing listed yet')}")
+    _say(f"{counts.done} of {counts.total} labelled, {counts.failed} failed, {counts.todo} to go")
+    for place, reason in errors:
+        _say(reason if place in reason else f"{place}: {reason}")
+    if counts.todo or not counts.total:
+        raise typer.Exit(3)
+    if counts.failed:
+        raise typer.Exit(1)
+
+
+def _say(line: str) -> None:
+    out.print(line, highlight=False, markup=False, soft_wrap=True)
