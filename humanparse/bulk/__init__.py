@@ -1,8 +1,9 @@
-"""Label whole data sets: `label` for pictures, `label_subjects` for IntegratedPIFu, Ray in `bulk.ray`.
+"""Label whole data sets: `label` for pictures, `label_subjects` for IntegratedPIFu.
 
 Importing this imports no torch; a model is loaded when a run begins.
 """
 
+from .integratedpifu import label_subjects as label_subjects
 from .job import Conduct as Conduct
 from .job import Progress as Progress
 from .job import Summary as Summary

@@ -188,11 +188,10 @@ def run(job: Job, conduct: Conduct, engine: Callable[[Labeller], Engine] | None 
         settings = job.settings.fitted(parser)
         if known and conduct.restart:
             destination.discard(journal)
-        journal.claim(described(job.model, parser, settings, job.described))
         labeller = Labeller(parser, job.source, settings, job.dest, destination.state)
         kinds = tuple(name for name in settings.formats if name in PACKED)
         packs = Packs(journal, job.dest, destination.state, kinds, settings.pack_size, destination.label)
-        journal.enlist(job.listing())
+        journal.begin(described(job.model, parser, settings, job.described), job.listing())
         if known:
             destination.remove_leftovers(journal)
             check_done(journal, job.source, packs, job.dest)

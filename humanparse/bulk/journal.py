@@ -81,33 +81,25 @@ class Journal:
         """What the run was asked; empty for a new one."""
         return json.loads(self._value("settings") or "{}")  # type: ignore[no-any-return]
 
-    def claim(self, settings: dict[str, Any]) -> None:
-        """Note what a new run is asked, or see that it is the same for one that goes on.
+    def begin(self, settings: dict[str, Any], listing: Iterable[Found]) -> None:
+        """Note what a run is asked, or see that it is as before; add new inputs, mark those that changed.
+
+        All or nothing: a run whose inputs could not be listed has not begun.
 
         Raises:
-            BulkError: it was begun with other settings; they are listed.
+            BulkError: it was begun with other settings, which are listed; or two inputs would have the same
+                outputs.
         """
         before = self.settings()
-        if not before:
-            with self._transaction() as db:
-                text = json.dumps(settings)
-                db.execute("INSERT OR REPLACE INTO run VALUES ('settings', ?)", (text,))
-            return
         other = [key for key in {**before, **settings} if before.get(key) != settings.get(key)]
-        if other:
+        if before and other:
             changes = "\n".join(f"  {key}: {before.get(key)} there, {settings.get(key)} now" for key in other)
             raise BulkError(
-                f"{self.path.parent.parent} holds a run with other settings; repeat those, name another "
-                f"folder, or begin anew with --restart\n{changes}"
+                f"{self.path.parents[2]} holds a run with other settings; repeat those, name another folder, "
+                f"or begin anew with --restart\n{changes}"
             )
-
-    def enlist(self, listing: Iterable[Found]) -> None:
-        """Add inputs that are new, and mark those that changed; all or nothing.
-
-        Raises:
-            BulkError: two inputs would have the same outputs.
-        """
         with self._transaction() as db:
+            db.execute("INSERT OR REPLACE INTO run VALUES ('settings', ?)", (json.dumps(settings),))
             number = db.execute("SELECT coalesce(max(number), -1) FROM inputs").fetchone()[0]
             for found in listing:
                 number += 1

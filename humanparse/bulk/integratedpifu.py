@@ -1,0 +1,115 @@
+"""Part maps for IntegratedPIFu, as the label extractor of its authors (a fork of SCHP) writes them.
+
+IntegratedPIFu (Chan et al., ECCV 2022) renders each subject from 36 sides and takes a float32 map of seven
+parts for each picture. Names, folders and values are the fork's; its faults are mended: the test list is
+labelled, too; an output folder may be there already; a subject may stand in both lists; a list may have one
+line only; and "image" in a subject's name stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from ..errors import BulkError
+from .items import Content, Found
+from .job import Conduct, Job, Summary, run
+from .settings import ModelChoice, Settings
+from .sources import read_picture
+
+Split = Literal["train", "test", "both"]
+
+_PICTURES = Path("rendering_script") / "buffer_fixed_full_mesh"
+
+
+@dataclass(frozen=True)
+class SubjectSource:
+    """The rendered pictures of the subjects in IntegratedPIFu's lists: files with "image" in their name.
+
+    Attributes:
+        root: IntegratedPIFu's folder, with `train_set_list.txt` and `test_set_list.txt`.
+        split: whose subjects.
+    """
+
+    root: Path
+    split: Split = "both"
+    in_order = False
+
+    def listing(self) -> Iterator[Found]:
+        """The pictures, by path; a subject in both lists counts once."""
+        for path in sorted(path for subject in self._subjects() for path in self._pictures(subject)):
+            status = path.stat()
+            subject = path.parent.name
+            key = f"{subject}/{path.stem.replace('image', 'parse')}"
+            place = f"{subject}/{path.name}"
+            yield Found(place, key, 0, status.st_size, status.st_mtime_ns)
+
+    def read(self, found: Found) -> Content:
+        """Decode one of them."""
+        return read_picture(self.root / _PICTURES / found.place, found.place)
+
+    def _subjects(self) -> list[str]:
+        names: dict[str, None] = {}
+        for split in ("train", "test") if self.split == "both" else (self.split,):
+            path = self.root / f"{split}_set_list.txt"
+            try:
+                lines = path.read_text(encoding="utf-8-sig").splitlines()
+            except OSError as error:
+                raise BulkError(
+                    f"{path}: {error.strerror}; --integratedpifu-dir is the folder with the lists of subjects"
+                ) from error
+            names.update((line.strip(), None) for line in lines if line.strip())
+        outside = [name for name in names if "/" in name or "\\" in name or name.startswith(".")]
+        if outside:
+            raise BulkError(f"{outside[0]!r} in a list of subjects is no name of a folder; mend the list")
+        return list(names)
+
+    def _pictures(self, subject: str) -> list[Path]:
+        folder = self.root / _PICTURES / subject
+        try:
+            return [path for path in folder.iterdir() if "image" in path.name and path.is_file()]
+        except OSError as error:
+            raise BulkError(
+                f"{folder}: {error.strerror}; render this subject, or take it out of the list"
+            ) from error
+
+
+def label_subjects(
+    root: str | Path,
+    dest: str | Path,
+    *,
+    model: str | ModelChoice = "schp-pascal",
+    split: Split = "both",
+    approximate: bool = False,
+    batch: int = 8,
+    conduct: Conduct | None = None,
+) -> Summary:
+    """Write `<dest>/<subject>/<name with image -> parse>.npy` for each rendered picture.
+
+    A file holds float32 (H, W): 0 background, 0.5 head, 0.6 torso, 0.7 upper arms, 0.8 lower arms, 0.9 upper
+    legs, 1.0 lower legs, each the nearest float32, so that comparing for equality works.
+
+    Args:
+        root: IntegratedPIFu's folder.
+        dest: folder of the maps, made if need be.
+        model: a name, or one with options.
+        split: whose subjects; the fork labels those of `"train"` only.
+        approximate: accept models of other labels, which do not tell upper from lower limbs: visible arms
+            count as lower arms, visible legs as lower legs, trousers and skirts as upper legs.
+        batch: pictures that go through the network together.
+        conduct: how the run goes about it.
+
+    Raises:
+        BulkError: a list or a subject is missing, or the run cannot begin or go on.
+        SchemeError: the model has other labels, and `approximate` is off.
+    """
+    if split not in get_args(Split):
+        raise BulkError(f"--split takes {', '.join(get_args(Split))}, not {split!r}")
+    choice = ModelChoice(model) if isinstance(model, str) else model
+    settings = Settings(formats=("integratedpifu",), batch=batch, remap="pascal", approximate=approximate)
+    source = Path(root).absolute()
+    about = {"source": str(source), "split": split}
+    job = Job(SubjectSource(source, split), about, Path(dest), choice, settings)
+    return run(job, conduct or Conduct())

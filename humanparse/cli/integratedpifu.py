@@ -1,0 +1,69 @@
+"""`humanparse integratedpifu`: the part maps that IntegratedPIFu takes."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .label import (
+    Batch,
+    Device,
+    Offline,
+    Precision,
+    Quiet,
+    Restart,
+    Resume,
+    RetryFailed,
+    WeightsFiles,
+    Workers,
+    finish,
+    watched,
+)
+from .predict import read_weights
+
+
+def integratedpifu(
+    root: Annotated[
+        Path,
+        typer.Option(
+            "--integratedpifu-dir", help="Folder with train_set_list.txt, test_set_list.txt and the pictures."
+        ),
+    ],
+    dest: Annotated[Path, typer.Option("--output-dir", "-o", help="Folder for the maps.")] = Path(
+        "render_human_parse_results"
+    ),
+    model: Annotated[str, typer.Option("-m", "--model", help="See `humanparse models`.")] = "schp-pascal",
+    split: Annotated[str, typer.Option(help="Whose pictures: train, test or both.")] = "both",
+    approximate: Annotated[
+        bool, typer.Option("--approximate", help="Accept labels that do not tell upper from lower limbs.")
+    ] = False,
+    resume: Resume = False,
+    restart: Restart = False,
+    retry_failed: RetryFailed = False,
+    batch: Batch = 8,
+    workers: Workers = None,
+    weights: WeightsFiles = None,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    offline: Offline = False,
+    quiet: Quiet = False,
+) -> None:
+    """Part maps for IntegratedPIFu: float32 .npy, 0 and 0.5 to 1.0, named and placed as its code expects."""
+    from .. import bulk
+    from ..bulk.integratedpifu import label_subjects
+
+    choice = bulk.ModelChoice(model, read_weights(weights), device, precision, offline=offline or None)
+    work = partial(
+        label_subjects,
+        root,
+        dest,
+        model=choice,
+        split=split,  # type: ignore[arg-type]  # checked there
+        approximate=approximate,
+        batch=batch,
+    )
+    conduct = bulk.Conduct(resume, restart, retry_failed, workers)
+    finish(watched(lambda conduct: work(conduct=conduct), conduct, quiet), dest, quiet)
