@@ -84,10 +84,8 @@ def test_a_list_may_hold_paths_and_urls(kind: str, tmp_path: Path) -> None:
             with listed.open("w", newline="") as file:
                 csv.writer(file).writerows([["id", "Path"], *([str(n), e] for n, e in enumerate(entries))])
         else:
-            pyarrow = pytest.importorskip("pyarrow")
-            import pyarrow.parquet
-
-            pyarrow.parquet.write_table(pyarrow.table({"path": entries}), listed)
+            parquet = pytest.importorskip("pyarrow.parquet")
+            parquet.write_table(pytest.importorskip("pyarrow").table({"path": entries}), listed)
         counts = label(listed, tmp_path / "out").counts
     assert (counts.total, counts.done, counts.failed) == (3, 2, 1)
     assert "404" in next(iter(failures(tmp_path / "out").values()))
@@ -97,7 +95,7 @@ def test_a_list_may_hold_paths_and_urls(kind: str, tmp_path: Path) -> None:
 def test_a_list_without_a_known_column_asks_for_it(tmp_path: Path) -> None:
     photo(tmp_path / "a.jpg")
     (tmp_path / "list.csv").write_text("id,where\n1,a.jpg\n")
-    with pytest.raises(BulkError, match="no column url or path .* among id, where"):
+    with pytest.raises(BulkError, match=r"no column url or path .* among id, where"):
         label(tmp_path / "list.csv", tmp_path / "out")
     assert label(tmp_path / "list.csv", tmp_path / "out", column="where").counts.done == 1
 
@@ -142,14 +140,13 @@ def test_bad_inputs_are_rows_with_reasons(tmp_path: Path) -> None:
     (tmp_path / "in" / "empty.jpg").write_bytes(b"")
     os.symlink(tmp_path / "nowhere.jpg", tmp_path / "in" / "dangling.jpg")
     os.mkfifo(tmp_path / "in" / "pipe.jpg")
-    (tmp_path / "list.txt").write_text(
-        "".join(f"in/{n}\n" for n in sorted(os.listdir(tmp_path / "in")) if n != "pipe.jpg")
-    )
+    listed = sorted(os.listdir(tmp_path / "in"))
+    (tmp_path / "list.txt").write_text("".join(f"in/{name}\n" for name in listed))
     counts = label(tmp_path / "list.txt", tmp_path / "out").counts
-    assert (counts.done, counts.failed) == (1, 3)
+    assert (counts.done, counts.failed) == (1, 4)
     reasons = failures(tmp_path / "out")
     assert "truncated" in reasons["in/cut.png"] and "empty" in reasons["in/empty.jpg"]
-    assert "no such file" in reasons["in/dangling.jpg"]
+    assert "no such file" in reasons["in/dangling.jpg"] and "not a regular file" in reasons["in/pipe.jpg"]
 
 
 def test_a_file_that_grows_while_it_is_read_is_not_labelled(
@@ -183,6 +180,18 @@ def test_an_input_that_changed_is_labelled_again_and_a_touched_one_is_not(tmp_pa
     assert np.array_equal(Parsing.load(tmp_path / "out" / "a.png").labels, expected)
 
 
+def test_an_input_that_breaks_after_it_was_labelled_loses_its_labels(tmp_path: Path) -> None:
+    for number in range(3):
+        photo(tmp_path / "in" / f"{number}.png", number)
+    settings = bulk.Settings(formats=("png", "tar"))
+    label(tmp_path / "in", tmp_path / "out", settings=settings)
+    (tmp_path / "in" / "1.png").write_bytes(b"no picture")
+    assert label(tmp_path / "in", tmp_path / "out", settings=settings).counts.failed == 1
+    assert names(tmp_path / "out") == ["0.png", "2.png"]
+    with tarfile.open(tmp_path / "out" / "labels-000000.tar") as archive:
+        assert [name for name in archive.getnames() if name.endswith(".png")] == ["0.png", "2.png"]
+
+
 def test_an_input_that_vanishes_keeps_its_labels_or_is_a_failure(tmp_path: Path) -> None:
     for name in ("a.png", "b.png"):
         photo(tmp_path / name)
@@ -198,14 +207,9 @@ def test_an_input_that_vanishes_keeps_its_labels_or_is_a_failure(tmp_path: Path)
     )
     assert (first.counts.done, first.counts.failed) == (1, 1)
     (tmp_path / "a.png").unlink()
-    again = bulk.label(
-        tmp_path / "list.txt",
-        tmp_path / "out",
-        model=CHEAP,
-        settings=settings,
-        conduct=bulk.Conduct(resume=True),
-    )
-    assert again.counts.total == 2
+    go_on = bulk.Conduct(resume=True)
+    again = bulk.label(tmp_path / "list.txt", tmp_path / "out", model=CHEAP, settings=settings, conduct=go_on)
+    assert again.counts == first.counts and names(tmp_path / "out") == ["a.png"]
 
 
 def test_output_names_are_safe_and_do_not_leave_the_destination() -> None:

@@ -129,7 +129,11 @@ def journals(dest: Path) -> list[Path]:
 def check_done(journal: Journal, source: Source, packs: Packs, dest: Path) -> None:
     """See which inputs must be labelled again: their bytes changed, or an output is gone or was cut."""
     for item in journal.in_state("changed"):
-        journal.mark([item.number], "done" if _same_bytes(item, source) else "todo")
+        if item.found.size is None or _same_bytes(item, source):  # labels outlive an input that is gone
+            journal.mark([item.number], "done")
+        else:
+            journal.mark([item.number], "todo")
+            journal.spoil_packs(item.number // packs.size)
     gone: list[int] = []
     for item in journal.in_state("done"):
         outputs = journal.outputs(item.number)
@@ -141,7 +145,7 @@ def check_done(journal: Journal, source: Source, packs: Packs, dest: Path) -> No
 def _same_bytes(item: Item, source: Source) -> bool:
     try:
         return item.sha256 != "" and source.read(item.found).sha256 == item.sha256
-    except ImageError:  # the labels of an input that went away or broke are still those of its old bytes
+    except ImageError:  # it is found broken once more when it is labelled, and becomes a failure
         return False
 
 

@@ -13,9 +13,10 @@ from typing import Any
 from ..durable import sync_folder
 from ..errors import BulkError
 from .destination import Destination, Shard, check_done, journals
+from .disk import writing
 from .items import Found, Item, Outcome, Source
 from .journal import Counts, Journal
-from .labeller import Labeller
+from .labeller import SPOOL, Labeller
 from .packs import Packs, import_pyarrow
 from .pipeline import default_workers, label_batches
 from .settings import ModelChoice, Settings, described
@@ -212,10 +213,7 @@ def _work(journal: Journal, packs: Packs, labeller: Labeller, work: Engine, cond
     conduct.progress(Progress(counts, 0, 0.0))
     pack = 0
     for outcomes in work(_batches(journal, labeller.settings.batch, conduct)):
-        for folder in {(labeller.dest / name).parent for one in outcomes for name in one.outputs}:
-            sync_folder(folder)
-        if packs.kinds:
-            sync_folder(labeller.state / "spool")
+        _synchronise(labeller, outcomes, bool(packs.kinds))
         journal.record(outcomes)
         fresh += len(outcomes)
         reached = max((outcome.number for outcome in outcomes), default=0) // packs.size
@@ -227,6 +225,16 @@ def _work(journal: Journal, packs: Packs, labeller: Labeller, work: Engine, cond
     packs.finish()
     counts = journal.counts()
     return Summary(counts, fresh, time.monotonic() - begin, counts.todo > 0)
+
+
+def _synchronise(labeller: Labeller, outcomes: list[Outcome], spool: bool) -> None:
+    """Make sure of the names of new files, before the journal says that they are there."""
+    folders = {(labeller.dest / name).parent for one in outcomes for name in one.outputs}
+    if spool:
+        folders.add(labeller.state / SPOOL)
+    with writing(labeller.dest):
+        for folder in folders:
+            sync_folder(folder)
 
 
 def _batches(journal: Journal, size: int, conduct: Conduct) -> Iterator[list[Item]]:

@@ -26,7 +26,8 @@ CREATE TABLE IF NOT EXISTS inputs (
     height INTEGER, width INTEGER, parts TEXT, confidence REAL, person_share REAL, unsure_share REAL
 );
 CREATE INDEX IF NOT EXISTS by_state ON inputs (state, number);
-CREATE TABLE IF NOT EXISTS packs (name TEXT PRIMARY KEY, number INTEGER NOT NULL, size INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS packs (name TEXT PRIMARY KEY, number INTEGER NOT NULL, size INTEGER NOT NULL,
+    stale INTEGER NOT NULL DEFAULT 0);
 """
 
 _LIST = """
@@ -234,11 +235,21 @@ class Journal:
         with self._clearly():
             return [str(row[0]) for row in self._db.execute("SELECT name FROM packs ORDER BY name")]
 
+    def spoil_packs(self, number: int) -> None:
+        """Note that the packs of a stretch of inputs hold labels that are no longer true."""
+        with self._transaction() as db:
+            db.execute("UPDATE packs SET stale = 1 WHERE number = ?", (number,))
+
+    def stale_packs(self) -> set[int]:
+        """The stretches of inputs whose packs are to be written anew."""
+        with self._clearly():
+            return {int(row[0]) for row in self._db.execute("SELECT number FROM packs WHERE stale")}
+
     def record_packs(self, number: int, sizes: dict[str, int]) -> None:
         """Commit that packs are whole."""
         with self._transaction() as db:
             rows = [(name, number, size) for name, size in sizes.items()]
-            db.executemany("INSERT OR REPLACE INTO packs VALUES (?, ?, ?)", rows)
+            db.executemany("INSERT OR REPLACE INTO packs VALUES (?, ?, ?, 0)", rows)
 
     def clear(self) -> None:
         """Forget everything."""

@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import BulkError, HumanParseError, ImageError
 from ..schemes import IGNORE
 from . import writers
+from .disk import writing
 from .items import Content, Item, Outcome, Source, Statistics
 from .settings import Settings
 
@@ -97,19 +98,22 @@ class Labeller:
         """
         number = photo.item.number
         if isinstance(parsing, str) or photo.content is None:
+            self._remove(photo.item)
             return Outcome(number, "failed", error=str(parsing))
         try:
             final, statistics = finished(parsing, self.settings)
         except HumanParseError as error:
+            self._remove(photo.item)
             return Outcome(number, "failed", photo.content.sha256, error=str(error))
-        try:
+        with writing(self.dest):
             outputs = self._write(photo.item, photo.content, final)
-        except (OSError, HumanParseError) as error:
-            raise BulkError(
-                f"outputs cannot be written to {self.dest} ({error}); see that the disk is neither full nor "
-                "read-only, and go on with --resume"
-            ) from error
         return Outcome(number, "done", photo.content.sha256, outputs, statistics)
+
+    def _remove(self, item: Item) -> None:
+        """Remove what was written of an input before it broke."""
+        for name in self.settings.formats:
+            if name in writers.ENDINGS:
+                (self.dest / f"{item.found.key}{writers.ENDINGS[name]}").unlink(missing_ok=True)
 
     def _write(self, item: Item, content: Content, parsing: Parsing) -> dict[str, int]:
         outputs = {}

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..durable import replacing, sync_folder
 from ..errors import BulkError
+from .disk import writing
 from .items import Item
 from .journal import Journal
 from .labeller import SPOOL, spooled
@@ -62,11 +63,11 @@ class Packs:
         if not self.kinds:
             return
         stop = self.journal.last() + 1 if end is None else end
-        waiting = self._waiting()
+        waiting, stale = self._waiting(), self.journal.stale_packs()
         for number in range(first // self.size, -(-stop // self.size)):
             span = (number * self.size, (number + 1) * self.size)
             mine = [position for position in waiting if span[0] <= position < span[1]]
-            if mine and not self.journal.pending(*span):
+            if (mine or number in stale) and not self.journal.pending(*span):
                 self._pack(number, span)
                 for position in mine:
                     spooled(self.state, position).unlink(missing_ok=True)
@@ -102,7 +103,7 @@ class Packs:
 
     def _pack(self, number: int, span: tuple[int, int]) -> None:
         sizes = {}
-        try:
+        with writing(self.dest):
             for kind in self.kinds:
                 path = self.path(kind, number)
                 before = dict(_READERS[kind](path)) if path.is_file() else {}
@@ -110,11 +111,6 @@ class Packs:
                     _WRITERS[kind](self._samples(span, before), part)
                 sizes[path.name] = path.stat().st_size
             sync_folder(self.dest)
-        except OSError as error:
-            raise BulkError(
-                f"packs cannot be written to {self.dest} ({error.strerror or error}); see that the disk is "
-                "neither full nor read-only, and go on with --resume"
-            ) from error
         self.journal.record_packs(number, sizes)
 
     def _samples(self, span: tuple[int, int], before: dict[str, bytes]) -> Iterator[Sample]:

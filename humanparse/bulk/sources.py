@@ -95,14 +95,14 @@ def read_picture(path: Path, name: str) -> Content:
         ImageError: missing, no regular file, damaged, or written to while it was read.
     """
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # before it is opened: a pipe would wait for ever
+            raise ImageError(f"{name}: not a regular file")
         with path.open("rb") as file:
             before = os.fstat(file.fileno())
-            if not stat.S_ISREG(before.st_mode):
-                raise ImageError(f"{name}: not a regular file")
             content = file.read()
             after = os.fstat(file.fileno())
     except FileNotFoundError as error:
-        raise ImageError(f"{name}: there is no such file any more") from error
+        raise ImageError(f"{name}: there is no such file") from error
     except OSError as error:
         raise ImageError(f"{name}: the file cannot be read: {error.strerror or error}") from error
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns) or (
