@@ -3,8 +3,8 @@
 python benchmarks/peers.py schp-lip --batch 1 --runs 7
 
 "plain" is the network as its paper has it, exported as it is: what one would pick instead of this package.
-"folded" has its norms folded, and under torch its pyramid split: what `Parser` runs. Weights are random: they
-cost as much. Labels are compared at the network's own grid, where random weights leave many near ties.
+"folded" has its norms folded, and under torch its convolutions split: what `Parser` runs. Weights are random:
+they cost as much. Labels are compared at the network's own grid, where random weights leave many near ties.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from humanparse.runtimes.folded import folded
 from humanparse.runtimes.onnx_graph import write_graph
 from humanparse.runtimes.onnxruntime import OnnxRuntimeNetwork
 from humanparse.runtimes.openvino import OpenVinoNetwork
-from humanparse.runtimes.pyramid import split_pyramids
+from humanparse.runtimes.split import split
 
 Run = Callable[[Tensor], Tensor]
 
@@ -49,7 +49,7 @@ def contenders(network: nn.Module, folder: Path) -> dict[str, Run]:
     fast = folded(deepcopy(network))
     write_graph(network, folder / "plain.onnx", {})
     write_graph(fast, folder / "folded.onnx", {})
-    split_pyramids(fast)
+    split(fast)
     return {
         "torch float32, plain": network,
         "torch float32, folded": fast,

@@ -24,6 +24,7 @@ from .geometry import Frame
 from .manifest import ModelSpec
 from .parser import Parser
 from .pipelines.semantic import Semantic
+from .runtimes.placement import DTYPES
 
 Result = TypeVar("Result")
 
@@ -104,7 +105,9 @@ def measure(parser: Parser, photo: bytes, batch: int = 1, runs: int = 5) -> Cost
     peak = 0.0
     with TemporaryDirectory() as folder:
         for run in range(runs + 1):
-            peak = max(peak, _matmul(pipeline.device, pipeline.dtype))  # in turn: others may use the machine
+            peak = max(
+                peak, _matmul(pipeline.device, DTYPES[parser.precision])
+            )  # in turn: others may use the machine
             for stage, seconds in _one_run(pipeline, photo, batch, Path(folder)).items():
                 spent.setdefault(stage, []).extend([1000 * seconds / batch] if run else [])
     times = {stage: median(values) for stage, values in spent.items()}
@@ -143,10 +146,12 @@ def _one_run(pipeline: Semantic, photo: bytes, batch: int, folder: Path) -> dict
         decode, photos = timed(lambda: [image.load(photo) for _ in range(batch)])
         frames = [Frame((pixels.shape[0], pixels.shape[1]), pipeline.input) for pixels in photos]
         fit, fitted = timed(
-            lambda: torch.stack([frame.fit(pixels) for frame, pixels in zip(frames, photos, strict=True)])
+            lambda: torch.stack(
+                [frame.fit(pixels, pipeline.device) for frame, pixels in zip(frames, photos, strict=True)]
+            )
         )
-        network, views = timed(lambda: pipeline.views(fitted.to(pipeline.device)))
-        back, parsings = timed(lambda: pipeline.bring_back(frames, views))
+        network, views = timed(lambda: pipeline.views(fitted))
+        back, parsings = timed(lambda: pipeline.bring_back(frames, views)())
     encode, _ = timed(lambda: [one.save(folder / f"{number}.png") for number, one in enumerate(parsings)])
     return {"decode": decode, "fit": fit, "network": network, "back": back, "encode": encode}
 
@@ -154,9 +159,7 @@ def _one_run(pipeline: Semantic, photo: bytes, batch: int, folder: Path) -> dict
 def _gflop(spec: ModelSpec, pipeline: Semantic, size: tuple[int, int]) -> float:
     """1e9 multiplications and additions that the network does for one photo, counted without doing them."""
     with torch.device("meta"):
-        counted = replace(
-            pipeline, network=models.build(spec), device=torch.device("meta"), dtype=torch.float32
-        )
+        counted = replace(pipeline, network=models.build(spec), device=torch.device("meta"))
         with torch.inference_mode(), FlopCounterMode(display=False) as counter:
             counted.views(torch.empty(1, 3, *size))
     return float(counter.get_total_flops()) / 1e9

@@ -30,6 +30,8 @@ Labels = npt.NDArray[np.uint8]
 Picture = npt.NDArray[np.uint8]
 Protocols = Literal["extract", "paper", "score"]
 
+_CPU = torch.device("cpu")
+
 
 @dataclass(frozen=True)
 class _Warp:
@@ -75,14 +77,14 @@ class _Warp:
             centre = float(int(centre))
         return 1 / self._scale, centre - self._span(axis) / (2 * self._scale)
 
-    def resample(self, image: Picture) -> Tensor:
+    def resample(self, image: Picture, device: torch.device) -> Tensor:
         rows, columns = (
             warp_taps(
                 *_inverted(*self._axis(axis)), self.spec.size[axis], self.image_size[axis], is_row=axis == 0
-            )
+            ).to(device)
             for axis in (0, 1)
         )
-        return warp_uint8(torch.from_numpy(image), rows, columns)
+        return warp_uint8(_moved(torch.from_numpy(image), device), rows, columns)
 
     def taps(self, grid: Size) -> tuple[Taps, Taps]:
         rows, columns = (
@@ -101,6 +103,11 @@ class _Warp:
             inside.append((at >= 0) & (at < self.spec.size[axis]))
             index.append(at.clamp(0, self.spec.size[axis] - 1))
         return labels[index[0]][:, index[1]] * (inside[0][:, None] & inside[1])
+
+
+def _moved(pixels: Tensor, device: torch.device) -> Tensor:
+    """The same on a device; to CUDA from pinned memory, so that nobody waits for it."""
+    return pixels.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else pixels.to(device)
 
 
 def _inverted(scale: float, shift: float) -> tuple[float, float]:
@@ -126,10 +133,10 @@ class _Squash:
         height, width = (-(-side // step) * step for side in self.resized)
         return height, width
 
-    def resample(self, image: Picture | npt.NDArray[np.float32]) -> Tensor:
+    def resample(self, image: Picture | npt.NDArray[np.float32], device: torch.device) -> Tensor:
         shrinks = self.resized[0] < self.image_size[0] or self.resized[1] < self.image_size[1]
         how = cv2.INTER_AREA if shrinks and self.spec.interpolation == "area" else cv2.INTER_LINEAR
-        return torch.from_numpy(cv2.resize(image, self.resized[::-1], interpolation=how))
+        return _moved(torch.from_numpy(cv2.resize(image, self.resized[::-1], interpolation=how)), device)
 
     def taps(self, grid: Size) -> tuple[Taps, Taps]:
         rows, columns = (self._axis_taps(axis, grid[axis]) for axis in (0, 1))
@@ -208,29 +215,35 @@ class Frame:
         """(height, width) that the picture takes of the network's input; the rest is padding."""
         return self._fit.resized
 
-    def resample(self, image: Picture) -> Tensor:
+    def resample(self, image: Picture, device: torch.device = _CPU) -> Tensor:
         """RGB uint8 (H, W, 3) -> uint8 (h, w, 3) in the network's channel order, still without padding."""
-        resampled = self._fit.resample(image)
+        resampled = self._fit.resample(image, device)
         return resampled.flip(2) if self.spec.channels == "bgr" else resampled
 
-    def fit(self, image: Picture) -> Tensor:
-        """RGB uint8 (H, W, 3) -> the network's input, float32 (3, *input_size), normalised."""
+    def fit(self, image: Picture, device: torch.device = _CPU) -> Tensor:
+        """RGB uint8 (H, W, 3) -> the network's input, float32 (3, *input_size), normalised, on a device.
+
+        Warps and normalisation are computed there, with equal results; OpenCV's resizes on the CPU.
+        """
         if self.spec.resize_on == "uint8":
-            normal = self._normalised(self.resample(image))
+            normal = self._normalised(self.resample(image, device))
         else:
             pixels = torch.from_numpy(image)
             pixels = pixels.flip(2) if self.spec.channels == "bgr" else pixels
-            normal = self._fit.resample(self._normalised(pixels).numpy())
+            normal = self._fit.resample(self._normalised(pixels).numpy(), device)
         height, width = self.input_size
         padding = (0, width - normal.shape[1], 0, height - normal.shape[0])
         return F.pad(normal.permute(2, 0, 1), padding).contiguous()
 
     def _normalised(self, pixels: Tensor) -> Tensor:
         """uint8 (h, w, 3) in the network's channel order -> float32 (h, w, 3)."""
-        values = pixels.to(torch.float32)
-        if self.spec.scale == "0-1":
-            values = values / 255
-        return (values - torch.tensor(self.spec.mean)) / torch.tensor(self.spec.std)
+        values, mean, std = (
+            torch.as_tensor(each, dtype=torch.float32, device=pixels.device)
+            for each in (pixels, self.spec.mean, self.spec.std)
+        )
+        if self.spec.scale == "0-1":  # by a tensor: for a number CUDA multiplies by its rounded inverse
+            values = values / torch.full((), 255.0, device=pixels.device)
+        return (values - mean) / std
 
     def mean(self, views: Sequence[Tensor]) -> Tensor:
         """Logits (C, h, w) as they are, or the mean of several of different h, w, at the input's size."""
@@ -258,6 +271,13 @@ class Frame:
         Returns:
             labels uint8 (H, W); confidence float16 (H, W), 0-1, or None.
         """
+        labels, sure = self.labelled(logits, protocol, confidence)
+        return labels.cpu().numpy(), None if sure is None else sure.cpu().numpy()
+
+    def labelled(
+        self, logits: Tensor | Sequence[Tensor], protocol: Protocols = "extract", confidence: bool = False
+    ) -> tuple[Tensor, Tensor | None]:
+        """As `back`, as tensors that stay on the logits' device."""
         views = [logits] if isinstance(logits, Tensor) else list(logits)
         if self.spec.upsampling == "two-step":
             whole = self.mean(views)
@@ -266,10 +286,8 @@ class Frame:
                 whole if at_input else bilinear(whole[None], self.input_size, self.spec.align_corners)[0]
             ]
         if isinstance(self._fit, _Warp) and (protocol != "extract" or self.spec.extract == "labels"):
-            labels, sure = self._nearest(views[0], protocol == "score", confidence)
-        else:
-            labels, sure = resample_argmax([(view, *self._taps(view)) for view in views], confidence)
-        return labels.cpu().numpy(), None if sure is None else sure.cpu().numpy()
+            return self._nearest(views[0], protocol == "score", confidence)
+        return resample_argmax([(view, *self._taps(view)) for view in views], confidence)
 
     def _taps(self, logits: Tensor) -> tuple[Taps, Taps]:
         rows, columns = self._fit.taps((logits.shape[1], logits.shape[2]))

@@ -54,7 +54,8 @@ class Parser:
         precision: `"float32"` is exact; `"bf16"` and `"fp16"` (CUDA only) are faster and change a few labels
             at borders; `"auto"` is float32 on CPU and MPS, fp16 on CUDA.
         runtime: `"torch"`; `"onnxruntime"` (float32 only) or `"openvino"`, for models that give logits, on
-            the CPU, from the extras of these names; `"auto"` is torch.
+            the CPU, from the extras of these names; `"auto"` is the fastest of them
+            that is installed for ResNets in float32 on the CPU, and torch otherwise.
         flip: average with the mirrored photo; None is the original's default.
         scales: average over these sizes, such as `(0.75, 1.0, 1.25)`; None is the original's default.
         protocol: how logits come back to the photo. `"extract"`: resampled, then the best class is taken, as
@@ -104,12 +105,12 @@ class Parser:
     ) -> None:
         self.spec = ensembles.get(model)
         self.scheme = self.spec.scheme
-        self.runtime, device, precision = choose_runtime(runtime, device, precision)
+        parts = self.spec.networks() if isinstance(self.spec, EnsembleSpec) else {"network": self.spec}
+        self.runtime, device, precision = choose_runtime(runtime, device, precision, parts.values())
         self.device = choose_device(device)
         self.precision = choose_precision(precision, self.device)
         if protocol not in get_args(Protocols):
             raise ModelError(f"protocol must be one of {', '.join(get_args(Protocols))}, not {protocol!r}")
-        parts = self.spec.networks() if isinstance(self.spec, EnsembleSpec) else {"network": self.spec}
         self._files = _files(self.spec.name, weights, tuple(parts))
         self.weights = {
             role: _file(spec, self._files.get(role), offline, progress) for role, spec in parts.items()
@@ -144,12 +145,13 @@ class Parser:
             "scheme": self.scheme,
             "input": _input(spec, test_size),
             "device": self.device,
-            "dtype": DTYPES[self.precision],
             "protocol": protocol,
         }
         if spec.decode is None:
             return Semantic(**shared, flip=flip, scales=scales)
-        return SingleStage(**shared, decode=DECODERS[spec.family], thresholds=spec.decode)
+        return SingleStage(
+            **shared, dtype=DTYPES[self.precision], decode=DECODERS[spec.family], thresholds=spec.decode
+        )
 
     @property
     def finds_people(self) -> bool:

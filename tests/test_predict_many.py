@@ -17,6 +17,7 @@ from golden import SMALL
 
 from humanparse import ImageError, ModelError, Parser, Parsing, checkpoint, image, manifest, models
 from humanparse.geometry import Frame
+from humanparse.pipelines import batches
 from humanparse.pipelines.batches import read_ahead
 
 PHOTOS = sorted((SMALL / "images").iterdir())
@@ -49,6 +50,20 @@ def test_photos_of_any_sizes_come_in_order_with_the_labels_of_predict(
         assert parsing.confidence is not None and parsing.logits is None
 
 
+def test_answers_fetched_a_batch_late_as_on_cuda_are_the_same_in_the_same_order(
+    parser: Parser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources = [*PHOTOS, tmp_path / "gone.jpg", *scenes()]
+    expected = list(parser.predict_many(sources, batch_size=2, on_error="yield"))
+    monkeypatch.setattr(batches, "_batches_behind", lambda device: 1)
+    found = list(parser.predict_many(sources, batch_size=2, on_error="yield"))
+    assert len(found) == len(sources) and isinstance(found[len(PHOTOS)], ImageError)
+    assert [str(one) for one in found] == [str(one) for one in expected]
+    assert all(
+        ours == theirs for ours, theirs in zip(found, expected, strict=True) if isinstance(ours, Parsing)
+    )
+
+
 def test_equal_inputs_share_a_batch_and_others_do_not(
     parser: Parser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -69,7 +84,9 @@ def test_equal_inputs_share_a_batch_and_others_do_not(
 def test_logits_are_kept_when_asked_for_and_own_their_memory(parser: Parser) -> None:
     for parsing, scene in zip(parser.predict_many(scenes()[:3], keep_logits=True), scenes(), strict=False):
         alone = parser.predict(scene, keep_logits=True)
-        assert parsing.logits is not None and alone.logits is not None and parsing.logits.base is None
+        assert parsing.logits is not None and alone.logits is not None
+        owner: Any = parsing.logits.base
+        assert owner is None or owner.untyped_storage().nbytes() == parsing.logits.nbytes
         assert np.abs(parsing.logits - alone.logits).max() <= 1e-4 * alone.logits.std()
 
 

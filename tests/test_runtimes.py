@@ -29,7 +29,8 @@ from humanparse.runtimes import onnx_graph
 from humanparse.runtimes.folded import folded
 from humanparse.runtimes.onnxruntime import OnnxRuntimeNetwork
 from humanparse.runtimes.openvino import OpenVinoNetwork
-from humanparse.runtimes.pyramid import SplitPyramid, split_pyramids
+from humanparse.runtimes.placement import choose_runtime
+from humanparse.runtimes.split import SplitJoined, SplitPyramid, split
 
 SHALLOW = (1, 2, 1, 1)
 NETWORKS = {
@@ -73,7 +74,7 @@ def smooth(output: torch.Tensor | SmpMaps | UniParserMaps) -> list[torch.Tensor]
 def test_a_folded_network_gives_the_plain_ones_logits(family: str) -> None:
     plain = lively(NETWORKS[family]())
     fast = folded(copy.deepcopy(plain))
-    split_pyramids(fast)
+    split(fast)
     assert not any(isinstance(module, nn.BatchNorm2d | InPlaceAbn) for module in fast.modules())
     picture = torch.randn(2, 3, 96, 128, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
@@ -103,7 +104,7 @@ def test_a_split_pyramid_is_the_whole_one_on_any_grid(kind: str, size: tuple[int
         _blocks.PyramidPooling(12, 5) if kind == "originals" else _ssseg.PyramidPooling(12, 5, slope=0.0)
     )
     fast = folded(copy.deepcopy(lively(whole)))
-    split_pyramids(fast)
+    split(fast)
     assert isinstance(fast[0], SplitPyramid)
     features = torch.randn(2, 12, *size, generator=torch.Generator().manual_seed(2))
     for _ in range(2):  # the second time with the kept matrix
@@ -179,8 +180,37 @@ def test_openvino_in_bf16_keeps_as_many_labels_as_torch_in_bf16(home: Path) -> N
     assert shares[1] >= max(0.995, shares[0] - 0.001)
 
 
-def test_auto_is_torch() -> None:
+def test_auto_is_what_was_measured_to_be_the_fastest(monkeypatch: pytest.MonkeyPatch) -> None:
+    resnet, tiny, people = ([manifest.get(name)] for name in ("schp-lip", "tiny-atr", "smp-r50-mhpv2"))
+    assert choose_runtime("auto", "cpu", "auto", resnet) == ("openvino", "cpu", "auto")
+    assert choose_runtime("auto", "cpu", "bf16", resnet)[0] == "torch"
+    assert choose_runtime("auto", "cuda", "auto", resnet) == ("torch", "cuda", "auto")
+    assert choose_runtime("auto", "cpu", "float32", tiny)[0] == "torch"
+    assert choose_runtime("auto", "cpu", "auto", people)[0] == "torch"
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    assert choose_runtime("auto", "cpu", "auto", resnet)[0] == "onnxruntime"
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    assert choose_runtime("auto", "cpu", "auto", resnet)[0] == "torch"
     assert Parser(device="cpu", runtime="auto").runtime == "torch"
+
+
+SIZES = [((24, 32), (12, 16), (6, 8)), ((5, 7), (5, 7), (3, 4)), ((6, 8), (24, 32)), ((1, 1), (1, 1))]
+
+
+@pytest.mark.parametrize("align_corners", [True, False])
+@pytest.mark.parametrize("sizes", SIZES)
+def test_a_split_join_is_the_whole_one_for_maps_of_any_sizes(
+    sizes: tuple[tuple[int, int], ...], align_corners: bool
+) -> None:
+    layers = (nn.Conv2d(4 * len(sizes), 6, 1, bias=False), InPlaceAbn(6, 0.01), nn.Conv2d(6, 3, 1))
+    whole = nn.Sequential(_blocks.Joined(*layers, align_corners=align_corners, unused=1))
+    fast = folded(copy.deepcopy(lively(whole)))
+    split(fast)
+    assert isinstance(fast[0], SplitJoined)
+    maps = [torch.randn(2, 4, *size, generator=torch.Generator().manual_seed(2)) for size in sizes]
+    expected = whole[0](*maps)
+    assert expected.shape == (2, 6, *max(sizes))
+    assert torch.allclose(fast[0](*maps), expected, atol=1e-5)
 
 
 def test_a_graph_is_made_once_for_the_same_weights(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -109,8 +109,43 @@ class PyramidPooling(nn.Module):
         return joined
 
 
+class Joined(nn.Sequential):
+    """Layers on several maps together: enlarged to the size of the largest, then concatenated.
+
+    Args:
+        layers: the first is a 1x1 convolution of all maps.
+        align_corners: how maps are enlarged.
+        unused: so many of the last layers are of use in training only; they are loaded but never run.
+    """
+
+    def __init__(self, *layers: nn.Module, align_corners: bool = True, unused: int = 0) -> None:
+        super().__init__(*layers)
+        self.align_corners, self.used = align_corners, len(layers) - unused
+
+    def forward(self, *maps: Tensor) -> Tensor:
+        """(B, *, h, w) and smaller ones -> (B, *, h, w)."""
+        size = largest(maps)
+        at_one_size = [self.enlarged(x, size) for x in maps]
+        return self.after(0, torch.cat(at_one_size, dim=1))
+
+    def enlarged(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+        """(B, C, *, *) -> (B, C, *size)."""
+        return x if (x.shape[2], x.shape[3]) == size else bilinear(x, size, self.align_corners)
+
+    def after(self, first: int, x: Tensor) -> Tensor:
+        """What the layers from that one on make of x."""
+        for layer in list(self)[first : self.used]:
+            x = layer(x)
+        return x
+
+
+def largest(maps: Sequence[Tensor]) -> tuple[int, int]:
+    """(height, width) of the map with the most cells."""
+    return max((x.shape[2], x.shape[3]) for x in maps)
+
+
 class Edge(nn.Module):
-    """Features of three stages -> edge features at the first one's size, of use to the parsing head."""
+    """Features of three stages -> edge features of each, of use to the parsing head."""
 
     def __init__(self, slope: float = 0.01) -> None:
         super().__init__()
@@ -120,9 +155,6 @@ class Edge(nn.Module):
         self.conv4 = nn.Conv2d(256, 2, 3, padding=1)  # edge maps, of use in training only
         self.conv5 = nn.Conv2d(6, 2, 1)
 
-    def forward(self, x2: Tensor, x3: Tensor, x4: Tensor) -> Tensor:
-        """(B, 256, h, w), (B, 512, h/2, w/2), (B, 1024, h/4, w/4) -> (B, 768, h, w)."""
-        size = (x2.shape[2], x2.shape[3])
-        e3 = bilinear(self.conv2(x3), size, align_corners=True)
-        e4 = bilinear(self.conv3(x4), size, align_corners=True)
-        return torch.cat((self.conv1(x2), e3, e4), dim=1)
+    def forward(self, x2: Tensor, x3: Tensor, x4: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, 256, h, w), (B, 512, h/2, w/2), (B, 1024, h/4, w/4) -> 256 channels of each size."""
+        return self.conv1(x2), self.conv2(x3), self.conv3(x4)

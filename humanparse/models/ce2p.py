@@ -9,17 +9,16 @@ edge maps, which only training reads, are loaded but never run.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
-from ..ops.bilinear import bilinear
+from ._blocks import Joined
 from ._ssseg import PyramidPooling, ResNet, conv_norm
 
 SLOPE = 0.01
 
 
 class Edge(nn.Module):
-    """Features of three stages -> edge features at the first one's size."""
+    """Features of three stages -> edge features of each."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -27,11 +26,9 @@ class Edge(nn.Module):
         self.edge_conv = nn.Conv2d(256, 2, 3, padding=1)  # edge maps, of use in training only
         self.fuse_conv = nn.Conv2d(6, 2, 1)
 
-    def forward(self, *stages: Tensor) -> Tensor:
-        """(B, 256, h, w) and two of smaller or equal size -> (B, 768, h, w)."""
-        size = (stages[0].shape[2], stages[0].shape[3])
-        first, *others = (branch(x) for branch, x in zip(self.branches, stages, strict=True))
-        return torch.cat([first, *(bilinear(x, size, align_corners=False) for x in others)], dim=1)
+    def forward(self, *stages: Tensor) -> list[Tensor]:
+        """(B, 256, h, w) and two of smaller or equal size -> 256 channels of each."""
+        return [branch(x) for branch, x in zip(self.branches, stages, strict=True)]
 
 
 class Ce2p(nn.Module):
@@ -49,25 +46,25 @@ class Ce2p(nn.Module):
         self.ppm_net = PyramidPooling(2048, 512, SLOPE)
         self.edge_net = Edge()
         self.shortcut = conv_norm(256, 48, slope=SLOPE)
-        self.decoder_stage1 = _stage(560, num_classes)
+        self.decoder_stage1 = _stage(560, num_classes, unused=1)  # but for its classifier
         self.decoder_stage2 = _stage(1280, num_classes)
 
     def forward(self, image: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, C, h, w) with h = ceil(H/4), w = ceil(W/4)."""
         x1, x2, x3, x4 = self.backbone_net(image)  # x1 (B, 256, h, w)
-        size = (x1.shape[2], x1.shape[3])
-        context = bilinear(self.ppm_net(x4), size, align_corners=False)  # (B, 512, h, w)
-        part = torch.cat((context, self.shortcut(x1)), dim=1)  # (B, 560, h, w)
-        part = self.decoder_stage1[:-1](part)  # (B, 512, h, w); its classifier is of use in training only
-        edge = self.edge_net(x1, x2, x3)  # (B, 768, h, w)
-        logits: Tensor = self.decoder_stage2(torch.cat((part, edge), dim=1))
+        context = self.ppm_net(x4)  # (B, 512, h/2, w/2) or (B, 512, h/4, w/4)
+        part = self.decoder_stage1(context, self.shortcut(x1))  # (B, 512, h, w)
+        edge = self.edge_net(x1, x2, x3)  # (B, 256, h, w) and two of smaller size
+        logits: Tensor = self.decoder_stage2(part, *edge)
         return logits
 
 
-def _stage(inputs: int, num_classes: int) -> nn.Sequential:
-    return nn.Sequential(
+def _stage(inputs: int, num_classes: int, unused: int = 0) -> Joined:
+    return Joined(
         *conv_norm(inputs, 512, slope=SLOPE),
         *conv_norm(512, 512, slope=SLOPE),
         nn.Dropout2d(0.1),
         nn.Conv2d(512, num_classes, 1),
+        align_corners=False,
+        unused=unused,
     )

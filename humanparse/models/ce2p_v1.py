@@ -9,12 +9,10 @@ without being told to; the auxiliary parsing head and the edge map's own classif
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..ops.bilinear import bilinear
-from ._blocks import Edge, InPlaceAbn, PyramidPooling, conv_abn, residual_layer
+from ._blocks import Edge, InPlaceAbn, Joined, PyramidPooling, conv_abn, residual_layer
 
 
 class Decoder(nn.Module):
@@ -24,16 +22,14 @@ class Decoder(nn.Module):
         super().__init__()
         self.conv1 = conv_abn(512, 256, slope=0.0)
         self.conv2 = conv_abn(256, 48, slope=0.0)
-        self.conv3 = nn.Sequential(
+        self.conv3 = Joined(
             *conv_abn(304, 256, slope=None), nn.ReLU(), *conv_abn(256, 256, slope=None), nn.ReLU()
         )
         self.conv4 = nn.Conv2d(256, num_classes, 1)  # auxiliary parsing, of use in training only
 
     def forward(self, context: Tensor, details: Tensor) -> Tensor:
         """(B, 512, h/4, w/4), (B, 256, h, w) -> (B, 256, h, w)."""
-        size = (details.shape[2], details.shape[3])
-        context = bilinear(self.conv1(context), size, align_corners=True)
-        fused: Tensor = self.conv3(torch.cat((context, self.conv2(details)), dim=1))
+        fused: Tensor = self.conv3(self.conv1(context), self.conv2(details))
         return fused
 
 
@@ -56,9 +52,7 @@ class Ce2pV1(nn.Module):
         self.layer5 = PyramidPooling(2048, 512)
         self.edgelayer = Edge(slope=0.0)
         self.layer6 = Decoder(num_classes)
-        self.layer7 = nn.Sequential(
-            *conv_abn(1024, 256, slope=None), nn.ReLU(), nn.Conv2d(256, num_classes, 1)
-        )
+        self.layer7 = Joined(*conv_abn(1024, 256, slope=None), nn.ReLU(), nn.Conv2d(256, num_classes, 1))
 
     def forward(self, image: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, C, h, w); 473 pixels give 119 cells, 384 give 97."""
@@ -69,6 +63,6 @@ class Ce2pV1(nn.Module):
         x4 = self.layer3(x3)  # (B, 1024, h/4, w/4)
         context = self.layer5(self.layer4(x4))  # (B, 512, h/4, w/4)
         part = self.layer6(context, x2)  # (B, 256, h, w)
-        edge = self.edgelayer(x2, x3, x4)  # (B, 768, h, w)
-        logits: Tensor = self.layer7(torch.cat((part, edge), dim=1))
+        edge = self.edgelayer(x2, x3, x4)  # (B, 256, h, w) (B, 256, h/2, w/2) (B, 256, h/4, w/4)
+        logits: Tensor = self.layer7(part, *edge)
         return logits

@@ -9,12 +9,10 @@ and the edge map's own classifiers are loaded but never run.
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..ops.bilinear import bilinear
-from ._blocks import Edge, InPlaceAbn, PyramidPooling, conv_abn, residual_layer
+from ._blocks import Edge, InPlaceAbn, Joined, PyramidPooling, conv_abn, residual_layer
 
 
 class Backbone(nn.Module):
@@ -52,21 +50,18 @@ class Decoder(nn.Module):
         super().__init__()
         self.conv1 = conv_abn(512, 256)
         self.conv2 = conv_abn(256, 48)
-        self.conv3 = nn.Sequential(*conv_abn(304, 256), *conv_abn(256, 256))
+        self.conv3 = Joined(*conv_abn(304, 256), *conv_abn(256, 256), align_corners=align_corners)
         self.conv4 = nn.Conv2d(256, num_classes, 1)  # auxiliary parsing, of use in training only
-        self.align_corners = align_corners
 
     def forward(self, context: Tensor, details: Tensor) -> Tensor:
         """(B, 512, h/4, w/4), (B, 256, h, w) -> (B, 256, h, w)."""
-        size = (details.shape[2], details.shape[3])
-        context = bilinear(self.conv1(context), size, self.align_corners)
-        fused: Tensor = self.conv3(torch.cat((context, self.conv2(details)), dim=1))
+        fused: Tensor = self.conv3(self.conv1(context), self.conv2(details))
         return fused
 
 
-def fusion_head(num_classes: int) -> nn.Sequential:
+def fusion_head(num_classes: int) -> Joined:
     """Parsing and edge features together -> logits."""
-    return nn.Sequential(*conv_abn(1024, 256), nn.Dropout2d(0.1), nn.Conv2d(256, num_classes, 1))
+    return Joined(*conv_abn(1024, 256), nn.Dropout2d(0.1), nn.Conv2d(256, num_classes, 1))
 
 
 class Schp(Backbone):
@@ -89,8 +84,8 @@ class Schp(Backbone):
         x2, x3, x4, x5 = self.stages(image)
         context = self.context_encoding(x5)  # (B, 512, h/4, w/4)
         part = self.decoder(context, x2)  # (B, 256, h, w)
-        edge = self.edge(x2, x3, x4)  # (B, 768, h, w)
-        logits: Tensor = self.fushion(torch.cat((part, edge), dim=1))
+        edge = self.edge(x2, x3, x4)  # (B, 256, h, w) (B, 256, h/2, w/2) (B, 256, h/4, w/4)
+        logits: Tensor = self.fushion(part, *edge)
         return logits
 
 
@@ -121,6 +116,6 @@ class Ce2pV2(Backbone):
         """(B, 3, H, W) -> (B, C, h, w) with h = ceil(H/4), w = ceil(W/4)."""
         x2, x3, x4, x5 = self.stages(image)
         part = self.layer6(self.layer5(x5), x2)  # (B, 256, h, w)
-        edge = self.edge_layer(x2, x3, x4)  # (B, 768, h, w)
-        logits: Tensor = self.layer7(torch.cat((part, edge), dim=1))
+        edge = self.edge_layer(x2, x3, x4)  # (B, 256, h, w) (B, 256, h/2, w/2) (B, 256, h/4, w/4)
+        logits: Tensor = self.layer7(part, *edge)
         return logits

@@ -27,7 +27,7 @@ Outcomes: TypeAlias = "Generator[Parsing | Exception]"
 
 @dataclass(frozen=True)
 class Fitted:
-    """A photo as the network takes it: its frame, and float32 (3, h, w) on the CPU."""
+    """A photo as the network takes it: its frame, and float32 (3, h, w) on its device."""
 
     frame: Frame
     pixels: Tensor
@@ -103,25 +103,42 @@ def parse_many(
     def fitted(source: Any) -> Fitted:
         photo = load(source)
         frame = Frame((photo.shape[0], photo.shape[1]), pipeline.input)
-        return Fitted(frame, frame.fit(photo))
+        return Fitted(frame, frame.fit(photo, pipeline.device))
 
+    behind = _batches_behind(pipeline.device)
+    started: deque[Callable[[], list[Parsing | Exception]]] = deque()
     with closing(read_ahead(sources, fitted, 2 * batch_size)) as read:
         while batch := list(islice(read, batch_size)):
-            yield from _parsed(pipeline, batch, keep_logits, confidence)
+            started.append(_started(pipeline, batch, keep_logits, confidence))
+            if len(started) > behind:
+                yield from started.popleft()()
+        for outcomes in started:
+            yield from outcomes()
 
 
-def _parsed(
+def _batches_behind(device: torch.device) -> int:
+    """How many batches are under way when one is fetched: CUDA computes while the next one is prepared."""
+    return 1 if device.type == "cuda" else 0
+
+
+def _started(
     pipeline: Semantic, batch: list[Fitted | Exception], keep_logits: bool, confidence: bool
-) -> list[Parsing | Exception]:
-    outcomes: dict[int, Parsing | Exception] = {}
+) -> Callable[[], list[Parsing | Exception]]:
     alike: dict[tuple[int, int], dict[int, Fitted]] = {}
     for number, one in enumerate(batch):
-        if isinstance(one, Exception):
-            outcomes[number] = one
-        else:
+        if not isinstance(one, Exception):
             alike.setdefault(one.frame.input_size, {})[number] = one
+    coming = []
     for photos in alike.values():
         frames, pixels = zip(*((one.frame, one.pixels) for one in photos.values()), strict=True)
-        parsings = pipeline.parse(frames, torch.stack(pixels), keep_logits, confidence)
-        outcomes.update(zip(photos, parsings, strict=True))
-    return [outcomes[number] for number in range(len(batch))]
+        parsings = pipeline.start(frames, torch.stack(pixels), keep_logits, confidence)
+        coming.append((list(photos), parsings))
+    failures = {number: one for number, one in enumerate(batch) if isinstance(one, Exception)}
+
+    def outcomes() -> list[Parsing | Exception]:
+        found: dict[int, Parsing | Exception] = {**failures}
+        for numbers, parsings in coming:
+            found.update(zip(numbers, parsings(), strict=True))
+        return [found[number] for number in sorted(found)]
+
+    return outcomes

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,11 +26,10 @@ class Semantic:
 
     Attributes:
         name: the model's name.
-        network: (B, 3, h, w) -> logits (B, C, h', w'), on `device`.
+        network: float32 (B, 3, h, w) -> float32 logits (B, C, h', w'), on `device`.
         scheme: the labels; its pairs say which channels swap in a mirrored picture.
         input: the network's input.
         device: where it runs.
-        dtype: precision of its matrix products.
         flip: average with the mirrored picture.
         scales: sizes of the input, relative to its own, over which logits are averaged.
         protocol: see `Frame.back`.
@@ -40,7 +40,6 @@ class Semantic:
     scheme: LabelScheme
     input: InputSpec
     device: torch.device
-    dtype: torch.dtype = torch.float32
     flip: bool = False
     scales: tuple[float, ...] = (1.0,)
     protocol: Protocols = "extract"
@@ -50,14 +49,20 @@ class Semantic:
     ) -> Parsing:
         """RGB uint8 (H, W, 3) -> labels at its own size."""
         frame = Frame((image.shape[0], image.shape[1]), self.input)
-        return self.parse([frame], frame.fit(image)[None], keep_logits, confidence)[0]
+        return self.parse([frame], frame.fit(image, self.device)[None], keep_logits, confidence)[0]
 
-    @torch.inference_mode()
     def parse(
         self, frames: Sequence[Frame], fitted: Tensor, keep_logits: bool = False, confidence: bool = False
     ) -> list[Parsing]:
         """The frames of photos and their inputs of one size, float32 (B, 3, h, w) -> their parsings."""
-        return self.bring_back(frames, self.views(fitted.to(self.device)), keep_logits, confidence)
+        return self.start(frames, fitted, keep_logits, confidence)()
+
+    @torch.inference_mode()
+    def start(
+        self, frames: Sequence[Frame], fitted: Tensor, keep_logits: bool = False, confidence: bool = False
+    ) -> Callable[[], list[Parsing]]:
+        """As `parse`, without waiting for CUDA: what is given back waits, and gives the parsings."""
+        return self.bring_back(frames, self.views(fitted), keep_logits, confidence)
 
     def bring_back(
         self,
@@ -65,15 +70,20 @@ class Semantic:
         batch: Sequence[Tensor],
         keep_logits: bool = False,
         confidence: bool = False,
-    ) -> list[Parsing]:
-        """The frames of photos and what `views` gave of their inputs -> their parsings."""
-        parsings = []
+    ) -> Callable[[], list[Parsing]]:
+        """The frames of photos and what `views` gave of their inputs -> what gives their parsings."""
+        coming = []
         for place, frame in enumerate(frames):
             views = [view[place] for view in batch]
-            labels, sure = frame.back(views, self.protocol, confidence)
-            # A copy, because a view would keep the whole batch in memory.
-            kept = frame.mean(views).cpu().numpy().copy() if keep_logits else None
-            parsings.append(Parsing(labels, self.scheme, self.name, sure, kept))
+            labels, sure = frame.labelled(views, self.protocol, confidence)
+            kept = frame.mean(views) if keep_logits else None
+            coming.append((_fetched(labels), _fetched(sure), _fetched(kept)))
+
+        def parsings() -> list[Parsing]:
+            return [
+                Parsing(labels(), self.scheme, self.name, sure(), kept()) for labels, sure, kept in coming
+            ]
+
         return parsings
 
     @torch.inference_mode()
@@ -92,9 +102,8 @@ class Semantic:
         for numbers in alike.values():
             for start in range(0, len(numbers), batch_size):
                 batch = numbers[start : start + batch_size]
-                views = self.views(
-                    torch.stack([frames[number].fit(images[number]) for number in batch]).to(self.device)
-                )
+                fitted = [frames[number].fit(images[number], self.device) for number in batch]
+                views = self.views(torch.stack(fitted))
                 for place, number in enumerate(batch):
                     found[number] = frames[number].mean([view[place] for view in views]).cpu()
         return [(frame, found[number]) for number, frame in enumerate(frames)]
@@ -111,10 +120,8 @@ class Semantic:
         return (plain + mirrored[:, list(self.scheme.flip_order())].flip(3)) * 0.5
 
     def _run(self, batch: Tensor) -> Tensor:
-        exact = self.dtype == torch.float32
-        with full_float32() if exact else torch.autocast(self.device.type, self.dtype):
-            logits = self.network(batch)
-        return logits.float()
+        with full_float32():
+            return self.network(batch)
 
     def _scaled(self, fitted: Tensor, scale: float) -> Tensor:
         """(1, 3, h, w) -> the same, larger or smaller; padded inputs stay multiples of their padding."""
@@ -125,6 +132,25 @@ class Semantic:
             return F.interpolate(fitted, scale_factor=scale, mode="bilinear", align_corners=align)
         height, width = (max(step, int(side * scale) // step * step) for side in fitted.shape[2:])
         return bilinear(fitted, (height, width), align)
+
+
+def _fetched(tensor: Tensor | None) -> Callable[[], Any]:
+    """Have a tensor copied to the CPU while others are computed; what is given back waits for the copy."""
+    if tensor is None:
+        return lambda: None
+    if not tensor.is_cuda:
+        whole = tensor.untyped_storage().nbytes() == tensor.nbytes
+        array = tensor.cpu().numpy()
+        return lambda: array if whole else array.copy()  # a view would keep the whole batch
+    pinned = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+    pinned.copy_(tensor, non_blocking=True)
+    copied = torch.cuda.current_stream(tensor.device).record_event()
+
+    def fetch() -> npt.NDArray[Any]:
+        copied.synchronize()
+        return np.array(pinned)  # a copy: pinned memory is scarce
+
+    return fetch
 
 
 @contextmanager

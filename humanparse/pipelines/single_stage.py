@@ -74,7 +74,7 @@ class SingleStage:
         return Parsing(labels, self.scheme, self.name, people=_persons(people, self.scheme))
 
     def _find(self, frame: Frame, image: npt.NDArray[np.uint8]) -> People:
-        batch = frame.fit(image).to(self.device)[None]
+        batch = frame.fit(image, self.device)[None]
         with full_float32():
             if self.dtype == torch.float32:
                 maps = self.network(batch)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 
 from ..errors import ModelError
@@ -11,7 +12,27 @@ from ..manifest import ModelSpec
 from .onnx_graph import cached_graph
 from .onnxruntime import OnnxRuntimeNetwork
 from .openvino import OpenVinoNetwork
-from .pyramid import split_pyramids
+from .placement import DTYPES
+from .split import split
+
+
+class HalfNetwork:
+    """A network whose weights and products are half precision: float32 (B, 3, h, w) -> float32 logits.
+
+    Sums are float32 inside the kernels. Twice the batch fits into memory, and nothing is cast at each call.
+
+    Args:
+        network: it is changed.
+        dtype: bfloat16 or float16.
+    """
+
+    def __init__(self, network: nn.Module, dtype: torch.dtype) -> None:
+        self.network, self.dtype = network.to(dtype), dtype
+
+    def __call__(self, image: Tensor) -> Tensor:
+        """See the class."""
+        logits: Tensor = self.network(image.to(self.dtype))
+        return logits.float()
 
 
 def hosted(network: nn.Module, spec: ModelSpec, runtime: str, precision: str) -> Callable[[Tensor], Tensor]:
@@ -21,7 +42,7 @@ def hosted(network: nn.Module, spec: ModelSpec, runtime: str, precision: str) ->
         network: folded, on its device, may be changed; runtimes other than torch want it on the CPU.
         spec: the model.
         runtime: `"torch"`, `"onnxruntime"` or `"openvino"`.
-        precision: of the matrix products; torch is told when the network is run.
+        precision: of the matrix products; torch is told when a network that finds people is run.
 
     Raises:
         DeviceError: this CPU does not have that precision.
@@ -29,8 +50,9 @@ def hosted(network: nn.Module, spec: ModelSpec, runtime: str, precision: str) ->
         WeightsError: the graph cannot be written to the cache folder, or read from it.
     """
     if runtime == "torch":
-        split_pyramids(network)  # not for graphs, whose grids are free
-        return network
+        split(network)  # not for graphs, whose grids are free
+        whole = precision == "float32" or spec.decode is not None
+        return network if whole else HalfNetwork(network, DTYPES[precision])
     if spec.decode is not None:
         raise ModelError(f"{spec.name} gives maps of several kinds, not logits: take runtime='torch'")
     graph = cached_graph(network, spec)

@@ -2,40 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib.util import find_spec
 from typing import Literal, get_args
 
 import torch
 
 from ..errors import DeviceError
+from ..manifest import ModelSpec
 
 Precision = Literal["auto", "float32", "bf16", "fp16"]
 Runtime = Literal["auto", "torch", "onnxruntime", "openvino"]
 
 DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
-_PRECISIONS = {"onnxruntime": ("float32",), "openvino": ("float32", "bf16")}
+_PRECISIONS: dict[str, tuple[str, ...]] = {"onnxruntime": ("float32",), "openvino": ("float32", "bf16")}
 
-_PACKAGES = {"onnxruntime": ("onnx", "onnxruntime"), "openvino": ("onnx", "openvino")}
+_PACKAGES: dict[str, tuple[str, ...]] = {
+    "onnxruntime": ("onnx", "onnxruntime"),
+    "openvino": ("onnx", "openvino"),
+}
 """What a runtime needs; all of it comes with the extra of the runtime's name."""
 
 
-def choose_runtime(name: Runtime, device: str, precision: Precision) -> tuple[Runtime, str, Precision]:
+_FASTEST: tuple[Runtime, ...] = ("openvino", "onnxruntime")
+"""Faster than torch for ResNets in float32 on a CPU, the fastest first: `benchmarks/peers.py` measures it."""
+
+
+def choose_runtime(
+    name: Runtime, device: str, precision: Precision, specs: Iterable[ModelSpec]
+) -> tuple[Runtime, str, Precision]:
     """The runtime, and the device and precision to ask for with it.
 
-    `"auto"` is torch: it alone runs everywhere and in half precision.
+    `"auto"` is OpenVINO, or else ONNX Runtime, where it is installed, for ResNets in float32 on the CPU; it
+    is torch otherwise: on other devices, in half precision, and for `tiny-atr`, where it is the fastest.
 
     Args:
         name: as the user gave it.
         device: as the user gave it; other runtimes than torch run on the CPU, so it must be that or `"auto"`.
         precision: as the user gave it; OpenVINO computes in float32 or bf16, ONNX Runtime in float32.
+        specs: the model's networks.
 
     Raises:
         DeviceError: unknown, not installed, or not for this device or precision.
     """
     if name not in get_args(Runtime):
         raise DeviceError(f"runtime must be {', '.join(get_args(Runtime))}, not {name!r}")
-    if name in ("auto", "torch"):
+    if name == "auto":
+        name = _fastest(device, precision, specs)
+    if name == "torch":
         return "torch", device, precision
     require(name)
     if device not in ("auto", "cpu"):
@@ -46,13 +61,25 @@ def choose_runtime(name: Runtime, device: str, precision: Precision) -> tuple[Ru
     return name, "cpu", precision
 
 
+def _fastest(device: str, precision: Precision, specs: Iterable[ModelSpec]) -> Runtime:
+    on_cpu = device == "cpu" or (device == "auto" and not torch.cuda.is_available())
+    exact = precision in ("auto", "float32")
+    if on_cpu and exact and all(spec.decode is None and spec.family != "tiny" for spec in specs):
+        return next((runtime for runtime in _FASTEST if not _missing(runtime)), "torch")
+    return "torch"
+
+
+def _missing(runtime: str) -> list[str]:
+    return [package for package in _PACKAGES[runtime] if find_spec(package) is None]
+
+
 def require(runtime: str) -> None:
     """See that the packages of a runtime are installed, without importing them.
 
     Raises:
         DeviceError: they are not; the message names the extra.
     """
-    missing = [package for package in _PACKAGES[runtime] if find_spec(package) is None]
+    missing = _missing(runtime)
     if missing:
         raise DeviceError(
             f"{runtime} needs {' and '.join(missing)}, not installed here; "

@@ -1,4 +1,4 @@
-"""Pyramid pooling without enlarged maps: half of the widest convolution, on 50 cells, not on the grid."""
+"""Convolutions of enlarged maps computed before they are enlarged: on fewer cells, equal up to rounding."""
 
 from __future__ import annotations
 
@@ -74,11 +74,44 @@ class SplitPyramid(nn.Module):
         return matrix
 
 
-def split_pyramids(network: nn.Module) -> None:
-    """Replace every pyramid of a network by its `SplitPyramid`; norms must be folded before."""
-    for module in network.modules():
+class SplitJoined(nn.Module):
+    """The same function, up to rounding, as a `Joined` whose norms are folded.
+
+    A 1x1 convolution takes each cell by itself, so it may come before maps are enlarged and be shared out
+    among them; maps of one size stay together.
+    """
+
+    def __init__(self, joined: _blocks.Joined) -> None:
+        super().__init__()
+        conv = joined[0]
+        assert isinstance(conv, nn.Conv2d) and conv.kernel_size == (1, 1)
+        self.conv, self.joined = conv, joined
+
+    def forward(self, *maps: Tensor) -> Tensor:
+        """(B, *, h, w) and smaller ones -> (B, *, h, w)."""
+        size = _blocks.largest(maps)
+        weights = torch.split(self.conv.weight, [x.shape[1] for x in maps], dim=1)
+        alike: dict[tuple[int, int], list[int]] = {size: []}
+        for place, x in enumerate(maps):
+            alike.setdefault((x.shape[2], x.shape[3]), []).append(place)
+        total: Tensor | None = None
+        for side, places in alike.items():
+            x = torch.cat([maps[place] for place in places], dim=1)
+            weight = torch.cat([weights[place] for place in places], dim=1)
+            x = F.conv2d(x, weight, self.conv.bias if side == size else None)
+            total = x if total is None else total.add_(self.joined.enlarged(x, size))
+        assert total is not None
+        return self.joined.after(1, total)
+
+
+def split(network: nn.Module) -> None:
+    """Replace what can be split in a network; norms must be folded before."""
+    for module in list(network.modules()):
         for name, child in list(module.named_children()):
-            if isinstance(child, _blocks.PyramidPooling):
+            split: nn.Module
+            if isinstance(child, _blocks.Joined):
+                split = SplitJoined(child)
+            elif isinstance(child, _blocks.PyramidPooling):
                 split = SplitPyramid(child.stages, child.bottleneck, priors_first=True, align_corners=True)
             elif isinstance(child, _ssseg.PyramidPooling):
                 split = SplitPyramid(
