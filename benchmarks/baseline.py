@@ -66,13 +66,24 @@ def plain(path: Path, network: nn.Module, side: int) -> np.ndarray:
     """File -> labels uint8 (H, W), as SCHP's extractor goes about it."""
     image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     height, width = image.shape[:2]
-    at_photo = corners(np.array([(width - 1) / 2, (height - 1) / 2], np.float32), max(width, height) - 1)
-    at_input = corners(np.array([(side - 1) / 2, (side - 1) / 2], np.float32), side - 1)
-    there, back = cv2.getAffineTransform(at_photo, at_input), cv2.getAffineTransform(at_input, at_photo)
+    there, _ = affine(width, height, side)
     warped = cv2.warpAffine(image, there, (side, side), flags=cv2.INTER_LINEAR)
     tensor = torch.from_numpy(warped).permute(2, 0, 1).float() / 255
     tensor = (tensor - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
     _, logits, _ = network(tensor[None])
+    return plain_back(logits, width, height, side)
+
+
+def affine(width: int, height: int, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """The maps from photo to input and back."""
+    at_photo = corners(np.array([(width - 1) / 2, (height - 1) / 2], np.float32), max(width, height) - 1)
+    at_input = corners(np.array([(side - 1) / 2, (side - 1) / 2], np.float32), side - 1)
+    return cv2.getAffineTransform(at_photo, at_input), cv2.getAffineTransform(at_input, at_photo)
+
+
+def plain_back(logits: Tensor, width: int, height: int, side: int) -> np.ndarray:
+    """Logits (1, C, h, w) -> labels uint8 (H, W): every map is enlarged and warped by itself."""
+    _, back = affine(width, height, side)
     large = F.interpolate(logits, size=(side, side), mode="bilinear", align_corners=True)
     maps = large[0].permute(1, 2, 0).numpy()
     full = [

@@ -81,28 +81,51 @@ def resample_argmax(views: Sequence[View], confidence: bool = False) -> tuple[Te
     return labels, sure
 
 
+_MIXED = 255
+"""Mark of pixels whose class must be interpolated; there are at most 255 classes."""
+
+
 def _labels(packed: Tensor, rows: Taps, columns: Taps) -> Tensor:
     """The best class of each output pixel of one view, (h, w, C) -> uint8 (H, W)."""
-    width = packed.shape[1]
     best = packed.max(dim=2).indices.to(torch.uint8)  # (h, w)
-    cells = packed.view(-1, packed.shape[2])  # (h * w, C)
-    known = (columns.weight_first + columns.weight_second) > 0
-    labels = torch.empty((len(rows), len(columns)), dtype=torch.uint8, device=packed.device)
+    width, cells = packed.shape[1], packed.view(-1, packed.shape[2])  # (h * w, C)
+    down, first, second, inside_rows = _pairs(rows, packed.shape[0])
+    across, left, right, inside_columns = _pairs(columns, width)
+    upper, lower = best.index_select(0, first), best.index_select(0, second)
+    between = upper.index_select(1, left)  # a value for each pair of rows and pair of columns
+    mixed = between != upper.index_select(1, right)
+    mixed |= between != lower.index_select(1, left)
+    mixed |= between != lower.index_select(1, right)
+    between.masked_fill_(mixed, _MIXED)
+    between *= inside_rows[:, None] & inside_columns  # 0 where nothing is read
+    labels = between.index_select(0, down).index_select(1, across)
     step = max(1, _STRIP // (4 * len(columns)))
     for top in range(0, len(rows), step):
-        strip = rows.span(top, top + step)
-        upper, lower = best.index_select(0, strip.first), best.index_select(0, strip.second)
-        found = upper.index_select(1, columns.first)
-        settled = found == upper.index_select(1, columns.second)
-        settled &= found == lower.index_select(1, columns.first)
-        settled &= found == lower.index_select(1, columns.second)
-        found *= known & ((strip.weight_first + strip.weight_second) > 0)[:, None]  # 0 where nothing is read
-        y, x = (~settled).nonzero(as_tuple=True)
+        strip, span = labels[top : top + step], rows.span(top, top + step)
+        y, x = (strip == _MIXED).nonzero(as_tuple=True)
         for start in range(0, len(y), _STRIP // 16):
             part = slice(start, start + _STRIP // 16)
-            found[y[part], x[part]] = _best_of(cells, width, strip, columns, y[part], x[part])
-        labels[top : top + step] = found
+            strip[y[part], x[part]] = _best_of(cells, width, span, columns, y[part], x[part])
     return labels
+
+
+def _pairs(taps: Taps, inputs: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Which outputs read the same two inputs, alike in whether any of them counts.
+
+    Args:
+        taps: of n outputs.
+        inputs: length of the input.
+
+    Returns:
+        int64 (n,), the pair of each output; then of each pair its first and second input, and whether it
+        counts.
+    """
+    counts = (taps.weight_first + taps.weight_second) > 0
+    codes, pair = torch.unique_consecutive(
+        (taps.first * inputs + taps.second) * 2 + counts, return_inverse=True
+    )
+    inside, both = codes % 2 == 1, codes // 2
+    return pair, both // inputs, both % inputs, inside
 
 
 def _best_of(cells: Tensor, width: int, rows: Taps, columns: Taps, y: Tensor, x: Tensor) -> Tensor:
