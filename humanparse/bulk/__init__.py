@@ -1,8 +1,9 @@
-"""Label whole data sets: `label` for pictures, `label_subjects` for IntegratedPIFu.
+"""Label whole data sets: `label` for pictures, `label_subjects` for IntegratedPIFu; `contact_sheet` to look.
 
 Importing this imports no torch; a model is loaded when a run begins.
 """
 
+from .contact_sheet import contact_sheet as contact_sheet
 from .integratedpifu import label_subjects as label_subjects
 from .job import Conduct as Conduct
 from .job import Progress as Progress

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ..errors import BulkError
 from .items import Found, Item, Outcome, State, Statistics
@@ -40,6 +40,15 @@ ON CONFLICT (place) DO UPDATE SET
 
 _ITEM = "number, place, key, start, size, modified, state, sha256"
 _STATISTICS = "height, width, parts, confidence, person_share, unsure_share"
+
+Order = Literal["confidence", "unsure", "person"]
+
+_ORDERS: dict[Order, tuple[str, str]] = {
+    "confidence": ("confidence", "confidence IS NOT NULL"),
+    "unsure": ("unsure_share DESC", "unsure_share > 0"),
+    "person": ("person_share", "height IS NOT NULL"),
+}
+"""What doubtful inputs are sorted by, and which can be."""
 
 
 @dataclass(frozen=True)
@@ -187,21 +196,23 @@ class Journal:
         query = f"SELECT {_STATISTICS} FROM inputs WHERE number = ?"
         with self._clearly():
             row = self._db.execute(query, (number,)).fetchone()
-        return None if row[0] is None else Statistics(row[0], row[1], json.loads(row[2]), *row[3:])
+        return None if row[0] is None else _statistics(row)
 
     def errors(self) -> Iterator[tuple[str, str]]:
         """(place, reason) of each input that failed."""
         for row in self._db.execute("SELECT place, error FROM inputs WHERE state = 'failed' ORDER BY number"):
             yield _place(row[0]), row[1]
 
-    def doubtful(self, count: int) -> list[Item]:
-        """The done inputs of least mean confidence, the worst first."""
+    def doubtful(self, count: int, order: Order) -> list[tuple[Item, Statistics]]:
+        """The done inputs whose labels are the least sure, the worst first."""
+        by, condition = _ORDERS[order]
         query = (
-            f"SELECT {_ITEM} FROM inputs WHERE state = 'done' AND confidence IS NOT NULL "
-            "ORDER BY confidence, number LIMIT ?"
+            f"SELECT {_ITEM}, {_STATISTICS} FROM inputs WHERE state = 'done' AND {condition} "
+            f"ORDER BY {by}, number LIMIT ?"
         )
         with self._clearly():
-            return [_item(row) for row in self._db.execute(query, (count,))]
+            rows = self._db.execute(query, (count,)).fetchall()
+        return [(_item(row[:8]), _statistics(row[8:])) for row in rows]
 
     def counts(self) -> Counts:
         """How many inputs are in each state."""
@@ -291,6 +302,10 @@ class Journal:
 def _item(row: tuple[Any, ...]) -> Item:
     number, place, key, start, size, modified, state, sha256 = row
     return Item(number, Found(_place(place), key, start, size, modified), state, sha256)
+
+
+def _statistics(row: tuple[Any, ...]) -> Statistics:
+    return Statistics(row[0], row[1], json.loads(row[2]), *row[3:])
 
 
 def _storable(place: str) -> str | bytes:

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from .. import formats, render
 from ..durable import replacing
-from ..errors import BulkError
+from ..errors import BulkError, FormatError
 from ..results import Parsing
 from ..schemes import IGNORE
 from .items import Picture
@@ -132,6 +133,20 @@ def _integratedpifu(parsing: Parsing, photo: Picture | None) -> bytes:
     buffer = io.BytesIO()
     np.save(buffer, _PIFU[parsing.labels])
     return buffer.getvalue()
+
+
+def integratedpifu_labels(path: Path) -> npt.NDArray[np.uint8]:
+    """A file of `_integratedpifu` -> Pascal's labels uint8 (H, W).
+
+    Raises:
+        FormatError: missing, or no such file.
+    """
+    try:
+        values = np.load(path)
+    except (OSError, ValueError) as error:
+        raise FormatError(f"{path}: not a readable part map ({error})") from error
+    labels: npt.NDArray[np.uint8] = np.searchsorted(_PIFU, values).astype(np.uint8)
+    return labels
 
 
 _CONTENTS: dict[str, Callable[[Parsing, Picture | None], bytes]] = {

@@ -1,0 +1,285 @@
+"""The most doubtful outputs of a run in one picture or page, for a person to look at."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, get_args
+
+from PIL import Image, ImageDraw, ImageFont
+
+from .. import formats, render
+from ..durable import replacing
+from ..errors import BulkError, FormatError, ImageError
+from ..schemes import get_scheme
+from .destination import journals
+from .integratedpifu import SubjectSource
+from .items import Item, Source, Statistics
+from .journal import Journal, Order
+from .packs import Packs
+from .sources import open_source
+from .writers import ENDINGS, PACKED, integratedpifu_labels
+
+_CAPTION = 34
+"""Pixels below each picture."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """One output as it is shown.
+
+    Attributes:
+        place: what the source calls the input.
+        seen: statistics of its labels.
+        file: an output of it below the destination, "" where it lies in a pack.
+        overlay: the photo with its parts tinted, or the parts alone where the photo is gone.
+        photo: None where it is gone.
+        note: what could not be had.
+    """
+
+    place: str
+    seen: Statistics
+    file: str
+    overlay: Image.Image
+    photo: Image.Image | None
+    note: str = ""
+
+
+def contact_sheet(
+    dest: str | Path,
+    path: str | Path,
+    *,
+    count: int = 100,
+    order: Order = "confidence",
+    columns: int = 10,
+    side: int = 240,
+) -> int:
+    """Show the outputs that a model was least sure of.
+
+    Args:
+        dest: folder of a run, or of several shards; it may still be going on.
+        path: `.jpg` or `.png` for one picture, `.html` for a page that holds its pictures itself.
+        count: how many, at most.
+        order: what makes an output doubtful: a low mean `"confidence"`, a large share of pixels that
+            `min_confidence` turned into 255 (`"unsure"`), or little of a `"person"`.
+        columns: of the picture.
+        side: pixels that each output may take in width and in height.
+
+    Returns:
+        How many are shown.
+
+    Raises:
+        BulkError: no run, none with confidence, or outputs that hold no labels.
+        FormatError: another suffix, or the file cannot be written.
+    """
+    target = Path(path)
+    if target.suffix.lower() not in (".jpg", ".jpeg", ".png", ".html"):
+        raise FormatError(f"{path}: a contact sheet is a .jpg, .png or .html file")
+    if order not in get_args(Order):
+        raise BulkError(f"--order takes {', '.join(get_args(Order))}, not {order!r}")
+    if min(count, columns) < 1 or side < 16:
+        raise BulkError("--count and --columns take numbers from 1 on, --side from 16 on")
+    cards = list(_cards(Path(dest), count, order, side))
+    with replacing(target) as part:
+        if target.suffix.lower() == ".html":
+            links = os.path.relpath(dest, target.parent)
+            part.write_text(_page(cards, links, side), encoding="utf-8")
+        else:
+            kind = "PNG" if target.suffix.lower() == ".png" else "JPEG"
+            _sheet(cards, columns, side).save(part, format=kind, quality=88)
+    return len(cards)
+
+
+def _cards(dest: Path, count: int, order: Order, side: int) -> Iterator[Card]:
+    """The most doubtful first."""
+    with ExitStack() as opened:
+        runs = [Run.of(dest, opened.enter_context(closing(one))) for one in _journals(dest)]
+        found = [
+            (_doubt(seen, order), item.number, run, item, seen)
+            for run in runs
+            for item, seen in run.journal.doubtful(count, order)
+        ]
+        if not found:
+            raise BulkError(
+                f"{dest}: nothing to show: no output is there yet, or none has a confidence; label with a "
+                "model that gives it, without --no-confidence, or take another --order"
+            )
+        worst = sorted(found, key=lambda each: each[:2])[:count]
+        made = {}
+        for _, number, run, item, seen in sorted(worst, key=lambda each: each[1]):  # as a video is read
+            made[run.label, number] = run.card(item, seen, side)
+        yield from (made[run.label, number] for _, number, run, _, _ in worst)
+
+
+def _journals(dest: Path) -> list[Journal]:
+    found = journals(dest)
+    if not found:
+        raise BulkError(f"{dest}: no run has written here; its folder is the one given with -o")
+    return [Journal(path, writable=False) for path in found]
+
+
+def _doubt(seen: Statistics, order: Order) -> float:
+    """The lower, the more doubtful."""
+    if order == "unsure":
+        return -seen.unsure_share
+    return seen.person_share if order == "person" else seen.confidence or 0.0
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that was made, or one shard of it.
+
+    Attributes:
+        dest: folder of its outputs.
+        label: of the shard, "" without shards.
+        journal: its journal.
+        settings: what it was asked.
+        source: where its inputs are; None where that is gone.
+        packs: its packs.
+    """
+
+    dest: Path
+    label: str
+    journal: Journal
+    settings: dict[str, Any]
+    source: Source | None
+    packs: Packs
+
+    @classmethod
+    def of(cls, dest: Path, journal: Journal) -> Run:
+        """The run of a journal."""
+        settings, state = journal.settings(), journal.path.parent
+        label = "" if state.name == "all" else state.name
+        kinds = tuple(name for name in settings["formats"] if name in PACKED)
+        packs = Packs(journal, dest, state, kinds, settings["pack_size"], label)
+        return cls(dest, label, journal, settings, _source(settings, dest), packs)
+
+    def card(self, item: Item, seen: Statistics, side: int) -> Card:
+        """What is shown of an input."""
+        outputs = list(self.journal.outputs(item.number))
+        file, notes = outputs[0] if outputs else "", []
+        record = self._record(item, outputs)
+        try:
+            if self.source is None:
+                raise ImageError("the source is gone")
+            pixels = self.source.read(item.found).pixels
+            if pixels.shape[:2] != record.labels.shape:
+                raise ImageError("the photo has another size now")
+        except ImageError as error:
+            notes.append(f"without its photo: {error}")
+            tinted, photo = render.colorize(record.labels, record.scheme), None
+        else:
+            tinted = render.overlay(pixels, record.labels, record.scheme, people=record.people)
+            photo = Image.fromarray(pixels)
+            photo.thumbnail((side, side))
+        tinted.thumbnail((side, side))
+        return Card(item.found.place, seen, file, tinted, photo, "; ".join(notes))
+
+    def _record(self, item: Item, outputs: list[str]) -> formats.Record:
+        for name in outputs:
+            path = self.dest / name
+            if name.endswith((ENDINGS["png"], ENDINGS["npz"])):
+                return formats.read(path)
+            if name.endswith(ENDINGS["integratedpifu"]):
+                return formats.Record(integratedpifu_labels(path), get_scheme("pascal"), "")
+        if not self.packs.kinds:
+            raise BulkError(
+                f"{self.dest}: a contact sheet is made of labels, and this run wrote "
+                f"{', '.join(self.settings['formats'])} alone; label with --format png, npz, tar or parquet"
+            )
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "labels.png"
+            path.write_bytes(self.packs.labels(item))
+            return formats.read(path)
+
+
+def _source(settings: dict[str, Any], dest: Path) -> Source | None:
+    if "split" in settings:
+        return SubjectSource(Path(settings["source"]), settings["split"])
+    options = {name: settings[name] for name in ("every", "column", "keep_suffix")}
+    try:
+        return open_source(settings["source"], dest, **options)
+    except BulkError:  # moved away since; labels are shown without their photos, and that is said
+        return None
+
+
+def _caption(rank: int, card: Card) -> tuple[str, str]:
+    sure = "" if card.seen.confidence is None else f"confidence {card.seen.confidence:.2f}, "
+    return f"{rank}. {card.place}", f"{sure}person {card.seen.person_share:.0%}"
+
+
+def _sheet(cards: list[Card], columns: int, side: int) -> Image.Image:
+    columns = min(columns, len(cards))
+    rows = -(-len(cards) // columns)
+    sheet = Image.new("RGB", (columns * (side + 8) + 8, rows * (side + 8 + _CAPTION) + 8), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
+    for number, card in enumerate(cards):
+        x = 8 + number % columns * (side + 8)
+        y = 8 + number // columns * (side + 8 + _CAPTION)
+        left, above = (side - card.overlay.width) // 2, (side - card.overlay.height) // 2
+        sheet.paste(card.overlay, (x + left, y + above))
+        for line, text in enumerate(_caption(number + 1, card)):
+            draw.text((x, y + side + 2 + 15 * line), _shortened(text, side, draw, font), "black", font)
+    return sheet
+
+
+def _shortened(text: str, width: int, draw: ImageDraw.ImageDraw, font: Any) -> str:
+    """As much of a text as fits, from its end: names of files differ there."""
+    shown = text
+    while draw.textlength(shown, font) > width and len(shown) > 2:
+        shown = "…" + shown[2:]
+    return shown
+
+
+_PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>Contact sheet</title>
+<style>
+body {{ font: 14px/1.4 system-ui, sans-serif; margin: 1rem; }}
+main {{ display: grid; grid-template-columns: repeat(auto-fill, minmax({side}px, 1fr)); gap: 1rem; }}
+figure {{ margin: 0; }} figcaption {{ overflow-wrap: anywhere; }} small {{ display: block; color: #555; }}
+.pair {{ position: relative; display: inline-block; }} .pair img {{ display: block; }}
+.pair img + img {{ position: absolute; inset: 0; opacity: 0; }}
+.pair:hover img + img, .pair:focus img + img {{ opacity: 1; }}
+</style>
+<h1>{count} doubtful outputs</h1>
+<p>The most doubtful first. Point at a picture, or reach it with Tab, to see the photo alone.</p>
+<main>
+{figures}
+</main>
+</html>
+"""
+
+
+def _page(cards: list[Card], links: str, side: int) -> str:
+    figures = "\n".join(_figure(rank, card, links) for rank, card in enumerate(cards, 1))
+    return _PAGE.format(side=side, count=len(cards), figures=figures)
+
+
+def _figure(rank: int, card: Card, links: str) -> str:
+    name, numbers = map(html.escape, _caption(rank, card))
+    if card.file:
+        name = f'<a href="{html.escape(Path(links, card.file).as_posix())}">{name}</a>'
+    parts = sorted(card.seen.parts.items(), key=lambda part: -part[1])
+    shares = html.escape(", ".join(f"{part} {share:.1%}" for part, share in parts))
+    pictures = [f'<img src="{_inline(card.overlay)}" alt="parts of {html.escape(card.place)}">']
+    if card.photo is not None:
+        pictures.append(f'<img src="{_inline(card.photo)}" alt="">')
+    note = f"<small>{html.escape(card.note)}</small>" if card.note else ""
+    return (
+        f'<figure><div class="pair" tabindex="0">{"".join(pictures)}</div>'
+        f"<figcaption>{name}<small>{numbers}</small><small>{shares}</small>{note}</figcaption></figure>"
+    )
+
+
+def _inline(picture: Image.Image) -> str:
+    buffer = io.BytesIO()
+    picture.convert("RGB").save(buffer, "JPEG", quality=80)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"

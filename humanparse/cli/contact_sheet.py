@@ -1,0 +1,37 @@
+"""`humanparse contact-sheet`: the most doubtful outputs of a run, to look at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .console import out
+
+
+def contact_sheet(
+    dest: Annotated[Path, typer.Argument(help="Folder that `humanparse label -o` wrote to.")],
+    path: Annotated[Path, typer.Option("-o", "--output", help=".jpg or .png picture, or .html page.")],
+    count: Annotated[int, typer.Option(help="How many outputs, at most.")] = 100,
+    order: Annotated[
+        str,
+        typer.Option(
+            help="Doubtful: low mean confidence, many unsure pixels (see --min-confidence), or little person."
+        ),
+    ] = "confidence",
+    columns: Annotated[int, typer.Option(help="Of the picture.")] = 10,
+    side: Annotated[int, typer.Option(help="Pixels that an output may take in width and height.")] = 240,
+) -> None:
+    """Show the most doubtful outputs of a run in one picture or page."""
+    from .. import bulk
+
+    shown = bulk.contact_sheet(
+        dest,
+        path,
+        count=count,
+        order=order,  # type: ignore[arg-type]  # checked there
+        columns=columns,
+        side=side,
+    )
+    out.print(f"{shown} outputs in {path}", highlight=False, markup=False, soft_wrap=True)
