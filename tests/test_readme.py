@@ -61,7 +61,7 @@ COMMANDS = [
 ]
 
 
-@pytest.mark.parametrize("commands", filter(None, COMMANDS), ids=lambda commands: commands[0])
+@pytest.mark.parametrize("commands", [each for each in COMMANDS if each], ids=lambda each: each[0])
 def test_the_readmes_commands_run_one_after_the_other(commands: list[str], folder: Path) -> None:
     for command in commands:
         arguments = [sys.executable, "-m", *shlex.split(command, comments=True)]
