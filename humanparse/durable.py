@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, ending: str = ".part") -> Iterator[Path]:
     """Give a new, empty file beside `path` to write to; when the block ends well, it takes the name `path`.
 
     When the block fails the new file is removed and whatever was at `path` stays as it was.
 
+    Args:
+        path: the final name.
+        ending: of the new file's name, for writers that look at it.
+
     Raises:
         OSError: the folder is missing or read-only, or the disk is full.
     """
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}{ending}")
     part.open("xb").close()
     try:
         yield part
@@ -27,6 +32,24 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """The same with a folder, whose final name must be free or that of an empty folder.
+
+    Raises:
+        OSError: the folder around it is missing or read-only, the disk is full, or `path` holds files.
+    """
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    part.mkdir()
+    try:
+        yield part
+        if path.is_dir():
+            path.rmdir()
+        os.replace(part, path)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def sync_folder(folder: Path) -> None:

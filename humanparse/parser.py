@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal, get_args, overload
@@ -22,7 +21,7 @@ from .manifest import ModelSpec
 from .models.detector import Detector
 from .pipelines.batches import parse_many, parse_one_by_one, raising
 from .pipelines.rules import RULES
-from .pipelines.semantic import Semantic
+from .pipelines.semantic import Semantic, check_scales, input_at
 from .pipelines.single_stage import DECODERS, SingleStage
 from .pipelines.top_down import TopDown, find_rule
 from .results import Parsing
@@ -36,6 +35,8 @@ from .runtimes.placement import (
     choose_precision,
     choose_runtime,
 )
+from .video.parsed import ParsedVideo, parse_video
+from .video.smoothing import Smooth
 
 PathLike = str | os.PathLike[str]
 Weights = PathLike | Mapping[str, PathLike]
@@ -135,7 +136,7 @@ class Parser:
     ) -> Semantic | SingleStage:
         """One network with what decides its answer."""
         flip = spec.flip if flip is None else flip
-        scales = _scales(spec.scales if scales is None else scales)
+        scales = check_scales(spec.scales if scales is None else scales)
         if spec.decode is not None and (flip or scales != (1.0,)):
             raise ModelError(f"{spec.name} sees a photo once, as it is: leave flip and scales out")
         network = load_network(spec, self.weights[role], role not in self._files).to(self.device)
@@ -143,7 +144,7 @@ class Parser:
             "name": self.spec.name,
             "network": hosted(network, spec, self.runtime, self.precision),
             "scheme": self.scheme,
-            "input": _input(spec, test_size),
+            "input": spec.input if test_size is None else input_at(spec.input, test_size),
             "device": self.device,
             "protocol": protocol,
         }
@@ -260,6 +261,36 @@ class Parser:
             found = parse_one_by_one(parse, sources, batch_size)
         return raising(found) if on_error == "raise" else found
 
+    def predict_video(
+        self,
+        path: PathLike,
+        *,
+        every: int = 1,
+        smooth: Smooth | None = None,
+        strength: float | None = None,
+        batch_size: int = 8,
+        confidence: bool = False,
+    ) -> ParsedVideo:
+        """Parse the frames of a video, in order, as they are asked for: iterate over it, or `.save` it.
+
+        Args:
+            path: a video file; its frames are turned upright.
+            every: take every n-th frame, the first included.
+            smooth: None parses each frame as `predict` does. `"exponential"` averages logits with those of
+                the frames before; `"flow"` moves that average with the picture: better wherever things move.
+            strength: share of the past in the average, 0 to 1; None is 0.5, or 0.7 for `"flow"`.
+            batch_size: frames that go through the network together; at most two batches are held.
+            confidence: as for `predict`.
+
+        Raises:
+            ImageError: no video; or, once all frames before were given, one that cannot be read.
+            ModelError: a wrong option, or one that the model cannot take.
+        """
+        alone = isinstance(self._whole, SingleStage) or self.finds_people
+        parse = partial(self.predict, confidence=confidence) if alone else self._whole
+        options = every, smooth, strength, batch_size, confidence
+        return parse_video(path, parse, self.scheme, self.spec.name, *options)
+
     def _detect(self, photo: npt.NDArray[np.uint8]) -> Detections:
         pixels = torch.from_numpy(photo).to(self.device).permute(2, 0, 1).to(torch.float32) / 255
         boxes, scores, masks = self._detector(pixels)
@@ -316,19 +347,3 @@ def _file(
     spec: manifest.Published, given: PathLike | None, offline: bool | None, progress: bool | None
 ) -> Path:
     return Path(given) if given is not None else hub.fetch(spec, offline=offline, progress=progress)
-
-
-def _scales(scales: tuple[float, ...]) -> tuple[float, ...]:
-    values = tuple(float(scale) for scale in scales)
-    if not values or not all(0.1 <= value <= 4 for value in values):
-        raise ModelError(f"scales must be numbers between 0.1 and 4, such as (0.75, 1.0, 1.25), not {scales}")
-    return values
-
-
-def _input(spec: ModelSpec, test_size: tuple[int, int] | None) -> manifest.InputSpec:
-    if test_size is None:
-        return spec.input
-    height, width = test_size
-    if min(height, width) < 32:
-        raise ModelError(f"test_size is (height, width), each at least 32, not {test_size}")
-    return replace(spec.input, size=(int(height), int(width)))

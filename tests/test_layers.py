@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "humanparse"
 ROOMS = [
     "errors", "durable", "schemes", "people", "manifest", "ensembles", "decode", "image", "ops", "geometry",
     "checkpoint", "hub", "models", "runtimes", "render", "formats", "metrics", "detections", "results",
-    "pipelines", "parser", "bulk", "bench", "cli",
+    "pipelines", "video", "parser", "bulk", "bench", "cli",
     "__init__", "__main__",
 ]  # fmt: skip
 
@@ -29,7 +29,7 @@ ONLY_IN = {
         "ops/jpeg.py",
         "cli/doctor.py",
         "decode.py",
-        "bulk/video.py",
+        "video/",
     ),
     "rich": ("cli/", "hub/download.py"),
     "triton": ("ops/resample_argmax_triton.py",),

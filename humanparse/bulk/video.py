@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
-import numpy as np
-
 from ..errors import BulkError, ImageError
+from ..video.reading import VideoReader
 from .items import Content, Found
 from .naming import key_of_path
 
@@ -30,23 +28,30 @@ class VideoSource:
         if every < 1:
             raise BulkError(f"--every takes a number from 1 on, not {every}")
         self._path, self._every = path, every
-        self._capture: cv2.VideoCapture | None = None
-        self._next = 0
+        self._reader: VideoReader | None = None
 
     def listing(self) -> Iterator[Found]:
-        """The frames, counted by going through them: what a container's header says is often wrong."""
+        """The frames, counted by going through them: what a container's header says is often wrong.
+
+        A damaged frame is the last; reading it says what is wrong.
+        """
         status = self._path.stat()
-        capture = self._opened()
-        number = 0
-        while capture.grab():
-            if number % self._every == 0:
+        reader = self._opened()
+        more = True
+        while more:
+            number = reader.position
+            try:
+                more = reader.skip()
+                listed = more and number % self._every == 0
+            except ImageError as error:
+                if number == 0:
+                    raise BulkError(str(error)) from error
+                more, listed = False, True
+            if listed:
                 key = f"{key_of_path(self._path.name)}/{number:06d}"
                 place = f"{self._path.name} frame {number}"
                 yield Found(place, key, number, status.st_size, status.st_mtime_ns)
-            number += 1
-        capture.release()
-        if number == 0:
-            raise BulkError(f"{self._path}: no frame of this video can be read; convert it, to .mp4 for one")
+        reader.close()
 
     def read(self, found: Found) -> Content:
         """The frame; going back means reading from the front again.
@@ -54,19 +59,23 @@ class VideoSource:
         Raises:
             ImageError: the video ends before, or the frame is damaged.
         """
-        if self._capture is None or found.start < self._next:
-            self._capture, self._next = self._opened(), 0
-        while self._next < found.start and self._capture.grab():
-            self._next += 1
-        self._next += 1
-        whole, frame = self._capture.read()
-        if not whole:
-            self._capture = None
+        if self._reader is None or found.start < self._reader.position:
+            self._reader = self._opened()
+        reader = self._reader
+        try:
+            while reader.position < found.start and reader.skip():
+                pass
+            frame = reader.read()
+        except ImageError:
+            self._reader = None
+            raise
+        if frame is None:
+            self._reader = None
             raise ImageError(f"{found.place}: this frame cannot be read")
-        return Content(np.ascontiguousarray(frame[..., ::-1]))
+        return Content(frame)
 
-    def _opened(self) -> cv2.VideoCapture:
-        capture = cv2.VideoCapture(str(self._path))
-        if not capture.isOpened():
-            raise BulkError(f"{self._path}: not a video that OpenCV reads; convert it, to .mp4 for one")
-        return capture
+    def _opened(self) -> VideoReader:
+        try:
+            return VideoReader(self._path)
+        except ImageError as error:
+            raise BulkError(str(error)) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..errors import ModelError
 from ..geometry import Frame, Protocols
 from ..manifest import InputSpec
 from ..ops.bilinear import bilinear
@@ -151,6 +152,30 @@ def _fetched(tensor: Tensor | None) -> Callable[[], Any]:
         return np.array(pinned)  # a copy: pinned memory is scarce
 
     return fetch
+
+
+def check_scales(scales: Sequence[float]) -> tuple[float, ...]:
+    """Sizes of the input, relative to its own.
+
+    Raises:
+        ModelError: there is none, or one is no sensible size.
+    """
+    values = tuple(float(scale) for scale in scales)
+    if not values or not all(0.1 <= value <= 4 for value in values):
+        raise ModelError(f"scales must be numbers between 0.1 and 4, such as (0.75, 1.0, 1.25), not {scales}")
+    return values
+
+
+def input_at(spec: InputSpec, size: tuple[int, int]) -> InputSpec:
+    """The input with another (height, width).
+
+    Raises:
+        ModelError: a side is too short.
+    """
+    height, width = size
+    if min(height, width) < 32:
+        raise ModelError(f"test_size is (height, width), each at least 32, not {size}")
+    return replace(spec, size=(int(height), int(width)))
 
 
 @contextmanager

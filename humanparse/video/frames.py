@@ -1,0 +1,152 @@
+"""The frames of a video and their labels, one after the other, in bounded memory."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import repeat
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ..errors import ImageError
+from ..geometry import Frame
+from ..pipelines.semantic import Semantic
+from ..results import Parsing
+from .reading import VideoReader
+from .smoothing import Smoother, grey
+
+Item = TypeVar("Item")
+Picture = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class VideoFrame:
+    """A frame and what its pixels are.
+
+    Attributes:
+        number: its place in the video, from 0.
+        seconds: when it is shown, from the beginning of the video.
+        image: RGB uint8 (H, W, 3), upright.
+        parsing: its labels; people, where the model finds them, are numbered anew in each frame.
+    """
+
+    number: int
+    seconds: float
+    image: Picture
+    parsing: Parsing
+
+    def __repr__(self) -> str:
+        return f"VideoFrame({self.number}, {self.seconds:.3f} s, {self.parsing!r})"
+
+
+Shot = tuple[int, float, Picture]
+"""Number, time and pixels of a frame that is not parsed yet."""
+
+
+def parse_alone(video: VideoReader, every: int, parse: Callable[[Picture], Parsing]) -> Generator[VideoFrame]:
+    """Every n-th frame by itself, as far as the video can be read."""
+    with closing(_ahead(_shots(video, every), 2)) as shots:
+        for number, seconds, image in shots:
+            yield VideoFrame(number, seconds, image, parse(image))
+
+
+def parse_together(
+    video: VideoReader,
+    every: int,
+    pipeline: Semantic,
+    smoother: Smoother | None,
+    batch_size: int,
+    confidence: bool,
+) -> Generator[VideoFrame]:
+    """Every n-th frame, several at a time through one network; at most two batches of frames are held.
+
+    Args:
+        video: an open one, read from where it stands.
+        every: 1 takes all frames.
+        pipeline: the network.
+        smoother: changes the logits of each frame by those before it.
+        batch_size: frames that go through the network together.
+        confidence: as for `Semantic`.
+
+    Raises:
+        ImageError: a frame cannot be read; those before it were given.
+    """
+
+    def fitted() -> Iterator[tuple[Shot, Frame, Tensor]]:
+        for shot in _shots(video, every):
+            frame = Frame((shot[2].shape[0], shot[2].shape[1]), pipeline.input)
+            yield shot, frame, frame.fit(shot[2])
+
+    with closing(_ahead(fitted(), batch_size)) as found:
+        for batch in _batches(found, batch_size):
+            shots, frames, inputs = zip(*batch, strict=True)
+            parsings = _parsed(pipeline, frames, torch.stack(inputs), smoother, confidence)
+            for (number, seconds, image), parsing in zip(shots, parsings, strict=True):
+                yield VideoFrame(number, seconds, image, parsing)
+
+
+@torch.inference_mode()
+def _parsed(
+    pipeline: Semantic,
+    frames: tuple[Frame, ...],
+    fitted: Tensor,
+    smoother: Smoother | None,
+    confidence: bool,
+) -> list[Parsing]:
+    if smoother is None:
+        return pipeline.parse(frames, fitted, False, confidence)
+    views = pipeline.views(fitted.to(pipeline.device))
+    parsings = []
+    for place, frame in enumerate(frames):
+        logits = frame.mean([view[place] for view in views])
+        logits = smoother(logits, grey(fitted[place], pipeline.input))
+        parsings += pipeline.bring_back([frame], [logits[None]], False, confidence)
+    return parsings
+
+
+def _shots(video: VideoReader, every: int) -> Iterator[Shot]:
+    with closing(video):
+        while True:
+            number = video.position
+            image = video.read()
+            if image is None:
+                return
+            yield number, video.seconds(), image
+            if not all(video.skip() for _ in repeat(None, every - 1)):
+                return
+
+
+def _ahead(items: Iterator[Item], depth: int) -> Generator[Item]:
+    """The items, taken in a thread of their own, at most `depth` early; an exception comes in its place."""
+    thread = ThreadPoolExecutor(1, "humanparse-video")
+    waiting: deque[Future[Item | None]] = deque(thread.submit(next, items, None) for _ in range(depth))
+    try:
+        while (item := waiting.popleft().result()) is not None:
+            waiting.append(thread.submit(next, items, None))
+            yield item
+    finally:
+        thread.shutdown(wait=True, cancel_futures=True)
+        items.close()  # type: ignore[attr-defined]
+
+
+def _batches(items: Iterator[Item], size: int) -> Iterator[list[Item]]:
+    batch: list[Item] = []
+    try:
+        for item in items:
+            batch.append(item)
+            if len(batch) == size:
+                yield batch
+                batch = []
+    except ImageError:
+        if batch:
+            yield batch
+        raise
+    if batch:
+        yield batch

@@ -1,0 +1,202 @@
+"""`ParsedVideo`: the frames of a video with their labels, and both as videos again."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, contextmanager
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import render
+from ..durable import replacing_folder
+from ..errors import FormatError, ModelError
+from ..pipelines.semantic import Semantic
+from ..results import Parsing
+from ..schemes import LabelScheme
+from .frames import VideoFrame, parse_alone, parse_together
+from .reading import VideoReader
+from .smoothing import Smooth, make_smoother
+from .writing import Look, check_target, encoding, encoding_labels
+
+PathLike = str | os.PathLike[str]
+Each = Callable[[VideoFrame], None]
+"""Takes a frame when it is parsed."""
+
+
+def parse_video(
+    path: PathLike,
+    parse: Semantic | Callable[[npt.NDArray[np.uint8]], Parsing],
+    scheme: LabelScheme,
+    model: str,
+    every: int,
+    smooth: Smooth | None,
+    strength: float | None,
+    batch_size: int,
+    confidence: bool,
+) -> ParsedVideo:
+    """What `Parser.predict_video` gives.
+
+    Args:
+        path, every, smooth, strength, batch_size, confidence: see there.
+        parse: a network, or what takes frames one by one and knows by itself whether to give confidence.
+        scheme, model: of the parsings.
+
+    Raises:
+        ImageError: no video.
+        ModelError: a wrong option.
+    """
+    if every < 1 or batch_size < 1:
+        raise ModelError(f"every and batch_size must be at least 1, not {every} and {batch_size}")
+    if smooth is None and strength is not None:
+        raise ModelError('strength is that of smoothing: add smooth="exponential" or "flow"')
+    smoother = None if smooth is None else make_smoother(smooth, strength)
+    if smoother is not None and not isinstance(parse, Semantic):
+        raise ModelError(f"{model} finds people in each frame by itself: leave smooth out")
+    video = VideoReader(path)
+    if isinstance(parse, Semantic):
+        frames = parse_together(video, every, parse, smoother, batch_size, confidence)
+    else:
+        frames = parse_alone(video, every, parse)
+    return ParsedVideo(frames, video, every, scheme, model)
+
+
+class ParsedVideo(Iterator[VideoFrame]):
+    """The frames of a video, parsed when they are asked for, once, in order.
+
+    Attributes:
+        path: the video's file.
+        expected: about how many frames there will be; 0 where the file does not say.
+        scheme: what labels mean.
+        model: name of the model.
+    """
+
+    def __init__(
+        self,
+        frames: Generator[VideoFrame],
+        video: VideoReader,
+        every: int,
+        scheme: LabelScheme,
+        model: str,
+    ) -> None:
+        self._frames = frames
+        self._look = Look(video.size, video.rate / every, video.pixel_aspect)
+        self.path = video.path
+        self.expected = -(-video.announced // every)
+        self.scheme, self.model = scheme, model
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of a frame in pixels."""
+        return self._look.size
+
+    @property
+    def rate(self) -> Fraction:
+        """Parsed frames per second of the video."""
+        return self._look.rate
+
+    def __next__(self) -> VideoFrame:
+        return next(self._frames)
+
+    def close(self) -> None:
+        """Stop, and let go of the file."""
+        self._frames.close()
+
+    def save(
+        self, overlay: PathLike | None = None, *, labels: PathLike | None = None, each: Each | None = None
+    ) -> int:
+        """Parse all frames that are left and write them, at their size and rate.
+
+        Files appear under their names when all frames are written. With ffmpeg on the PATH a video to look at
+        is H.264 with the sound of its source; without it MPEG-4 Part 2, silent.
+
+        Args:
+            overlay: `.mp4`, `.m4v`, `.mov` or `.mkv`; the frames with their parts tinted.
+            labels: `.mkv` for a lossless video, one grey byte per pixel; or a new folder, for a PNG of each
+                frame by its number, `000000.png` and so on.
+            each: called with every frame once it is written.
+
+        Returns:
+            How many frames were written.
+
+        Raises:
+            FormatError: a name of unknown kind, or a file that cannot be written.
+            ImageError: a frame cannot be read; then nothing is written.
+        """
+        film, maps = (None if path is None else Path(path) for path in (overlay, labels))
+        try:
+            self._check(film, maps)
+            return self._save(film, maps, each)
+        finally:
+            self.close()
+
+    def _check(self, film: Path | None, maps: Path | None) -> None:
+        """See that the files can be written, before the work begins."""
+        if film is None and maps is None:
+            raise FormatError("say what to write: overlay=PATH, labels=PATH or both")
+        if film is not None:
+            check_target(film, self._look, labels=False)
+        if maps is not None and not _is_folder(maps):
+            check_target(maps, self._look, labels=True)
+        elif maps is not None:
+            if maps.exists() and (not maps.is_dir() or any(maps.iterdir())):
+                raise FormatError(f"{maps} is there already; name a new folder for the labels, or empty it")
+            if not maps.absolute().parent.is_dir():
+                raise FormatError(f"cannot write {maps}: there is no folder {maps.parent}; make it first")
+        taken = [self.path, *(path for path in (film, maps) if path is not None)]
+        if len({path.resolve() for path in taken}) < len(taken):
+            raise FormatError("the video, its overlay and its labels need names of their own")
+
+    def _save(self, film: Path | None, maps: Path | None, each: Each | None) -> int:
+        count = 0
+        with ExitStack() as files:
+            writers = []
+            if film is not None:
+                writers.append(files.enter_context(self._film(film)))
+            if maps is not None:
+                writers.append(files.enter_context(_pngs(maps) if _is_folder(maps) else self._maps(maps)))
+            if each is not None:
+                writers.append(each)
+            for frame in self:
+                for write in writers:
+                    write(frame)
+                count += 1
+        return count
+
+    @contextmanager
+    def _film(self, path: Path) -> Generator[Each]:
+        with encoding(path, self._look, self.path) as add:
+
+            def write(frame: VideoFrame) -> None:
+                parsing = frame.parsing
+                tinted = render.overlay(frame.image, parsing.labels, parsing.scheme, people=parsing.people)
+                add(np.asarray(tinted))
+
+            yield write
+
+    @contextmanager
+    def _maps(self, path: Path) -> Generator[Each]:
+        about = {"scheme": self.scheme.key, "names": self.scheme.names, "model": self.model}
+        with encoding_labels(path, self._look, json.dumps(about)) as add:
+            yield lambda frame: add(frame.parsing.labels)
+
+
+@contextmanager
+def _pngs(folder: Path) -> Generator[Each]:
+    try:
+        with replacing_folder(folder) as part:
+
+            def write(frame: VideoFrame) -> None:
+                frame.parsing.save(part / f"{frame.number:06d}.png")
+
+            yield write
+    except OSError as error:
+        raise FormatError(f"cannot write the folder {folder}: {error.strerror or error}") from error
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() or not path.suffix
