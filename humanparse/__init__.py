@@ -33,12 +33,16 @@ if TYPE_CHECKING:
     from .parser import Parser
     from .results import Parsing, Part, Person
     from .schemes import LabelScheme, get_scheme
+    from .video.frames import VideoFrame
+    from .video.parsed import ParsedVideo
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Parser": ("parser", "Parser"),
     "Parsing": ("results", "Parsing"),
+    "ParsedVideo": ("video.parsed", "ParsedVideo"),
+    "VideoFrame": ("video.frames", "VideoFrame"),
     "Part": ("results", "Part"),
     "Person": ("results", "Person"),
     "ModelSpec": ("manifest", "ModelSpec"),
@@ -73,6 +77,7 @@ __all__ = [
     "ManifestError",
     "ModelError",
     "ModelSpec",
+    "ParsedVideo",
     "Parser",
     "Parsing",
     "Part",
@@ -80,6 +85,7 @@ __all__ = [
     "Person",
     "SchemeError",
     "ScoreError",
+    "VideoFrame",
     "WeightsError",
     "__version__",
     "get_scheme",

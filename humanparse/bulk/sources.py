@@ -14,6 +14,7 @@ from pathlib import Path
 
 from .. import decode, image
 from ..errors import BulkError, ImageError
+from ..video.containers import SUFFIXES as VIDEOS
 from .items import Content, Found, Source
 from .naming import key_of_path, key_of_url
 
@@ -21,7 +22,6 @@ SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".jfif", ".mpo", ".ppm", ".avif")
 )
 LISTS = frozenset((".txt", ".csv", ".tsv", ".parquet"))
-VIDEOS = frozenset((".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg"))
 _COLUMNS = ("url", "path", "file", "file_name", "filename", "image", "image_path", "image_url")
 
 

@@ -15,6 +15,7 @@ from ..durable import replacing
 from ..errors import FormatError, ImageError, PeopleError
 from .console import err, out, report, with_progress
 from .people import PeopleFile
+from .video import VideoEvery, VideoLabels, VideoSmooth, read_films
 
 if TYPE_CHECKING:
     from ..parser import Parser
@@ -63,9 +64,14 @@ class _Job:
 
 def predict(
     context: typer.Context,
-    images: Annotated[list[str], typer.Argument(help="Files, folders, globs or URLs.", show_default=False)],
+    images: Annotated[
+        list[str],
+        typer.Argument(help="Files, folders, globs or URLs of photos; or videos.", show_default=False),
+    ],
     model: Annotated[str, typer.Option("-m", "--model", help="See `humanparse models`.")] = "tiny-atr",
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the results.")] = Path("parsed"),
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Folder for the results, or a video.")
+    ] = Path("parsed"),
     overlay: Annotated[bool, typer.Option("--overlay", help="Also the photo with its parts tinted.")] = False,
     legend: Annotated[bool, typer.Option("--legend", help="Add names to the overlay (implies it).")] = False,
     json: Annotated[
@@ -97,12 +103,23 @@ def predict(
         bool | None,
         typer.Option("--flip/--no-flip", help="Average with the mirrored photo.", show_default=False),
     ] = None,
+    labels: VideoLabels = None,
+    smooth: VideoSmooth = None,
+    every: VideoEvery = 1,
     offline: Annotated[bool, typer.Option("--offline", help="Never use the network for weights.")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress, errors only.")] = False,
 ) -> None:
-    """Label every pixel: writes DIR/<stem>.png (label numbers, colour palette), and what else you ask for."""
+    """Label every pixel: writes DIR/<stem>.png (label numbers, colour palette), and what else you ask for.
+
+    Of a video, one with its parts tinted, and with --labels one of label numbers.
+    """
     wanted = _Wanted(overlay or legend, legend, json, npz, tuple(formats or ()))
-    jobs = [_Job(source, output) for source in _sources(images)]
+    origin = context.get_parameter_source("output")
+    chosen = None if origin is not None and origin.name == "DEFAULT" else output
+    films = read_films(images, chosen, labels, smooth, every)
+    if films is not None:
+        films.refuse(json=json, npz=npz, legend=legend, people=people, format=formats)
+    jobs = [_Job(source, output) for source in _sources(images)] if films is None else []
     _refuse_clashes(jobs, wanted)
     where = _people(people, len(jobs))
     _refuse_nobody(model, people, wanted)
@@ -121,6 +138,8 @@ def predict(
     )
     if not quiet:
         err.print(repr(parser), highlight=False, markup=False, soft_wrap=True)
+    if films is not None:
+        return films.parse(parser, quiet, context.obj)
     _make_folder(output)
     failures = 0
     for job in with_progress(jobs, "parsing", quiet):

@@ -1,4 +1,4 @@
-"""Whether a video's file ends before its container says that it does.
+"""Which files are videos, and whether one ends before its container says that it does.
 
 Decoders take the end of a file for the end of the video, and the number of frames in a header is too large in
 good files, too: a clip that was trimmed without encoding it again keeps frames that nobody shows.
@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import BinaryIO
+
+SUFFIXES = frozenset((".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg"))
+"""What counts as a video by its name."""
 
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 

@@ -14,9 +14,6 @@ import numpy.typing as npt
 from ..errors import ImageError
 from .containers import is_cut_short
 
-SUFFIXES = frozenset((".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg"))
-"""What counts as a video by its name."""
-
 _RATE = Fraction(25)  # of a video that does not say its own
 _TRIES = 32  # reads after the first that fails: a decoder that goes on has lost frames, and not met the end
 

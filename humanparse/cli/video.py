@@ -1,0 +1,164 @@
+"""`humanparse predict` of videos: each becomes one to look at, and one of its labels."""
+
+from __future__ import annotations
+
+import glob
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ..errors import FormatError
+from ..video.containers import SUFFIXES
+from .console import err, out, report
+
+if TYPE_CHECKING:
+    from ..parser import Parser
+    from ..video.frames import VideoFrame
+
+VideoLabels = Annotated[
+    Path | None,
+    typer.Option(help="Of a video also its labels: a lossless .mkv, or a new folder.", show_default=False),
+]
+VideoSmooth = Annotated[
+    str | None,
+    typer.Option(help="Of a video, against flicker: exponential or flow (better).", show_default=False),
+]
+VideoEvery = Annotated[int, typer.Option(help="Of a video every n-th frame.")]
+
+
+@dataclass(frozen=True)
+class _Film:
+    """A video, where it goes with its parts tinted, and where its labels go; None writes none."""
+
+    source: Path
+    overlay: Path | None
+    labels: Path | None
+
+
+@dataclass(frozen=True)
+class Films:
+    """The videos of one call."""
+
+    films: tuple[_Film, ...]
+    smooth: str | None
+    every: int
+
+    def refuse(self, **options: Any) -> None:
+        """See that nothing is asked for that only photos have.
+
+        Raises:
+            FormatError: one of these options is set.
+        """
+        for name, value in options.items():
+            if value:
+                raise FormatError(f"--{name} is for photos; of a video there are -o VIDEO and --labels PATH")
+
+    def parse(self, parser: Parser, quiet: bool, debug: bool) -> None:
+        """Parse and write them one after the other; exit with 1 when one failed."""
+        failures = 0
+        for film in self.films:
+            try:
+                self._parse(parser, film, quiet)
+            except Exception as error:  # whatever one video meets, the others are parsed
+                failures += 1
+                report(error, debug=debug, about=str(film.source))
+        if failures:
+            raise typer.Exit(1)
+
+    def _parse(self, parser: Parser, film: _Film, quiet: bool) -> None:
+        from ..video.writing import has_ffmpeg
+
+        how: Any = self.smooth  # predict_video checks it
+        video = parser.predict_video(film.source, smooth=how, every=self.every)
+        if film.overlay is not None and not has_ffmpeg():
+            err.print(
+                "no ffmpeg on the PATH: written as MPEG-4 Part 2, without sound; with it H.264",
+                soft_wrap=True,
+            )
+        if film.overlay is not None:
+            film.overlay.parent.mkdir(parents=True, exist_ok=True)
+        start = time.monotonic()
+        with _watched(film.source.name, video.expected, quiet) as each:
+            count = video.save(film.overlay, labels=film.labels, each=each)
+        if not quiet:
+            rate = count / max(1e-9, time.monotonic() - start)
+            written = " and ".join(str(path) for path in (film.overlay, film.labels) if path is not None)
+            line = f"{film.source}: {count} frames parsed, {rate:.1f}/s, results in {written}"
+            out.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def read_films(
+    given: list[str], output: Path | None, labels: Path | None, smooth: str | None, every: int
+) -> Films | None:
+    """The videos among the words of a command line; None where all are of photos.
+
+    Args:
+        given: files, or globs of them.
+        output: a video, or a folder for videos; None is "parsed", or nothing where only labels are wanted.
+        labels: see `ParsedVideo.save`.
+        smooth, every: see `Parser.predict_video`.
+
+    Raises:
+        FormatError: photos and videos together, options of videos for photos, or two outputs of one name.
+    """
+    films = [path for word in given for path in _named(word)]
+    if not films:
+        if labels is not None or smooth is not None or every != 1:
+            raise FormatError(
+                f"--labels, --smooth and --every are for videos ({', '.join(sorted(SUFFIXES))})"
+            )
+        return None
+    photos = [word for word in given if not _named(word)]
+    if photos:
+        raise FormatError(f"{films[0]} is a video and {photos[0]} is not; parse them in two calls")
+    if len(films) > 1 and labels is not None:
+        raise FormatError("--labels is for one video; parse them in several calls")
+    if output is not None and output.suffix.lower() in SUFFIXES and not output.is_dir():
+        if len(films) > 1:
+            raise FormatError(f"{output} is one video, but there are {len(films)}; name a folder with -o")
+        return Films((_Film(films[0], output, labels),), smooth, every)
+    if output is None and labels is not None:
+        return Films((_Film(films[0], None, labels),), smooth, every)
+    targets = [(output or Path("parsed")) / f"{film.stem}.mp4" for film in films]
+    if len(set(targets)) < len(targets):
+        raise FormatError("two videos of the same name would write the same file; use two folders")
+    made = (_Film(film, target, labels) for film, target in zip(films, targets, strict=True))
+    return Films(tuple(made), smooth, every)
+
+
+def _named(word: str) -> list[Path]:
+    """The videos that a word on the command line stands for."""
+    if Path(word).is_file():
+        found = [Path(word)]
+    else:
+        found = (
+            [Path(name) for name in sorted(glob.glob(word, recursive=True))] if glob.has_magic(word) else []
+        )
+    return [path for path in found if path.suffix.lower() in SUFFIXES and path.is_file()]
+
+
+@contextmanager
+def _watched(name: str, expected: int, quiet: bool) -> Iterator[Callable[[VideoFrame], None]]:
+    """Give what counts frames, with a progress bar, its rate and the time to go, when people watch."""
+    columns = (
+        *(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()),
+        *(TextColumn("{task.fields[rate]}"), TimeRemainingColumn()),
+    )
+    hidden = quiet or not err.is_terminal
+    with Progress(*columns, console=err, disable=hidden, transient=True) as bar:
+        task = bar.add_task(name, total=expected or None, rate="")
+        start, count = time.monotonic(), 0
+
+        def each(frame: VideoFrame) -> None:
+            nonlocal count
+            count += 1
+            rate = f"{count / max(1e-9, time.monotonic() - start):.1f}/s"
+            bar.update(task, completed=count, total=max(expected, count) if expected else None, rate=rate)
+
+        yield each
