@@ -80,7 +80,7 @@ class AlongFlow:
     def __call__(self, logits: Tensor, shades: Grey) -> Tensor:
         """See `Smoother`."""
         before, self._shades = self._shades, shades
-        if self._mean is None or before is None or before.shape != shades.shape:
+        if self._mean is None or before is None or _is_cut(before, shades):
             self._mean = logits
             return logits
         motion = self._motion(shades, before)

@@ -1,8 +1,4 @@
-"""Frames -> video files: through ffmpeg where it is on the PATH, else through OpenCV.
-
-OpenCV's reader turns YUV into RGB by BT.601, whatever the video is tagged with, and ffmpeg turns it back so.
-A copy without a tag then holds the numbers of its source.
-"""
+"""Frames -> video files: through ffmpeg where it is on the PATH, else through OpenCV."""
 
 from __future__ import annotations
 
@@ -10,7 +6,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -20,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..durable import replacing
-from ..errors import FormatError
+from ..errors import FormatError, ImageError
+from .reading import VideoReader
 
 Write = Callable[[npt.NDArray[np.uint8]], None]
 """Adds a frame."""
@@ -96,16 +93,22 @@ def encoding(path: Path, look: Look, sound_of: Path | None = None) -> Generator[
     """
     check_target(path, look, labels=False)
     if not has_ffmpeg():
-        with _through_opencv(path, look, "mp4v", lambda rgb: rgb[..., ::-1]) as write:
+        with _through_opencv(path, look, "mp4v") as write:
             yield write
         return
     container = FORMATS[path.suffix.lower()]
     sound, options = _sound(sound_of, container) if sound_of is not None else ([], [])
     shape = look.pixel_aspect
+    # Players take high videos for BT.709 and low ones for BT.601 where they do not look at the tag.
+    matrix = "bt709" if look.size[0] >= 720 else "smpte170m"
     options = [
         *("-map", "0:v", *options, "-c:v", "libx264", "-crf", "18", "-preset", "fast"),
         *("-pix_fmt", "yuv420p" if look.is_even else "yuv444p"),
-        *("-vf", f"setsar={shape.numerator}/{shape.denominator}"),
+        *(
+            "-vf",
+            f"scale=out_color_matrix={matrix}:out_range=tv,setsar={shape.numerator}/{shape.denominator}",
+        ),
+        *("-colorspace", matrix, "-color_range", "tv"),
         *(("-movflags", "+faststart") if container != "matroska" else ()),
     ]
     with _through_ffmpeg(path, look, "rgb24", sound, options, container) as write:
@@ -130,7 +133,7 @@ def encoding_labels(path: Path, look: Look, describing: str) -> Generator[Write]
         with _through_ffmpeg(path, look, "gray", [], options, FORMATS[LABELS]) as write:
             yield write
     else:
-        with _through_opencv(path, look, "FFV1", lambda labels: labels) as write:
+        with _through_opencv(path, look, "FFV1") as write:
             yield write
 
 
@@ -158,78 +161,110 @@ def _sound(source: Path, container: str) -> tuple[list[str], list[str]]:
     return ["-i", f"file:{source}"], ["-map", "1:a?", "-c:a", codec]
 
 
+class _Ffmpeg:
+    """A running ffmpeg that takes frames on its standard input."""
+
+    def __init__(self, arguments: Sequence[str], path: Path) -> None:
+        self._path = path
+        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115  # as long as ffmpeg
+        # In a session of its own, Ctrl-C does not reach it: it would make a short file look whole.
+        self._process = subprocess.Popen(
+            ["ffmpeg", "-v", "error", "-y", *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=self._complaints,
+            start_new_session=True,
+        )
+        assert self._process.stdin is not None
+        self._input = self._process.stdin
+
+    def write(self, frame: npt.NDArray[np.uint8]) -> None:
+        try:
+            self._input.write(np.ascontiguousarray(frame).data)
+        except OSError as error:
+            raise self._failure() from error
+
+    def finish(self) -> None:
+        """Wait until all is written."""
+        try:
+            self._input.close()
+        except OSError as error:
+            raise self._failure() from error
+        if self._process.wait():
+            raise self._failure()
+
+    def stop(self) -> None:
+        """End it, whatever it is at."""
+        self._process.kill()
+        self._process.wait()
+        with suppress(OSError):
+            self._input.close()
+        self._complaints.close()
+
+    def _failure(self) -> FormatError:
+        status = self._process.wait()
+        self._complaints.seek(0)
+        said = self._complaints.read().decode(errors="replace").strip()[-2000:]
+        return FormatError(f"cannot write {self._path}: ffmpeg stopped with status {status}\n{said}")
+
+
 @contextmanager
 def _through_ffmpeg(
     path: Path, look: Look, pixels: str, inputs: Sequence[str], options: Sequence[str], container: str
 ) -> Generator[Write]:
     height, width = look.size
+    frames = ["-f", "rawvideo", "-pix_fmt", pixels, "-s", f"{width}x{height}", "-r", str(look.rate)]
     try:
-        with replacing(path) as part, tempfile.TemporaryFile() as complaints:
-            command = [
-                *("ffmpeg", "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", pixels),
-                *("-s", f"{width}x{height}", "-r", str(look.rate), "-i", "pipe:0"),
-                *(*inputs, *options, "-f", container, f"file:{part}"),
-            ]
-            # In a session of its own, Ctrl-C does not reach it: it would make a short file look whole.
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=complaints,
-                start_new_session=True,
-            )
-            assert process.stdin is not None
+        with replacing(path) as part:
+            arguments = [*frames, "-i", "pipe:0", *inputs, *options, "-f", container, f"file:{part}"]
+            ffmpeg = _Ffmpeg(arguments, path)
             try:
-                yield _checked(lambda frame: _push(process, frame), look)
-                process.stdin.close()
-                status = process.wait()
-            except BrokenPipeError:
-                status = process.wait() or 1
+                yield _checked(ffmpeg.write, look)
+                ffmpeg.finish()
             finally:
-                process.kill()
-                process.wait()
-            if status:
-                complaints.seek(0)
-                said = complaints.read().decode(errors="replace").strip()[-2000:]
-                raise FormatError(f"cannot write {path}: ffmpeg stopped with status {status}\n{said}")
+                ffmpeg.stop()
     except OSError as error:
         raise FormatError(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def _push(process: subprocess.Popen[bytes], frame: npt.NDArray[np.uint8]) -> None:
-    assert process.stdin is not None
-    process.stdin.write(np.ascontiguousarray(frame).data)
-
-
-def _give(video: cv2.VideoWriter, frame: npt.NDArray[np.uint8]) -> None:
-    video.write(np.ascontiguousarray(frame))
-
-
 @contextmanager
-def _through_opencv(
-    path: Path,
-    look: Look,
-    codec: str,
-    convert: Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.uint8]],
-) -> Generator[Write]:
+def _through_opencv(path: Path, look: Look, codec: str) -> Generator[Write]:
     height, width = look.size
+    count = 0
     try:
         with replacing(path, f".part{path.suffix}") as part:
-            video = cv2.VideoWriter(
-                str(part), cv2.VideoWriter.fourcc(*codec), float(look.rate), (width, height), codec != "FFV1"
-            )
+            kind = cv2.VideoWriter.fourcc(*codec)
+            video = cv2.VideoWriter(str(part), kind, float(look.rate), (width, height), codec != "FFV1")
             if not video.isOpened():
                 raise FormatError(
                     f"cannot write {path}: OpenCV has no {codec} here; install ffmpeg and have it on the PATH"
                 )
+
+            def write(frame: npt.NDArray[np.uint8]) -> None:
+                nonlocal count
+                count += 1
+                video.write(np.ascontiguousarray(frame[..., ::-1] if frame.ndim == 3 else frame))
+
             try:
-                yield _checked(lambda frame: _give(video, convert(frame)), look)
+                yield _checked(write, look)
             finally:
                 video.release()
-            if not part.stat().st_size:
-                raise FormatError(f"cannot write {path}: OpenCV wrote nothing; is the disk full?")
+            _refuse_torn(part, path, count)
     except OSError as error:
         raise FormatError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _refuse_torn(part: Path, path: Path, count: int) -> None:
+    """See that what OpenCV wrote is whole: it says nothing of a full disk."""
+    try:
+        video = VideoReader(part)
+    except ImageError as error:
+        raise FormatError(f"cannot write {path}: what was written is no video; is the disk full?") from error
+    video.close()
+    if abs(video.announced - count) > 1:
+        raise FormatError(
+            f"cannot write {path}: {video.announced} of {count} frames are in it; free some disk"
+        )
 
 
 def _checked(write: Write, look: Look) -> Write:
