@@ -186,7 +186,7 @@ def _foreign(head: bytes) -> str:
             return "it is HEIC; `pip install pillow-heif` and call pillow_heif.register_heif_opener() first"
         if head[8:12] in (b"avif", b"avis"):
             return "it is AVIF; `pip install --upgrade pillow` (11.3 or newer reads it)"
-        return "it is a video; extract a frame first"
+        return "it is a video; Parser.predict_video parses its frames"
     return ""
 
 

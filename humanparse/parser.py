@@ -35,8 +35,7 @@ from .runtimes.placement import (
     choose_precision,
     choose_runtime,
 )
-from .video.parsed import ParsedVideo, parse_video
-from .video.smoothing import Smooth
+from .video.parsed import ParsedVideo, Smooth, parse_video
 
 PathLike = str | os.PathLike[str]
 Weights = PathLike | Mapping[str, PathLike]

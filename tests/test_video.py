@@ -17,9 +17,21 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 from command import Run, runner
 
-from humanparse import FormatError, ImageError, ModelError, Parser, Parsing, VideoFrame, image
+from humanparse import (
+    FormatError,
+    ImageError,
+    ModelError,
+    Parser,
+    Parsing,
+    VideoFrame,
+    checkpoint,
+    image,
+    manifest,
+    models,
+)
 from humanparse.bulk.video import VideoSource
 from humanparse.video.reading import VideoReader
 from humanparse.video.writing import Look, encoding, encoding_labels
@@ -401,6 +413,19 @@ def test_labelling_a_video_reads_the_same_frames_and_lists_a_damaged_one(tmp_pat
     assert all(source.read(found).pixels.shape == (128, 160, 3) for found in good)
     with pytest.raises(ImageError, match=f"frame {bad.start} cannot be read"):
         source.read(bad)
+
+
+def test_a_model_that_finds_people_takes_frames_one_by_one_and_unsmoothed(tmp_path: Path, clip: Path) -> None:
+    spec = manifest.get("uniparser-r50-mhpv2")
+    torch.manual_seed(0)
+    weights = tmp_path / "random.safetensors"
+    checkpoint.save(models.build(spec).state_dict(), weights, {})
+    several = Parser(spec.name, weights=weights, device="cpu", test_size=(64, 96))
+    found = list(several.predict_video(clip, every=12))
+    assert [frame.number for frame in found] == [0, 12]
+    assert all(frame.parsing == several.predict(frame.image) for frame in found)
+    with pytest.raises(ModelError, match="leave smooth out"):
+        several.predict_video(clip, smooth="flow")
 
 
 @pytest.mark.slow

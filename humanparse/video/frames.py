@@ -82,7 +82,7 @@ def parse_together(
     def fitted() -> Iterator[tuple[Shot, Frame, Tensor]]:
         for shot in _shots(video, every):
             frame = Frame((shot[2].shape[0], shot[2].shape[1]), pipeline.input)
-            yield shot, frame, frame.fit(shot[2])
+            yield shot, frame, frame.fit(shot[2], pipeline.device)
 
     with closing(_ahead(fitted(), batch_size)) as found:
         for batch in _batches(found, batch_size):
@@ -102,13 +102,13 @@ def _parsed(
 ) -> list[Parsing]:
     if smoother is None:
         return pipeline.parse(frames, fitted, False, confidence)
-    views = pipeline.views(fitted.to(pipeline.device))
-    parsings = []
+    views = pipeline.views(fitted)
+    coming = []
     for place, frame in enumerate(frames):
         logits = frame.mean([view[place] for view in views])
         logits = smoother(logits, grey(fitted[place], pipeline.input))
-        parsings += pipeline.bring_back([frame], [logits[None]], False, confidence)
-    return parsings
+        coming.append(pipeline.bring_back([frame], [logits[None]], False, confidence))
+    return [parsing for parsings in coming for parsing in parsings()]
 
 
 def _shots(video: VideoReader, every: int) -> Iterator[Shot]:

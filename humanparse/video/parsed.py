@@ -20,7 +20,8 @@ from ..results import Parsing
 from ..schemes import LabelScheme
 from .frames import VideoFrame, parse_alone, parse_together
 from .reading import VideoReader
-from .smoothing import Smooth, make_smoother
+from .smoothing import Smooth as Smooth
+from .smoothing import make_smoother
 from .writing import Look, check_target, encoding, encoding_labels
 
 PathLike = str | os.PathLike[str]
