@@ -301,6 +301,12 @@ def test_what_is_no_video_is_refused_with_what_to_do(parser: Parser, tmp_path: P
     (tmp_path / "text.mp4").write_bytes(b"no video at all" * 100)
     with pytest.raises(ImageError, match=r"text\.mp4: not a video"):
         parser.predict_video(tmp_path / "text.mp4")
+    content = bytearray(film(tmp_path / "noise.avi", walk((64, 64), 8)).read_bytes())
+    start, end = content.index(b"movi") + 4, content.index(b"idx1")
+    content[start + 8 : end] = bytes(end - start - 8)
+    (tmp_path / "noise.avi").write_bytes(content)
+    with pytest.raises(ImageError, match="no frame of this video can be read"):
+        next(parser.predict_video(tmp_path / "noise.avi"))
     with pytest.raises(ImageError, match="there is no such file"):
         parser.predict_video(tmp_path / "nowhere.mp4")
 

@@ -82,7 +82,7 @@ class Films:
                 soft_wrap=True,
             )
         if film.overlay is not None:
-            film.overlay.parent.mkdir(parents=True, exist_ok=True)
+            _make_folder(film.overlay.parent)
         start = time.monotonic()
         with _watched(film.source.name, video.expected, quiet) as each:
             count = video.save(film.overlay, labels=film.labels, each=each)
@@ -130,6 +130,13 @@ def read_films(
         raise FormatError("two videos of the same name would write the same file; use two folders")
     made = (_Film(film, target, labels) for film, target in zip(films, targets, strict=True))
     return Films(tuple(made), smooth, every)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FormatError(f"cannot make the folder {folder}: {error.strerror}; choose another") from error
 
 
 def _named(word: str) -> list[Path]:

@@ -95,7 +95,10 @@ class VideoReader:
 
     def _refuse_damage(self) -> None:
         if self.position == 0:
-            raise ImageError(f"{self.path}: no frame of this video can be read; {_REPAIR}")
+            raise ImageError(
+                f"{self.path}: no frame of this video can be read: it is damaged, or OpenCV has no decoder "
+                "for it (AV1, for one); convert it with: ffmpeg -i IN -c:v libx264 OUT.mp4"
+            )
         if any(self._capture.grab() for _ in range(_TRIES)):
             raise ImageError(f"{self.path}: frame {self.position} is damaged; {_REPAIR}")
         if is_cut_short(self.path):
