@@ -55,16 +55,15 @@ def test_the_readmes_first_python_saves_three_files() -> None:
     ]
 
 
-COMMANDS = [
-    [line[line.index("humanparse ") :] for line in block.splitlines() if "humanparse " in line]
-    for block in blocks("bash")
-]
+COMMANDS = [re.findall(r"(?:humanparse|python examples/).*", block) for block in blocks("bash")]
 
 
 @pytest.mark.parametrize("commands", [each for each in COMMANDS if each], ids=lambda each: each[0])
 def test_the_readmes_commands_run_one_after_the_other(commands: list[str], folder: Path) -> None:
     for command in commands:
         arguments = [sys.executable, "-m", *shlex.split(command, comments=True)]
+        if command.startswith("python"):
+            arguments = [sys.executable, *shlex.split(command)[1:]]
         done = subprocess.run(arguments, cwd=folder, capture_output=True, text=True)
         assert done.returncode == 0, f"{command}\n{done.stderr}"
         if "-o scores.json" in command:
