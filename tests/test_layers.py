@@ -37,7 +37,7 @@ ONLY_IN = {
     "onnxruntime": ("runtimes/onnxruntime.py",),
     "openvino": ("runtimes/openvino.py",),
     "pyarrow": ("bulk/packs.py",),
-    "ray": ("bulk/ray.py",),
+    "ray": ("bulk/ray/cluster.py",),
 }
 
 NO_TORCH = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -32,6 +33,10 @@ class VideoSource:
         self._path, self._every = path, every
         self._capture: cv2.VideoCapture | None = None
         self._next = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What travels to another process, which opens the file itself."""
+        return {**self.__dict__, "_capture": None, "_next": 0}
 
     def listing(self) -> Iterator[Found]:
         """The frames, counted by going through them: what a container's header says is often wrong."""
