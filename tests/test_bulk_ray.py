@@ -2,49 +2,34 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import sqlite3
+import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from humanparse import BulkError, bulk
+from humanparse.bulk.items import Content, Found, Source
+from humanparse.bulk.job import Job, run
+from humanparse.bulk.sources import open_source
 
 ray = pytest.importorskip("ray")
 
 CHEAP = bulk.ModelChoice(device="cpu", test_size=(64, 96))
+DEADLY = "more/07.png"
 SETTINGS = bulk.Settings(formats=("png", "npz", "tar"), batch=2, pack_size=10)
 
 
-@pytest.fixture(scope="session")
-def cluster() -> Iterator[None]:
-    """A cluster of two workers, each with one thread, so that both fit on any machine."""
-    before, handler = torch.get_num_threads(), signal.getsignal(signal.SIGTERM)
-    torch.set_num_threads(1)
-    ray.init(
-        address="local",
-        num_cpus=2,
-        num_gpus=0,
-        object_store_memory=200_000_000,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-    )
-    yield
-    ray.shutdown()
-    signal.signal(signal.SIGTERM, handler)
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twenty-four photos of noise in two folders, and one that is none."""
     folder = tmp_path_factory.mktemp("ray") / "photos"
@@ -57,8 +42,8 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def expected(photos: Path, cluster: None) -> dict[str, bytes]:
+@pytest.fixture(scope="module")
+def expected(photos: Path, ray_cluster: None) -> dict[str, bytes]:
     """What the local engine makes of them."""
     dest = photos.parent / "local"
     bulk.label(photos, dest, model=CHEAP, settings=SETTINGS)
@@ -85,12 +70,25 @@ def label(photos: Path, dest: Path, **conduct: Any) -> bulk.Summary:
     return bulk.label(photos, dest, model=CHEAP, settings=SETTINGS, conduct=how, engine=engine)
 
 
-def rows(dest: Path) -> list[tuple[Any, ...]]:
+def rows(dest: Path, which: str = "true") -> list[tuple[Any, ...]]:
     """What the journal says, in order."""
     journal = sqlite3.connect(dest / ".humanparse" / "all" / "journal.sqlite")
     return journal.execute(
-        "SELECT place, state, sha256, outputs, error, confidence FROM inputs ORDER BY number"
+        f"SELECT place, state, sha256, outputs, error, confidence FROM inputs WHERE {which} ORDER BY number"
     ).fetchall()
+
+
+def worker_pids() -> list[int]:
+    """Processes of this machine that label on Ray."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            name = path.read_bytes()
+        except OSError:
+            continue
+        if name.startswith(b"ray::Worker"):
+            found.append(int(path.parent.name))
+    return found
 
 
 def test_outputs_and_journal_are_those_of_the_local_engine(
@@ -102,6 +100,7 @@ def test_outputs_and_journal_are_those_of_the_local_engine(
     assert rows(tmp_path / "out") == rows(photos.parent / "local")
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_goes_on(photos: Path, expected: dict[str, bytes], tmp_path: Path) -> None:
     seen: list[int] = []
     stopped = label(
@@ -129,14 +128,113 @@ def test_a_killed_worker_loses_nothing(photos: Path, expected: dict[str, bytes],
     assert outputs(tmp_path / "out") == expected
 
 
-def worker_pids() -> list[int]:
-    """Processes of this machine that label on Ray."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            name = path.read_bytes()
-        except OSError:
-            continue
-        if name.startswith(b"ray::Worker"):
-            found.append(int(path.parent.name))
-    return found
+@dataclass(frozen=True)
+class Deadly:
+    """A source with an input that no process survives, as files do that break a decoder."""
+
+    inner: Source
+    in_order = False
+
+    def listing(self) -> Iterable[Found]:
+        return self.inner.listing()
+
+    def read(self, found: Found) -> Content:
+        if found.place == DEADLY:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return self.inner.read(found)
+
+
+@pytest.mark.slow
+def test_an_input_that_kills_every_worker_fails_and_the_rest_is_labelled(
+    photos: Path, expected: dict[str, bytes], tmp_path: Path
+) -> None:
+    from humanparse.bulk.ray import Cluster
+
+    dest = tmp_path / "out"
+    source = Deadly(open_source(str(photos), dest))
+    job = Job(source, {}, dest, CHEAP, replace(SETTINGS, formats=("png", "npz")))
+    done = run(job, bulk.Conduct(), Cluster(concurrency=2))
+    assert (done.counts.done, done.counts.failed) == (23, 2)
+    reasons = dict(bulk.status(dest)[1])
+    assert "every worker that took it died" in reasons[DEADLY]
+    same = {name: content for name, content in expected.items() if not name.endswith(".tar")}
+    for name in ("more/07.png", "more/07.npz"):
+        del same[name]
+    found = outputs(dest)
+    neighbour = {name for name in same if found[name] != same[name]}
+    assert set(found) == set(same) and neighbour <= {"more/08.npz", "more/05.npz"}  # labelled alone
+
+
+def test_a_destination_that_cannot_be_written_to_ends_the_run(
+    photos: Path, ray_cluster: None, tmp_path: Path
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "more").write_bytes(b"a file where a folder must be")
+    with pytest.raises(BulkError, match=r"outputs cannot be written to .*--resume"):
+        label(photos, tmp_path / "out")
+    assert worker_pids() == []
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"concurrency": 0}, "--concurrency takes"),
+        ({"gpus_per_worker": -1}, "--gpus-per-worker takes"),
+        ({"gpus_per_worker": 1}, "the model runs on cpu here"),
+    ],
+)
+def test_impossible_workers_are_refused(
+    options: dict[str, Any], reason: str, photos: Path, tmp_path: Path
+) -> None:
+    from humanparse.bulk.ray import Cluster
+
+    with pytest.raises(BulkError, match=reason):
+        bulk.label(photos, tmp_path / "out", model=CHEAP, engine=Cluster(**options))
+
+
+@pytest.mark.slow
+def test_the_command_starts_a_cluster_and_ctrl_c_ends_it_after_what_is_under_way(
+    photos: Path, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "humanparse", "label", str(photos), "-o", str(tmp_path / "out")]
+    options = [
+        "--batch",
+        "2",
+        "--engine",
+        "ray",
+        "--address",
+        "local",
+        "--concurrency",
+        "1",
+        "--device",
+        "cpu",
+    ]
+    environment = {**os.environ, "HUMANPARSE_HOME": str(tmp_path / "home"), "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        [*command, *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        process_group=0,
+        preexec_fn=restore_ctrl_c,
+    ) as process:
+        while not list((tmp_path / "out").glob("*.png")):
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        out, err = process.communicate(timeout=120)
+    assert process.returncode == 130, err
+    assert "--resume" in err and "of 25 labelled" in out
+    assert not list((tmp_path / "out").rglob(".*.part"))
+    assert len(rows(tmp_path / "out", "state = 'done'")) == len(outputs(tmp_path / "out"))
+    again = [*command, *options, "--resume", "-q"]
+    done = subprocess.run(again, capture_output=True, text=True, env=environment)
+    assert done.returncode == 1 and done.stdout == ""  # one photo is none
+    assert done.stderr.startswith("1 failed; see humanparse label --status"), done.stderr
+    assert len(outputs(tmp_path / "out")) == 24
+
+
+def restore_ctrl_c() -> None:
+    """A shell's `&` makes what it starts ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -36,7 +36,7 @@ ONLY_IN = {
     "onnx": ("runtimes/onnx_graph.py",),
     "onnxruntime": ("runtimes/onnxruntime.py",),
     "openvino": ("runtimes/openvino.py",),
-    "pyarrow": ("bulk/packs.py",),
+    "pyarrow": ("bulk/packs.py", "bulk/ray/dataset.py"),
     "ray": ("bulk/ray/cluster.py",),
 }
 

@@ -105,8 +105,7 @@ class Labeller:
         except HumanParseError as error:
             self._remove(photo.item)
             return Outcome(number, "failed", photo.content.sha256, error=str(error))
-        with writing(self.dest):
-            outputs = self._write(photo.item, photo.content, final)
+        outputs = self.save(photo.item, photo.content, final)
         return Outcome(number, "done", photo.content.sha256, outputs, statistics)
 
     def _remove(self, item: Item) -> None:
@@ -115,16 +114,22 @@ class Labeller:
             if name in writers.ENDINGS:
                 (self.dest / f"{item.found.key}{writers.ENDINGS[name]}").unlink(missing_ok=True)
 
-    def _write(self, item: Item, content: Content, parsing: Parsing) -> dict[str, int]:
+    def save(self, item: Item, content: Content, parsing: Parsing) -> dict[str, int]:
+        """Write what `finished` gave; path below the destination -> size in bytes.
+
+        Raises:
+            BulkError: the destination cannot be written to.
+        """
         outputs = {}
-        for name in self.settings.formats:
-            if name in writers.ENDINGS:
-                path = self.dest / f"{item.found.key}{writers.ENDINGS[name]}"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                size = writers.write(name, parsing, content.pixels, path)
-                outputs[path.relative_to(self.dest).as_posix()] = size
-        if self._packs:
-            writers.write("png", parsing, None, spooled(self.state, item.number))
+        with writing(self.dest):
+            for name in self.settings.formats:
+                if name in writers.ENDINGS:
+                    path = self.dest / f"{item.found.key}{writers.ENDINGS[name]}"
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    size = writers.write(name, parsing, content.pixels, path)
+                    outputs[path.relative_to(self.dest).as_posix()] = size
+            if self._packs:
+                writers.write("png", parsing, None, spooled(self.state, item.number))
         return outputs
 
 

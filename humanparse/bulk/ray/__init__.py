@@ -6,3 +6,4 @@ worker that opens it; Ray Data repeats such an input for ever.
 """
 
 from .cluster import Cluster as Cluster
+from .dataset import label_dataset as label_dataset

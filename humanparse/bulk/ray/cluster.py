@@ -116,29 +116,37 @@ def _task(job: Job, labeller: Labeller, conduct: Conduct) -> Task:
     )
 
 
-def workers_for(ray: Any, concurrency: int | None, gpus: float, threads: int) -> tuple[int, float]:
+def workers_for(
+    ray: Any, concurrency: int | None, gpus: float, threads: int, *, beside: bool = False
+) -> tuple[int, float]:
     """How many workers, and how many CPUs each of them reserves.
 
     Args:
         ray: connected.
-        concurrency: workers that are asked for; None fills the cluster.
+        concurrency: workers that are asked for; None: as many as there is room for.
         gpus: GPUs of each.
         threads: that each computes with on a CPU; it reserves as many, or fewer where the workers that are
             asked for would have no room.
+        beside: leave half of the CPUs to others.
 
     Raises:
         BulkError: the cluster has no room for one.
     """
     there = ray.cluster_resources()
+    cpus = int(there.get("CPU", 0)) // (2 if beside else 1)
     if gpus:
         count = concurrency or int(there.get("GPU", 0) / gpus)
         if not count:
             raise BulkError(
                 f"this Ray cluster has {there.get('GPU', 0):g} GPUs, and a worker takes {gpus:g}; let "
-                "workers share one with --gpus-per-worker 0.5, add --device cpu, or give --concurrency to wait"
+                "workers share one (--gpus-per-worker 0.5), add --device cpu, or give --concurrency to wait"
             )
-        return count, min(1.0, there.get("CPU", 1.0) / count)
-    cpus = max(1, int(there.get("CPU", 1)))
+        return count, min(1.0, cpus / count)
+    if not (cpus or concurrency):
+        raise BulkError(
+            f"this Ray cluster has {there.get('CPU', 0):g} CPUs, too few for a worker; give it more, or give "
+            "--concurrency to wait for them"
+        )
     count = concurrency or max(1, cpus // threads)
     return count, min(threads, max(1, cpus // count))
 

@@ -57,11 +57,7 @@ class Worker:
     """
 
     def __init__(self, task: Task) -> None:
-        import torch
-
-        with suppress(OSError):  # on another machine it need not be there, where all paths are absolute
-            os.chdir(task.folder)
-        torch.set_num_threads(task.threads)  # of this process, which does nothing else
+        settle(task.folder, task.threads)
         self._task = task
         self._labeller: Labeller | None = None
         self._network = Lock()
@@ -92,3 +88,12 @@ class Worker:
             return list(self._writers.map(labeller.write, *zip(*pairs, strict=True))) if pairs else []
         except BulkError as error:
             return BulkError(str(error))  # without its cause, which need not travel
+
+
+def settle(folder: Path, threads: int) -> None:
+    """Let a worker's process, which does nothing else, see paths and compute as the one that began it."""
+    import torch
+
+    with suppress(OSError):  # on another machine it need not be there, where all paths are absolute
+        os.chdir(folder)
+    torch.set_num_threads(threads)
