@@ -9,12 +9,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from humanparse import BulkError, bulk
@@ -79,15 +81,18 @@ def rows(dest: Path, which: str = "true") -> list[tuple[Any, ...]]:
 
 
 def worker_pids() -> list[int]:
-    """Processes of this machine that label on Ray."""
+    """Processes that label on the cluster of this process: children of its child, the raylet."""
+
+    def parent(pid: int) -> int:
+        status = Path(f"/proc/{pid}/status").read_text()
+        return int(status.partition("PPid:")[2].split()[0])
+
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            name = path.read_bytes()
-        except OSError:
-            continue
-        if name.startswith(b"ray::Worker"):
-            found.append(int(path.parent.name))
+        pid = int(path.parent.name)
+        with suppress(OSError):
+            if path.read_bytes().startswith(b"ray::Worker") and parent(parent(pid)) == os.getpid():
+                found.append(pid)
     return found
 
 
@@ -150,10 +155,14 @@ def test_an_input_that_kills_every_worker_fails_and_the_rest_is_labelled(
 ) -> None:
     from humanparse.bulk.ray import Cluster
 
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers know no tests
     dest = tmp_path / "out"
     source = Deadly(open_source(str(photos), dest))
     job = Job(source, {}, dest, CHEAP, replace(SETTINGS, formats=("png", "npz")))
-    done = run(job, bulk.Conduct(), Cluster(concurrency=2))
+    try:
+        done = run(job, bulk.Conduct(), Cluster(concurrency=2))
+    finally:
+        ray.cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
     assert (done.counts.done, done.counts.failed) == (23, 2)
     reasons = dict(bulk.status(dest)[1])
     assert "every worker that took it died" in reasons[DEADLY]
@@ -161,8 +170,19 @@ def test_an_input_that_kills_every_worker_fails_and_the_rest_is_labelled(
     for name in ("more/07.png", "more/07.npz"):
         del same[name]
     found = outputs(dest)
-    neighbour = {name for name in same if found[name] != same[name]}
-    assert set(found) == set(same) and neighbour <= {"more/08.npz", "more/05.npz"}  # labelled alone
+    assert set(found) == set(same)
+    assert {name for name in same if found[name] != same[name]} <= {"more/05.npz"}  # labelled without 07
+
+
+def test_workers_that_cannot_begin_end_the_run_with_the_reason(
+    photos: Path, ray_cluster: None, tmp_path: Path
+) -> None:
+    from humanparse.bulk.ray import Cluster
+
+    source = Deadly(open_source(str(photos), tmp_path / "out"))  # of a module that workers do not have
+    job = Job(source, {}, tmp_path / "out", CHEAP, SETTINGS)
+    with pytest.raises(BulkError, match=r"(?s)workers die before they can begin.*No module named"):
+        run(job, bulk.Conduct(), Cluster(concurrency=1))
 
 
 def test_a_destination_that_cannot_be_written_to_ends_the_run(
@@ -172,7 +192,16 @@ def test_a_destination_that_cannot_be_written_to_ends_the_run(
     (tmp_path / "out" / "more").write_bytes(b"a file where a folder must be")
     with pytest.raises(BulkError, match=r"outputs cannot be written to .*--resume"):
         label(photos, tmp_path / "out")
-    assert worker_pids() == []
+    assert not list((tmp_path / "out").rglob(".*.part"))
+
+
+def test_a_worker_refuses_other_weights_than_those_of_the_run(photos: Path, tmp_path: Path) -> None:
+    from humanparse.bulk.ray.worker import Task, Worker
+
+    source, here = open_source(str(photos), tmp_path / "out"), (Path.cwd(), torch.get_num_threads())
+    task = Task(CHEAP, {"global": "0" * 64}, source, SETTINGS, tmp_path / "out", tmp_path / "out", *here, 1)
+    assert "the weights here are others" in Worker(task).load()
+    assert "did you mean" in Worker(replace(task, choice=bulk.ModelChoice("tiny-art"))).load()
 
 
 @pytest.mark.parametrize(
@@ -216,7 +245,7 @@ def test_the_command_starts_a_cluster_and_ctrl_c_ends_it_after_what_is_under_way
         stderr=subprocess.PIPE,
         text=True,
         env=environment,
-        process_group=0,
+        start_new_session=True,
         preexec_fn=restore_ctrl_c,
     ) as process:
         while not list((tmp_path / "out").glob("*.png")):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -113,6 +114,14 @@ class Labeller:
         for name in self.settings.formats:
             if name in writers.ENDINGS:
                 (self.dest / f"{item.found.key}{writers.ENDINGS[name]}").unlink(missing_ok=True)
+
+    def remove_parts(self, item: Item) -> None:
+        """Remove what a process that was killed left half-written of an input."""
+        endings = [writers.ENDINGS[name] for name in self.settings.formats if name in writers.ENDINGS]
+        paths = [self.dest / f"{item.found.key}{ending}" for ending in endings]
+        for path in (*paths, spooled(self.state, item.number)):
+            for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+                part.unlink(missing_ok=True)
 
     def save(self, item: Item, content: Content, parsing: Parsing) -> dict[str, int]:
         """Write what `finished` gave; path below the destination -> size in bytes.

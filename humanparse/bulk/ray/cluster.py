@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ...errors import BulkError
 from ..items import Item, Outcome
 from ..job import Conduct, Engine, Job
-from ..labeller import Labeller, Photo
+from ..labeller import Labeller
 from ..pipeline import default_workers
 from ..settings import weights_hashes
 from .engine import Crew
@@ -66,9 +66,6 @@ class Cluster:
         gpus = self._gpus(labeller.parser)
         task = _task(job, labeller, conduct)
 
-        def bury(item: Item, reason: str) -> Outcome:
-            return labeller.write(Photo(item, None, reason), reason)
-
         def work(batches: Iterable[list[Item]]) -> Iterator[list[Outcome]]:
             remaining = iter(batches)
             first = next(remaining, None)
@@ -79,7 +76,7 @@ class Cluster:
                 hired = ray.remote(Worker).options(
                     num_cpus=share, num_gpus=gpus, max_concurrency=task.depth, max_restarts=0
                 )
-                crew = Crew(ray, lambda: hired.remote(task), bury, count, task.depth)
+                crew = Crew(ray, labeller, lambda: hired.remote(task), count, task.depth)
                 yield from crew.work(chain([first], remaining), conduct.stopping)
 
         return work

@@ -68,7 +68,8 @@ def label_dataset(
 
     There is no journal. To go on with an execution that was killed use Ray Data's own checkpoints, where
     the installed Ray has them: give rows an id, set `ray.data.DataContext.get_current().checkpoint_config`
-    to a `ray.data.checkpoint.CheckpointConfig` before the dataset is made, and end with a `write_...`.
+    to a `ray.data.checkpoint.CheckpointConfig` before the dataset is made, and end with a `write_...`. They
+    take CPUs, too: with two in all, Ray 2.60 waited for ever, with four it went on.
 
     Rows go through the network in batches as Ray Data cuts them, and float sums of two batches may differ
     in last bits; with `Settings(batch=1)` the bytes are those of a run of `label` with that.
@@ -117,7 +118,7 @@ def label_dataset(
         fn_constructor_args=(rows,),
         batch_size=asked.batch,
         batch_format="pyarrow",
-        concurrency=count,
+        compute=ray.data.ActorPoolStrategy(size=count),
         **({"num_gpus": gpus} if gpus else {"num_cpus": share}),
     )
 

@@ -9,12 +9,16 @@ from typing import Any
 
 from ...errors import BulkError
 from ..items import Item, Outcome
+from ..labeller import Labeller, Photo
 
 _DEATHS = 3
 """So often a worker may die on the same inputs; and so many workers in a row may die before they can work."""
 
 _LEAD = 64
 """Batches per worker that may be done while an earlier one is not; they wait for it in memory."""
+
+_FAREWELL = 60.0
+"""Seconds that workers have for finishing what they write when the run ends with an error."""
 
 _PATIENCE = 1.0
 """Seconds between two looks at whether the run is to stop."""
@@ -48,16 +52,15 @@ class Crew:
 
     Args:
         ray: connected.
+        labeller: of this process; clears up after workers that died.
         hire: starts a worker.
-        bury: gives the outcome of an input that workers died on, and the reason that it is to bear.
         count: of workers.
         depth: loads that a worker has in hand.
     """
 
-    def __init__(
-        self, ray: Any, hire: Callable[[], Any], bury: Callable[[Item, str], Outcome], count: int, depth: int
-    ) -> None:
-        self._ray, self._hire, self._bury, self._count, self._depth = ray, hire, bury, count, depth
+    def __init__(self, ray: Any, labeller: Labeller, hire: Callable[[], Any], count: int, depth: int) -> None:
+        self._ray, self._labeller, self._hire = ray, labeller, hire
+        self._count, self._depth = count, depth
         self._starting: dict[Any, Any] = {}  # what its loading will give -> worker
         self._in_hand: dict[Any, list[Load]] = {}  # worker -> its loads
         self._out: dict[Any, tuple[Any, Load]] = {}  # what a load will give -> its worker, the load
@@ -92,6 +95,10 @@ class Crew:
                 while following in self._results and not self._results[following].out:
                     yield self._results.pop(following).outcomes
                     following += 1
+        except BulkError:
+            if self._out:
+                self._ray.wait(list(self._out), num_returns=len(self._out), timeout=_FAREWELL)
+            raise
         finally:
             for worker in [*self._starting.values(), *self._in_hand]:
                 self._ray.kill(worker)
@@ -166,8 +173,8 @@ class Crew:
             self._died_early += 1
             if self._died_early >= _DEATHS:
                 raise BulkError(
-                    f"workers die before they can begin ({error}); see that humanparse is installed on all "
-                    "machines, that a model fits into their memory, and go on with --resume"
+                    "workers die before they can begin; see that this version of humanparse is installed on "
+                    f"all machines, and that a model fits into their memory, and go on with --resume\n{error}"
                 ) from error
             self._start()
             return
@@ -175,6 +182,8 @@ class Crew:
             self._ray.kill(worker)  # in case that only the way to it broke
             self._start()
         _, load = self._out.pop(given)
+        for item in load.items:
+            self._labeller.remove_parts(item)
         load.deaths += 1
         if load.deaths < _DEATHS:
             self._again.append(load)
@@ -187,4 +196,5 @@ class Crew:
                 f"{item.found.place}: every worker that took it died; see whether its memory was too small"
             )
             fresh = item.state not in ("done", "failed")
-            self._settle(load, [self._bury(item, reason)] if fresh else [])
+            photo = Photo(item, None, reason)
+            self._settle(load, [self._labeller.write(photo, reason)] if fresh else [])
