@@ -181,9 +181,8 @@ def import_ray() -> Any:
     """
     try:
         import ray
-        import ray.data
     except ImportError as error:
         raise BulkError(
-            f'Ray is not there, or not whole ({error}); install it with pip install "humanparse[ray]"'
+            f'Ray is not there ({error}); install it with pip install "humanparse[ray]"'
         ) from error
     return ray

@@ -88,7 +88,7 @@ class Crew:
             for _ in range(self._count):
                 self._start()
             while True:
-                through = self._share_out(() if stopping() else remaining, following)
+                through = self._share_out(() if stopping() else remaining)
                 if through and not self._results:
                     return
                 self._wait()
@@ -103,7 +103,7 @@ class Crew:
             for worker in [*self._starting.values(), *self._in_hand]:
                 self._ray.kill(worker)
 
-    def _share_out(self, remaining: Iterable[tuple[int, list[Item]]], following: int) -> bool:
+    def _share_out(self, remaining: Iterable[tuple[int, list[Item]]]) -> bool:
         """Give work to workers that can take more; whether there is none left to give.
 
         What workers died on goes first, each load to a worker that has nothing else: so a further death
@@ -159,7 +159,8 @@ class Crew:
         worker, load = self._out.pop(given)
         if isinstance(value, BulkError):
             raise value
-        self._in_hand[worker].remove(load)
+        if worker in self._in_hand:  # else it died after this
+            self._in_hand[worker].remove(load)
         self._settle(load, value)
 
     def _settle(self, load: Load, outcomes: list[Outcome]) -> None:
