@@ -36,8 +36,8 @@ ONLY_IN = {
     "onnx": ("runtimes/onnx_graph.py",),
     "onnxruntime": ("runtimes/onnxruntime.py",),
     "openvino": ("runtimes/openvino.py",),
-    "pyarrow": ("bulk/packs.py",),
-    "ray": ("bulk/ray.py",),
+    "pyarrow": ("bulk/packs.py", "bulk/ray/dataset.py"),
+    "ray": ("bulk/ray/cluster.py",),
 }
 
 NO_TORCH = (

@@ -120,6 +120,10 @@ class Conduct:
     loading: Callable[[Any], None] = lambda parser: None
 
 
+StartEngine = Callable[[Job, Labeller, Conduct], Engine]
+"""Makes the engine of a run, given the model in this process."""
+
+
 def label(
     source: str | Path,
     dest: str | Path,
@@ -131,6 +135,7 @@ def label(
     column: str | None = None,
     keep_suffix: bool = False,
     shard: Shard | None = None,
+    engine: StartEngine | None = None,
 ) -> Summary:
     """Label a data set.
 
@@ -149,6 +154,7 @@ def label(
         column: of a list with columns.
         keep_suffix: outputs keep the suffix of their input in their name.
         shard: (number from 1 on, count): only this part of the inputs.
+        engine: what does the work, `bulk.ray.Cluster()` for one; None: threads of this process.
 
     Raises:
         BulkError: the run cannot begin or go on; the message says what to do.
@@ -160,16 +166,16 @@ def label(
     about = {"source": text, "every": every, "column": column, "keep_suffix": keep_suffix}
     choice = ModelChoice(model) if isinstance(model, str) else model
     job = Job(opened, about, where, choice, settings or Settings(), shard)
-    return run(job, conduct or Conduct())
+    return run(job, conduct or Conduct(), engine)
 
 
-def run(job: Job, conduct: Conduct, engine: Callable[[Labeller], Engine] | None = None) -> Summary:
+def run(job: Job, conduct: Conduct, engine: StartEngine | None = None) -> Summary:
     """Do a job.
 
     Args:
         job: what is to be done.
         conduct: how.
-        engine: what does the work, given the model in this process; None: threads of this process.
+        engine: what does the work; None: threads of this process.
 
     Raises:
         BulkError: the run cannot begin or go on.
@@ -198,11 +204,11 @@ def run(job: Job, conduct: Conduct, engine: Callable[[Labeller], Engine] | None 
             check_done(journal, job.source, packs, job.dest)
             if conduct.retry_failed:
                 journal.retry_failed()
-        work = engine(labeller) if engine else local(labeller, conduct)
+        work = (engine or local)(job, labeller, conduct)
         return _work(journal, packs, labeller, work, conduct)
 
 
-def local(labeller: Labeller, conduct: Conduct) -> Engine:
+def local(job: Job, labeller: Labeller, conduct: Conduct) -> Engine:
     """Threads of this process."""
     workers = conduct.workers or default_workers()
     return lambda batches: label_batches(labeller, batches, workers, conduct.stopping)

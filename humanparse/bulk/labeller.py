@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -105,8 +106,7 @@ class Labeller:
         except HumanParseError as error:
             self._remove(photo.item)
             return Outcome(number, "failed", photo.content.sha256, error=str(error))
-        with writing(self.dest):
-            outputs = self._write(photo.item, photo.content, final)
+        outputs = self.save(photo.item, photo.content, final)
         return Outcome(number, "done", photo.content.sha256, outputs, statistics)
 
     def _remove(self, item: Item) -> None:
@@ -115,16 +115,30 @@ class Labeller:
             if name in writers.ENDINGS:
                 (self.dest / f"{item.found.key}{writers.ENDINGS[name]}").unlink(missing_ok=True)
 
-    def _write(self, item: Item, content: Content, parsing: Parsing) -> dict[str, int]:
+    def remove_parts(self, item: Item) -> None:
+        """Remove what a process that was killed left half-written of an input."""
+        endings = [writers.ENDINGS[name] for name in self.settings.formats if name in writers.ENDINGS]
+        paths = [self.dest / f"{item.found.key}{ending}" for ending in endings]
+        for path in (*paths, spooled(self.state, item.number)):
+            for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+                part.unlink(missing_ok=True)
+
+    def save(self, item: Item, content: Content, parsing: Parsing) -> dict[str, int]:
+        """Write what `finished` gave; path below the destination -> size in bytes.
+
+        Raises:
+            BulkError: the destination cannot be written to.
+        """
         outputs = {}
-        for name in self.settings.formats:
-            if name in writers.ENDINGS:
-                path = self.dest / f"{item.found.key}{writers.ENDINGS[name]}"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                size = writers.write(name, parsing, content.pixels, path)
-                outputs[path.relative_to(self.dest).as_posix()] = size
-        if self._packs:
-            writers.write("png", parsing, None, spooled(self.state, item.number))
+        with writing(self.dest):
+            for name in self.settings.formats:
+                if name in writers.ENDINGS:
+                    path = self.dest / f"{item.found.key}{writers.ENDINGS[name]}"
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    size = writers.write(name, parsing, content.pixels, path)
+                    outputs[path.relative_to(self.dest).as_posix()] = size
+            if self._packs:
+                writers.write("png", parsing, None, spooled(self.state, item.number))
         return outputs
 
 

@@ -59,7 +59,7 @@ def label_batches(
                 [
                     writers.submit(labeller.write, photo, parsing)
                     for photo, parsing in zip(photos, parsings, strict=True)
-                    if not _still_true(photo)
+                    if not still_true(photo)
                 ]
             )
             del photos, parsings  # else they are held while the next ones are read
@@ -72,7 +72,7 @@ def label_batches(
         writers.shutdown(wait=True, cancel_futures=True)
 
 
-def _still_true(photo: Photo) -> bool:
+def still_true(photo: Photo) -> bool:
     """Whether an input was labelled before, and need not be again."""
     if photo.item.state not in ("done", "failed"):
         return False

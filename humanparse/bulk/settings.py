@@ -104,12 +104,12 @@ def described(
     choice: ModelChoice, parser: Parser, settings: Settings, about: dict[str, Any]
 ) -> dict[str, Any]:
     """What a journal keeps, so that a run never goes on with another model or other settings."""
-    from .. import __version__, hub
+    from .. import __version__
 
     return {
         "humanparse": __version__,
         "model": parser.spec.name,
-        "weights": {role: hub.sha256(Path(file)) for role, file in parser.weights.items()},
+        "weights": weights_hashes(parser),
         "device": parser.device.type,
         "precision": parser.precision,
         "runtime": parser.runtime,
@@ -120,3 +120,10 @@ def described(
         **{**asdict(settings), "formats": list(settings.formats)},
         **about,
     }
+
+
+def weights_hashes(parser: Parser) -> dict[str, str]:
+    """Role -> sha256 of its file."""
+    from .. import hub
+
+    return {role: hub.sha256(Path(file)) for role, file in parser.weights.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from ..errors import BulkError, ImageError
 from ..video.reading import VideoReader
@@ -29,6 +30,10 @@ class VideoSource:
             raise BulkError(f"--every takes a number from 1 on, not {every}")
         self._path, self._every = path, every
         self._reader: VideoReader | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What travels to another process, which opens the file itself."""
+        return {**self.__dict__, "_capture": None, "_next": 0}
 
     def listing(self) -> Iterator[Found]:
         """The frames, counted by going through them: what a container's header says is often wrong.

@@ -75,6 +75,11 @@ def write(name: str, parsing: Parsing, photo: Picture | None, path: Path) -> int
     return len(content)
 
 
+def png(parsing: Parsing) -> bytes:
+    """The content of a label PNG."""
+    return formats.png(formats.Record(parsing.labels, parsing.scheme, parsing.model))
+
+
 def _coco(parsing: Parsing, photo: Picture | None) -> bytes:
     """One image, an annotation per part (per person where they are told apart), uncompressed run lengths."""
     height, width = parsing.size

@@ -20,6 +20,7 @@ from .predict import read_weights
 
 if TYPE_CHECKING:
     from ..bulk import Conduct, Progress, Summary
+    from ..bulk.job import StartEngine
 
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in DEST, or begin one.")]
 Restart = Annotated[bool, typer.Option("--restart", help="Delete the run in DEST with its outputs first.")]
@@ -90,6 +91,17 @@ def label(
     runtime: Runtime = "torch",
     flip: Flip = None,
     offline: Offline = False,
+    engine: Annotated[str, typer.Option(help="local, or ray: workers on a Ray cluster.")] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option(help="Of the Ray cluster; else RAY_ADDRESS, or one is started.", show_default=False),
+    ] = None,
+    concurrency: Annotated[
+        int | None, typer.Option(help="Workers on Ray; else as many as fit.", show_default=False)
+    ] = None,
+    gpus_per_worker: Annotated[
+        float | None, typer.Option(help="GPUs of each worker on Ray, such as 0.5.", show_default=False)
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Label a data set; --resume goes on after any interruption, with the same bytes as without it."""
@@ -110,6 +122,7 @@ def label(
         model, read_weights(weights), device, precision, runtime, flip, offline=offline or None
     )
     conduct = bulk.Conduct(resume, restart, retry_failed, workers)
+    start = read_engine(engine, address, concurrency, gpus_per_worker)
 
     def work(conduct: Conduct) -> Summary:
         return bulk.label(
@@ -122,6 +135,7 @@ def label(
             column=column,
             keep_suffix=keep_suffix,
             shard=read_shard(shard),
+            engine=start,
         )
 
     finish(watched(work, conduct, quiet), dest, quiet)
@@ -135,6 +149,21 @@ def read_shard(text: str | None) -> tuple[int, int] | None:
     if not (number.isdigit() and count.isdigit()):
         raise BulkError(f"--shard takes i/n, such as 1/8, not {text!r}")
     return int(number), int(count)
+
+
+def read_engine(
+    name: str, address: str | None, concurrency: int | None, gpus_per_worker: float | None
+) -> StartEngine | None:
+    """What does the work; None: threads of this process."""
+    if name == "ray":
+        from ..bulk.ray import Cluster
+
+        return Cluster(address, concurrency, gpus_per_worker)
+    if name != "local":
+        raise BulkError(f"--engine takes local or ray, not {name!r}")
+    if (address, concurrency, gpus_per_worker) != (None, None, None):
+        raise BulkError("--address, --concurrency and --gpus-per-worker are for --engine ray")
+    return None
 
 
 def watched(work: Callable[[Conduct], Summary], conduct: Conduct, quiet: bool) -> Summary:

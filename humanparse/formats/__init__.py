@@ -6,6 +6,7 @@ told.
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -177,13 +178,20 @@ def _from_meta(text: str) -> tuple[LabelScheme, str]:
     return (known if known.names == names else LabelScheme(key, names)), str(meta["model"])
 
 
-def _write_png(record: Record, path: Path) -> None:
+def png(record: Record) -> bytes:
+    """The content of a label PNG: P mode, PASCAL-VOC palette."""
     height, width = record.labels.shape
     picture = Image.frombytes("P", (width, height), record.labels.tobytes())
     picture.putpalette([value for colour in voc_palette() for value in colour])
     info = PngImagePlugin.PngInfo()
     info.add_text(_TAG, _meta(record))
-    picture.save(path, format="PNG", pnginfo=info)
+    buffer = io.BytesIO()
+    picture.save(buffer, format="PNG", pnginfo=info)
+    return buffer.getvalue()
+
+
+def _write_png(record: Record, path: Path) -> None:
+    path.write_bytes(png(record))
 
 
 def _read_png(path: Path, scheme: LabelScheme | None) -> Record:

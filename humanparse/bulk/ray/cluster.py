@@ -1,0 +1,188 @@
+"""The workers of a run: how many, of what size, on which cluster."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...errors import BulkError
+from ..items import Item, Outcome
+from ..job import Conduct, Engine, Job
+from ..labeller import Labeller
+from ..pipeline import default_workers
+from ..settings import weights_hashes
+from .engine import Crew
+from .worker import Task, Worker
+
+if TYPE_CHECKING:
+    from ...parser import Parser
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Does runs of `label` on Ray: `bulk.label(source, dest, engine=Cluster())`.
+
+    Journal and lock stay with the process that calls `label`; each worker, an actor with a model of its own,
+    reads, parses and writes batches of inputs. So source and destination must be reachable by all machines
+    under the same names, as on a network file system, and humanparse be installed on all of them.
+
+    Outputs have the bytes that the local engine gives: batches are the same, and a worker computes as this
+    process would, on the same kind of device, in the same precision, with as many threads. (The threads
+    decide how float sums are rounded. For many small workers on a CPU set `OMP_NUM_THREADS=1`, here and for
+    local runs to compare with.) A mixed cluster may differ in last bits from machine to machine.
+
+    A worker that dies, with its machine or alone, is replaced, and what it had in hand is given to another.
+    An input that workers die on again and again fails, with that as its reason.
+
+    Attributes:
+        address: of a cluster, as `ray.init` takes it. None: that of `RAY_ADDRESS`; without it a cluster that
+            runs on this machine, else one that is started here for this run.
+        concurrency: workers; None: as many as the cluster has room for now. With a number given the run
+            also waits for machines that are still to join.
+        gpus_per_worker: GPUs of each worker, a fraction to let workers share one; None: 1 where the model
+            runs on a GPU, 0 elsewhere.
+    """
+
+    address: str | None = None
+    concurrency: int | None = None
+    gpus_per_worker: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.concurrency is not None and self.concurrency < 1:
+            raise BulkError(f"--concurrency takes a number of workers from 1 on, not {self.concurrency}")
+        if self.gpus_per_worker is not None and self.gpus_per_worker < 0:
+            raise BulkError(f"--gpus-per-worker takes 0 or more, not {self.gpus_per_worker}")
+
+    def __call__(self, job: Job, labeller: Labeller, conduct: Conduct) -> Engine:
+        """The engine of one run."""
+        import_ray()
+        gpus = self._gpus(labeller.parser)
+        task = _task(job, labeller, conduct)
+
+        def work(batches: Iterable[list[Item]]) -> Iterator[list[Outcome]]:
+            remaining = iter(batches)
+            first = next(remaining, None)
+            if first is None:
+                return
+            with connected(self.address) as ray:
+                count, share = workers_for(ray, self.concurrency, gpus, task.threads)
+                hired = ray.remote(Worker).options(
+                    num_cpus=share, num_gpus=gpus, max_concurrency=task.depth, max_restarts=0
+                )
+                crew = Crew(ray, labeller, lambda: hired.remote(task), count, task.depth)
+                yield from crew.work(chain([first], remaining), conduct.stopping)
+
+        return work
+
+    def _gpus(self, parser: Parser) -> float:
+        """GPUs of each worker."""
+        on_gpu = parser.device.type == "cuda"
+        gpus = float(on_gpu) if self.gpus_per_worker is None else self.gpus_per_worker
+        if gpus and not on_gpu:
+            raise BulkError(
+                f"the model runs on {parser.device} here, and workers do as this machine does; begin the run "
+                "on a machine with a GPU, or leave --gpus-per-worker out"
+            )
+        if on_gpu and not gpus:
+            raise BulkError("a worker without a GPU cannot run the model on one; add --device cpu")
+        return gpus
+
+
+def _task(job: Job, labeller: Labeller, conduct: Conduct) -> Task:
+    import torch
+
+    parser = labeller.parser
+    choice = replace(job.model, device=parser.device.type, precision=parser.precision, runtime=parser.runtime)
+    return Task(
+        choice=choice,
+        weights=weights_hashes(parser),
+        source=job.source,
+        settings=labeller.settings,
+        dest=labeller.dest,
+        state=labeller.state,
+        folder=Path.cwd(),
+        threads=torch.get_num_threads(),
+        files=conduct.workers or default_workers(),
+    )
+
+
+def workers_for(
+    ray: Any, concurrency: int | None, gpus: float, threads: int, *, beside: bool = False
+) -> tuple[int, float]:
+    """How many workers, and how many CPUs each of them reserves.
+
+    Args:
+        ray: connected.
+        concurrency: workers that are asked for; None: as many as there is room for.
+        gpus: GPUs of each.
+        threads: that each computes with on a CPU; it reserves as many, or fewer where the workers that are
+            asked for would have no room.
+        beside: leave half of the CPUs to others.
+
+    Raises:
+        BulkError: the cluster has no room for one.
+    """
+    there = ray.cluster_resources()
+    cpus = int(there.get("CPU", 0)) // (2 if beside else 1)
+    if gpus:
+        count = concurrency or int(there.get("GPU", 0) / gpus)
+        if not count:
+            raise BulkError(
+                f"this Ray cluster has {there.get('GPU', 0):g} GPUs, and a worker takes {gpus:g}; let "
+                "workers share one (--gpus-per-worker 0.5), add --device cpu, or give --concurrency to wait"
+            )
+        return count, min(1.0, cpus / count)
+    if not (cpus or concurrency):
+        raise BulkError(
+            f"this Ray cluster has {there.get('CPU', 0):g} CPUs, too few for a worker; give it more, or give "
+            "--concurrency to wait for them"
+        )
+    count = concurrency or max(1, cpus // threads)
+    return count, min(threads, max(1, cpus // count))
+
+
+@contextmanager
+def connected(address: str | None) -> Iterator[Any]:
+    """`ray`, connected; what is connected or started here is left or stopped again."""
+    ray = import_ray()
+    if ray.is_initialized():
+        yield ray
+        return
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise BulkError(
+            f"no Ray cluster can be had at {address or 'RAY_ADDRESS, or be started here'} ({error}); see "
+            "that it runs (ray status) and that its version is that of this machine"
+        ) from error
+    finally:
+        if main:
+            signal.signal(signal.SIGTERM, before)  # Ray takes it, and `label` has its own use for it
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def import_ray() -> Any:
+    """`ray`.
+
+    Raises:
+        BulkError: it is not installed; the message names the extra.
+    """
+    try:
+        import ray
+    except ImportError as error:
+        raise BulkError(
+            f'Ray is not there ({error}); install it with pip install "humanparse[ray]"'
+        ) from error
+    return ray

@@ -1,0 +1,222 @@
+"""Labels as columns of a Ray Data dataset."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ... import image
+from ...errors import BulkError, HumanParseError
+from ..items import Content, Found, Item
+from ..labeller import Labeller, Photo, finished
+from ..naming import key_of_path, key_of_url
+from ..pipeline import default_workers
+from ..settings import ModelChoice, Settings
+from ..sources import decoded
+from ..writers import PACKED, png
+from .cluster import import_ray, workers_for
+from .worker import settle
+
+if TYPE_CHECKING:
+    from ...results import Parsing
+
+_COLUMNS = {
+    "labels": "binary",
+    "height": "int32",
+    "width": "int32",
+    "parts": "string",
+    "confidence": "float64",
+    "person_share": "float64",
+    "unsure_share": "float64",
+    "error": "string",
+}
+"""Name of an added column -> pyarrow's name of its type."""
+
+
+def label_dataset(
+    ds: Any,
+    dest: str | Path | None = None,
+    *,
+    model: str | ModelChoice = "tiny-atr",
+    settings: Settings | None = None,
+    image_column: str = "image",
+    key_column: str | None = None,
+    prefix: str = "",
+    concurrency: int | None = None,
+    gpus_per_worker: float | None = None,
+) -> Any:
+    """Add labels to a dataset, lazily: nothing is done before the result is read or written.
+
+    Takes the `image` column of `ray.data.read_images` and of `read_webdataset` (there it is called by its
+    suffix, such as `"jpg"`), or encoded pictures, as `read_binary_files` and most Parquet files hold them.
+    Prefer encoded ones: `read_images` and the decoder of `read_webdataset` (leave that out with
+    `decoder=None`) end with an error at the first broken picture, and do not turn photos upright.
+
+    Each row keeps its columns, and gets
+        - `labels`: a P-mode PNG, as `Parsing.save` writes it;
+        - `height`, `width`: of the picture, in pixels;
+        - `parts`: JSON, part -> its share (0-1) of the picture;
+        - `confidence`, `person_share`, `unsure_share`: see `bulk.items.Statistics`;
+        - `error`: "", or why there are no labels, and then all else is null.
+
+    A broken picture never ends the execution. Workers that die are replaced by Ray Data, which repeats what
+    they had in hand without end: of an input that kills every worker only `label` with `Cluster` gets rid.
+
+    There is no journal. To go on with an execution that was killed use Ray Data's own checkpoints, where
+    the installed Ray has them: give rows an id, set `ray.data.DataContext.get_current().checkpoint_config`
+    to a `ray.data.checkpoint.CheckpointConfig` before the dataset is made, and end with a `write_...`. They
+    take CPUs, too: with two in all, Ray 2.60 waited for ever, with four it went on.
+
+    Rows go through the network in batches as Ray Data cuts them, and float sums of two batches may differ
+    in last bits; with `Settings(batch=1)` the bytes are those of a run of `label` with that.
+
+    Args:
+        ds: a `ray.data.Dataset`.
+        dest: also write files there, named by `key_column`, in `settings.formats`; None writes none.
+        model: a name, or one with options; it is loaded once in each worker.
+        settings: batch, formats and the like; None: the default ones.
+        image_column: holds encoded pictures (bytes), arrays (H, W, 3), (H, W, 4) or (H, W), PIL images, or
+            paths or URLs (str).
+        key_column: path, URL or key of each row, no two alike; outputs are named `<key>.png`, where a path
+            loses its suffix and the `/` at its beginning.
+        prefix: stands before the names of the added columns.
+        concurrency: workers; None: as many as there are GPUs for, on a CPU as fit into half of the cluster,
+            because reading needs CPUs, too.
+        gpus_per_worker: a fraction lets workers share one; None: 1 where the cluster has GPUs and the model
+            may run there, 0 elsewhere.
+
+    Returns:
+        A `ray.data.Dataset`.
+
+    Raises:
+        BulkError: `dest` lacks a `key_column` or a format needs a run's journal; the cluster has no room.
+            In workers, and so from Ray when the dataset is executed: a column is missing or there already,
+            `dest` cannot be written to, or the network fails on everything.
+    """
+    import torch
+
+    ray = import_ray()
+    asked = settings or Settings()
+    if dest is not None and key_column is None:
+        raise BulkError("say which column names the outputs in dest, with key_column")
+    if dest is not None and any(name in PACKED for name in asked.formats):
+        raise BulkError("packs need a run of `label`; write the dataset itself, with write_parquet for one")
+    choice = ModelChoice(model) if isinstance(model, str) else model
+    gpus = _gpus(ray, choice, gpus_per_worker)
+    if choice.device == "auto":
+        choice = replace(choice, device="cuda" if gpus else "cpu")
+    threads = torch.get_num_threads()
+    count, share = workers_for(ray, concurrency, gpus, threads, beside=True)
+    where = None if dest is None else Path(dest).absolute()
+    rows = Rows(choice, asked, where, image_column, key_column, prefix, Path.cwd(), threads)
+    return ds.map_batches(
+        LabelRows,
+        fn_constructor_args=(rows,),
+        batch_size=asked.batch,
+        batch_format="pyarrow",
+        compute=ray.data.ActorPoolStrategy(size=count),
+        **({"num_gpus": gpus} if gpus else {"num_cpus": share}),
+    )
+
+
+def _gpus(ray: Any, choice: ModelChoice, asked: float | None) -> float:
+    if asked is not None:
+        return asked
+    wanted = choice.device == "auto" or choice.device.startswith("cuda")
+    return float(wanted and ray.cluster_resources().get("GPU", 0) > 0)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What a worker must know of a dataset; see `label_dataset` and `worker.Task`."""
+
+    choice: ModelChoice
+    settings: Settings
+    dest: Path | None
+    image_column: str
+    key_column: str | None
+    prefix: str
+    folder: Path
+    threads: int
+
+
+class Pictures:
+    """The pictures of one batch of rows as a source."""
+
+    in_order = False
+
+    def __init__(self, values: Sequence[Any]) -> None:
+        self._values = values
+
+    def listing(self) -> list[Found]:
+        """None: they are read by their place in the batch."""
+        return []
+
+    def read(self, found: Found) -> Content:
+        """Decode one of them."""
+        value = self._values[found.start]
+        return decoded(value, found.place) if isinstance(value, bytes) else Content(image.load(value))
+
+
+class LabelRows:
+    """Adds columns to batches of rows; see `label_dataset`."""
+
+    def __init__(self, rows: Rows) -> None:
+        settle(rows.folder, rows.threads)
+        self._rows = rows
+        self._parser = rows.choice.parser(progress=False)
+        self._settings = rows.settings.fitted(self._parser)
+        self._files = ThreadPoolExecutor(default_workers())
+
+    def __call__(self, table: Any) -> Any:
+        """A pyarrow table with `_COLUMNS` more."""
+        import pyarrow
+
+        rows, names = self._rows, table.column_names
+        added = [rows.prefix + name for name in _COLUMNS]
+        for name in (rows.image_column, *([rows.key_column] if rows.key_column else [])):
+            if name not in names:
+                raise BulkError(f"no column {name!r} among {', '.join(names)}; see image_column, key_column")
+        if clash := sorted(set(added) & set(names)):
+            raise BulkError(f"there are columns {', '.join(clash)} already; give new ones another prefix")
+        found = self._label(table)
+        for name, kind in _COLUMNS.items():
+            values = pyarrow.array([row.get(name) for row in found], pyarrow.type_for_alias(kind))
+            table = table.append_column(rows.prefix + name, values)
+        return table
+
+    def _label(self, table: Any) -> list[dict[str, Any]]:
+        """Of each row its new columns; those that are left out are null."""
+        rows = self._rows
+        pictures = Pictures([value.as_py() for value in table.column(rows.image_column)])
+        dest = rows.dest or rows.folder  # nothing is written there without a dest
+        labeller = Labeller(self._parser, pictures, self._settings, dest, dest)
+        keys = table.column(rows.key_column).to_pylist() if rows.key_column else [None] * table.num_rows
+        items = [Item(number, _found(number, key)) for number, key in enumerate(keys)]
+        photos = list(self._files.map(labeller.read, items))
+        parsings = labeller.parse(photos)
+        return list(self._files.map(self._row, [labeller] * len(photos), photos, parsings))
+
+    def _row(self, labeller: Labeller, photo: Photo, parsing: Parsing | str) -> dict[str, Any]:
+        if isinstance(parsing, str) or photo.content is None:
+            return {"error": str(parsing)}
+        try:
+            final, seen = finished(parsing, self._settings)
+        except HumanParseError as error:
+            return {"error": str(error)}
+        if self._rows.dest is not None:
+            if not photo.item.found.key:
+                return {"error": f"{self._rows.key_column} is empty, so its files have no name"}
+            labeller.save(photo.item, photo.content, final)
+        return {"labels": png(final), **asdict(seen), "parts": json.dumps(seen.parts), "error": ""}
+
+
+def _found(number: int, key: Any) -> Found:
+    if key in (None, ""):
+        return Found(f"row {number} of its batch", "", number)
+    place = str(key)
+    return Found(place, key_of_url(place) if "://" in place else key_of_path(place), number)

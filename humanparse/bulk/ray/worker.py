@@ -1,0 +1,99 @@
+"""One process of a cluster that labels batches of a run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+
+from ...errors import BulkError, HumanParseError
+from ..items import Item, Outcome, Source
+from ..labeller import Labeller
+from ..pipeline import still_true
+from ..settings import ModelChoice, Settings, weights_hashes
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a worker must know of a run.
+
+    Attributes:
+        choice: the model, with device, precision and runtime as they are in the process that began the run.
+        weights: role -> sha256 of the files there.
+        source: where inputs are read.
+        settings: what is written.
+        dest: folder of the outputs.
+        state: folder of the run's own files in it.
+        folder: where relative paths begin.
+        threads: that the network computes with on a CPU.
+        files: threads that read, and as many that write.
+    """
+
+    choice: ModelChoice
+    weights: dict[str, str]
+    source: Source
+    settings: Settings
+    dest: Path
+    state: Path
+    folder: Path
+    threads: int
+    files: int
+
+    @property
+    def depth(self) -> int:
+        """Batches that a worker has in hand: one is read, one in the network, one written."""
+        return 1 if self.source.in_order else 3
+
+
+class Worker:
+    """Labels batches, each in a thread of its caller's; the network takes one after the other.
+
+    Args:
+        task: the run.
+    """
+
+    def __init__(self, task: Task) -> None:
+        settle(task.folder, task.threads)
+        self._task = task
+        self._labeller: Labeller | None = None
+        self._network = Lock()
+        self._files = ThreadPoolExecutor(1 if task.source.in_order else task.files)
+        self._writers = ThreadPoolExecutor(task.files)
+
+    def load(self) -> str:
+        """Load the model; "" or why it cannot be had on this machine."""
+        task = self._task
+        try:
+            parser = task.choice.parser(progress=False)
+        except HumanParseError as error:
+            return str(error)
+        if weights_hashes(parser) != task.weights:
+            return f"{parser.spec.name}: the weights here are others than where the run was begun"
+        self._labeller = Labeller(parser, task.source, task.settings, task.dest, task.state)
+        return ""
+
+    def label(self, batch: Sequence[Item]) -> list[Outcome] | BulkError:
+        """What became of the inputs of a batch, once it is written; an error that ends the run."""
+        labeller = self._labeller
+        assert labeller is not None
+        try:
+            photos = list(self._files.map(labeller.read, batch))
+            with self._network:
+                parsings = labeller.parse(photos)
+            pairs = [pair for pair in zip(photos, parsings, strict=True) if not still_true(pair[0])]
+            return list(self._writers.map(labeller.write, *zip(*pairs, strict=True))) if pairs else []
+        except BulkError as error:
+            return BulkError(str(error))  # without its cause, which need not travel
+
+
+def settle(folder: Path, threads: int) -> None:
+    """Let a worker's process, which does nothing else, see paths and compute as the one that began it."""
+    import torch
+
+    with suppress(OSError):  # on another machine it need not be there, where all paths are absolute
+        os.chdir(folder)
+    torch.set_num_threads(threads)

@@ -1,0 +1,31 @@
+"""What tests of several modules share: a Ray cluster, started where a module asks for it."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+
+@pytest.fixture(scope="module")
+def ray_cluster() -> Iterator[None]:
+    """A Ray cluster with two CPUs; workers compute with one thread, so that two fit on any machine."""
+    ray = pytest.importorskip("ray")
+    threads, handler = torch.get_num_threads(), signal.getsignal(signal.SIGTERM)
+    torch.set_num_threads(1)
+    ray.init(
+        address="local",
+        num_cpus=2,
+        num_gpus=0,
+        object_store_memory=200_000_000,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+    )
+    signal.signal(signal.SIGTERM, handler)  # which Ray takes
+    yield
+    ray.shutdown()
+    torch.set_num_threads(threads)
