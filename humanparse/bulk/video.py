@@ -33,7 +33,7 @@ class VideoSource:
 
     def __getstate__(self) -> dict[str, Any]:
         """What travels to another process, which opens the file itself."""
-        return {**self.__dict__, "_capture": None, "_next": 0}
+        return {**self.__dict__, "_reader": None}
 
     def listing(self) -> Iterator[Found]:
         """The frames, counted by going through them: what a container's header says is often wrong.
