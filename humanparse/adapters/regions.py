@@ -1,14 +1,16 @@
-"""What of a parsing is a region of its own, and which labels a user's words mean."""
+"""What of a parsing is a region of its own, which labels a user's words mean, and a parsing's own photo."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import SchemeError
+from ..image import load
 from ..people import Part
 from ..results import Parsing
 from ..schemes import IGNORE, LabelScheme
@@ -54,6 +56,22 @@ def part_regions(parsing: Parsing) -> list[Region]:
         score = None if sure is None else float(sure[mask].mean(dtype=np.float64))
         found.append(Region(part, mask, 0, score))
     return found
+
+
+def parsed_photo(image: Any, parsing: Parsing) -> npt.NDArray[np.uint8]:
+    """The photo of a parsing, RGB uint8 (H, W, 3), a new array.
+
+    Raises:
+        ImageError: it cannot be read.
+        SchemeError: it has another size.
+    """
+    photo = load(image)
+    if photo.shape[:2] != parsing.size:
+        raise SchemeError(
+            f"the photo is {photo.shape[:2]}, but the parsing {parsing.size} (height, width); "
+            "pass the photo that was parsed"
+        )
+    return photo
 
 
 def chosen_labels(scheme: LabelScheme, words: Iterable[str | int]) -> list[int]:

@@ -9,13 +9,28 @@ from typing import Annotated, TextIO
 import typer
 from rich.markup import escape
 
-from . import bench, convert, doctor, download, evaluate, export, integratedpifu, label, models, predict
+from . import (
+    agnostic,
+    bench,
+    convert,
+    cutout,
+    doctor,
+    download,
+    evaluate,
+    export,
+    integratedpifu,
+    label,
+    models,
+    predict,
+)
 from .console import err, report
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.command("predict")(predict.predict)
 app.command("label")(label.label)
 app.command("integratedpifu")(integratedpifu.integratedpifu)
+app.command("cutout")(cutout.cutout)
+app.command("agnostic")(agnostic.agnostic)
 app.command("eval")(evaluate.evaluate)
 app.command("models")(models.list_models)
 app.command("info")(models.info)
