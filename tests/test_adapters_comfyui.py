@@ -81,7 +81,7 @@ def test_every_node_keeps_comfyuis_contract(nodes: ModuleType) -> None:
                 assert options[0]["default"] in kind
         assert isinstance(node.RETURN_TYPES, tuple) and set(node.RETURN_TYPES) <= KINDS
         assert len(node.RETURN_NAMES) == len(node.RETURN_TYPES)
-        assert node.CATEGORY == "humanparse" and node.DESCRIPTION == node.__doc__
+        assert node.CATEGORY == "humanparse" and node.__doc__ == node.DESCRIPTION
 
 
 def test_images_become_parsings_and_colours(nodes: ModuleType) -> None:

@@ -114,7 +114,7 @@ class PartMasks:
 
 
 class RemapLabels:
-    """The same images in another label set, such as `coarse`: head, upper clothes, lower clothes, arms, legs."""
+    """The same images in another label set, such as `coarse`: head, upper clothes, lower clothes, arms."""
 
     CATEGORY = "humanparse"
     DESCRIPTION = __doc__
