@@ -147,7 +147,8 @@ class PartsFunction:
             CVAT's shapes: masks, or, when CVAT asks for them, polygons around each piece, without holes.
         """
         wanted = context.conf_threshold or 0.0
-        parsing = self._parser.predict(image, people=self._people, confidence=wanted > 0 and not self._people)
+        scored = self._people is not None or self._parser.finds_people
+        parsing = self._parser.predict(image, people=self._people, confidence=wanted > 0 and not scored)
         shapes = []
         for region in regions(parsing):
             if region.score is not None and region.score < wanted:

@@ -154,9 +154,9 @@ def _coco(stem: str, labels: Labels, scheme: LabelScheme, people: People) -> dic
 
 def _labelme(stem: str, labels: Labels, scheme: LabelScheme, people: People) -> dict[str, bytes]:
     shapes: list[dict[str, Any]] = []
-    everybody = labels != IGNORE
-    whole = Person.cut(0, (0, 0, labels.shape[1], labels.shape[0]), 1.0, labels, everybody, scheme)
-    for person in people or (whole,):
+    if not people:  # nobody was told apart: all parts are one group of nobody's
+        people = (Person.cut(0, (0, 0, 0, 0), 1.0, labels, labels != IGNORE, scheme),)
+    for person in people:
         for part in person.parts():
             x0, y0, x1, y1 = part.box
             mask = person.part(part.label)[y0:y1, x0:x1]
