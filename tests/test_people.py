@@ -212,6 +212,16 @@ def test_labelme_json_holds_each_part_of_each_person(tmp_path: Path) -> None:
     assert len(content["shapes"]) == 7
 
 
+def test_labelme_json_holds_the_pictures_parts_where_nobody_was_looked_for(tmp_path: Path) -> None:
+    labels = LABELS.copy()
+    labels[0, 0] = 255
+    (path,) = Parsing(labels, CIHP).export("labelme", tmp_path, "0001")
+    shapes = json.loads(path.read_text())["shapes"]
+    assert [shape["label"] for shape in shapes] == ["Hair", "Upper-clothes", "Pants", "Face"]
+    assert {shape["group_id"] for shape in shapes} == {None}
+    assert shapes[0]["points"] == [[1, 0], [4, 1]]
+
+
 def test_an_unknown_format_or_folder_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match="use cihp, mhp, coco, labelme"):
         pair().export("voc", tmp_path, "0001")

@@ -10,9 +10,11 @@ import typer
 from rich.markup import escape
 
 from . import (
+    agnostic,
     bench,
     contact_sheet,
     convert,
+    cutout,
     doctor,
     download,
     evaluate,
@@ -29,6 +31,8 @@ app.command("predict")(predict.predict)
 app.command("label")(label.label)
 app.command("contact-sheet")(contact_sheet.contact_sheet)
 app.command("integratedpifu")(integratedpifu.integratedpifu)
+app.command("cutout")(cutout.cutout)
+app.command("agnostic")(agnostic.agnostic)
 app.command("eval")(evaluate.evaluate)
 app.command("models")(models.list_models)
 app.command("info")(models.info)

@@ -166,9 +166,10 @@ def _people(asked: str | None, photos: int) -> PeopleFile | str | None:
 def _refuse_nobody(model: str, people: str | None, wanted: _Wanted) -> None:
     from .. import ensembles
 
-    if wanted.formats and people is None and ensembles.find(model) is None:
+    needy = [kind for kind in wanted.formats if kind != "labelme"]
+    if needy and people is None and ensembles.find(model) is None:
         raise PeopleError(
-            f"--format {wanted.formats[0]} is for people: add --people detect or --people FILE.json, or take "
+            f"--format {needy[0]} is for people: add --people detect or --people FILE.json, or take "
             "a model of several networks such as schp-cihp"
         )
 

@@ -16,7 +16,7 @@ from PIL import Image
 from ..durable import replacing
 from ..errors import FormatError
 from ..people import Person, paint_people
-from ..schemes import LabelScheme, voc_palette
+from ..schemes import IGNORE, LabelScheme, voc_palette
 from .rle import encode_rle
 
 Labels = npt.NDArray[np.uint8]
@@ -32,7 +32,8 @@ def export(
         kind: `"cihp"`: `global_parsing/`, `instance_parsing/` and `global_tag/`, as CIHP and M-CE2P for
             LV-MHP submit them. `"mhp"`: one label PNG per person, `<stem>_<people>_<id>.png`, as LV-MHP is
             annotated. `"coco"`: `<stem>.coco.json`, run lengths per person and per part. `"labelme"`:
-            `<stem>.labelme.json`, a mask per part, grouped by person (LabelMe 5.3 or newer).
+            `<stem>.labelme.json`, a mask per part, grouped by person where people were told apart
+            (LabelMe 5.3 or newer).
         folder: must exist; sub-folders are made.
         stem: name of the photo without its suffix.
         labels: uint8 (H, W).
@@ -152,7 +153,9 @@ def _coco(stem: str, labels: Labels, scheme: LabelScheme, people: People) -> dic
 
 
 def _labelme(stem: str, labels: Labels, scheme: LabelScheme, people: People) -> dict[str, bytes]:
-    shapes = []
+    shapes: list[dict[str, Any]] = []
+    if not people:  # nobody was told apart: all parts are one group of nobody's
+        people = (Person.cut(0, (0, 0, 0, 0), 1.0, labels, labels != IGNORE, scheme),)
     for person in people:
         for part in person.parts():
             x0, y0, x1, y1 = part.box
@@ -161,7 +164,7 @@ def _labelme(stem: str, labels: Labels, scheme: LabelScheme, people: People) -> 
                 {
                     "label": part.name,
                     "points": [[x0, y0], [x1 - 1, y1 - 1]],  # LabelMe's corners are both inside
-                    "group_id": person.id,
+                    "group_id": person.id or None,
                     "description": "",
                     "shape_type": "mask",
                     "flags": {},

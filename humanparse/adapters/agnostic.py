@@ -1,0 +1,181 @@
+"""Cloth-agnostic masks and pictures, as virtual try-on takes them: the garment to replace is hidden.
+
+The recipe is the one that Dress Code (Morelli et al., ECCV 2022, arXiv:2204.08532) describes and CatVTON
+(Chong et al., arXiv:2407.15886) follows: the garment's and the limbs' areas together, dilated, less all that
+must stay (face, hair, hands, feet, accessories, the other garments). VITON-HD (Choi et al., CVPR 2021,
+arXiv:2103.16874) hides the upper body so, and gives the network a label map without it.
+
+What differs: those draw limbs from pose keypoints (VITON-HD, Dress Code) or DensePose (CatVTON); here they
+are the parsing's own labels. So a bare hand goes with its arm unless the scheme has hands (LV-MHP,
+DensePose), and a gap between arm and body stays visible. No convex hull is taken around the garment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from ..errors import ModelError, SchemeError
+from ..results import Parsing
+from ..schemes import IGNORE, LabelScheme, Rgb
+from .regions import chosen_labels, parsed_photo
+
+Cloth = Literal["upper", "lower", "overall"]
+
+GREY: Rgb = (128, 128, 128)
+
+_UPPER = (
+    "Upper-clothes", "Coat", "Upper", "Torso", "Jacket/windbreaker/hoodie", "T-shirt", "Polo-shirt",
+    "Sweater", "Singlet", "Bikini/bra", "Tie", "Other-upper-body-clothes",
+)  # fmt: skip
+_FULL = ("Dress", "Jumpsuits", "Robe", "Full-body-clothes", "Other-full-body-clothes")
+_LOWER = (
+    "Pants",
+    "Skirt",
+    "Shorts/swim-shorts",
+    "Bottom",
+    "Lower-clothes",
+    "Belt",
+    "Other-lower-body-clothes",
+)
+_CLOTHED_LEGS = ("Upper Legs", "Upper Leg Left", "Upper Leg Right")  # of schemes without garments
+_ARMS = (
+    "Left-arm", "Right-arm", "Arms", "Upper Arms", "Lower Arms", "Upper Arm Left", "Upper Arm Right",
+    "Lower Arm Left", "Lower Arm Right",
+)  # fmt: skip
+_LEGS = (
+    "Left-leg", "Right-leg", "Legs", "Lower Legs", "Lower Leg Left", "Lower Leg Right", "Stockings",
+)  # fmt: skip
+
+_GARMENTS = {
+    "upper": _UPPER + _FULL,
+    "lower": _LOWER + _FULL + _CLOTHED_LEGS,
+    "overall": _UPPER + _LOWER + _FULL + _CLOTHED_LEGS,
+}
+_LIMBS = {"upper": (*_ARMS, "Torso-skin"), "lower": _LEGS, "overall": (*_ARMS, "Torso-skin", *_LEGS)}
+
+
+def agnostic_mask(
+    parsing: Parsing,
+    cloth: Cloth = "upper",
+    *,
+    dilate: int | None = None,
+    also: Iterable[str | int] = (),
+    keep: Iterable[str | int] = (),
+) -> npt.NDArray[np.uint8]:
+    """What to repaint, as inpainting takes it.
+
+    Args:
+        parsing: the person's photo, in any label scheme with garments or body parts.
+        cloth: the garment to replace: `"upper"` hides upper garments, dresses, arms and the neck; `"lower"`
+            lower garments, dresses and legs; `"overall"` all of them.
+        dilate: pixels by which the mask grows, in a square, over the background only; None is 1 % of the
+            longer side.
+        also: parts to hide, too, such as `["scarf"]`.
+        keep: parts to leave visible that would be hidden, such as `["arms"]`.
+
+    Returns:
+        uint8 (H, W): 255 where the photo is to be repainted, else 0; all 0 where the photo has no such part.
+
+    Raises:
+        SchemeError: the scheme knows no such garment, or no part named in `also` or `keep`.
+        ModelError: another `cloth`, or a negative `dilate`.
+    """
+    hidden = np.isin(parsing.labels, _hidden_labels(parsing.scheme, cloth, also, keep))
+    radius = max(1, round(max(parsing.size) / 100)) if dilate is None else dilate
+    if radius < 0:
+        raise ModelError(f"dilate must be 0 pixels or more, not {radius}")
+    nobody = parsing.labels == IGNORE
+    if parsing.scheme.background is not None:
+        nobody |= parsing.labels == parsing.scheme.background
+    mask: npt.NDArray[np.uint8] = np.where(
+        hidden | (_dilated(hidden, radius) & nobody), np.uint8(255), np.uint8(0)
+    )
+    return mask
+
+
+def agnostic_image(
+    image: Any,
+    parsing: Parsing,
+    cloth: Cloth = "upper",
+    *,
+    dilate: int | None = None,
+    also: Iterable[str | int] = (),
+    keep: Iterable[str | int] = (),
+    fill: Rgb = GREY,
+) -> Image.Image:
+    """The photo (RGB) with one colour where `agnostic_mask` is; VITON-HD's and CatVTON's is grey.
+
+    Args:
+        image: the photo that was parsed, in any form `Parser.predict` takes.
+        parsing, cloth, dilate, also, keep: see `agnostic_mask`.
+        fill: RGB, 0-255.
+
+    Raises:
+        ImageError: the photo cannot be read.
+        SchemeError: the photo has another size, and as `agnostic_mask`.
+        ModelError: as `agnostic_mask`.
+    """
+    photo = parsed_photo(image, parsing)
+    photo[agnostic_mask(parsing, cloth, dilate=dilate, also=also, keep=keep) > 0] = fill
+    return Image.fromarray(photo)
+
+
+def agnostic_parsing(
+    parsing: Parsing,
+    cloth: Cloth = "upper",
+    *,
+    also: Iterable[str | int] = (),
+    keep: Iterable[str | int] = (),
+) -> Parsing:
+    """The parsing with background where the garment and the limbs were; VITON-HD's agnostic label map.
+
+    People and confidence do not carry over. VITON-HD's own label groups: `.remap("viton")` first.
+
+    Raises:
+        SchemeError: as `agnostic_mask`, or the scheme has no background.
+        ModelError: another `cloth`.
+    """
+    scheme = parsing.scheme
+    if scheme.background is None:
+        raise SchemeError(f"{scheme.key} has no background to put where the garment was")
+    hidden = np.isin(parsing.labels, _hidden_labels(scheme, cloth, also, keep))
+    labels = np.where(hidden, scheme.background, parsing.labels).astype(np.uint8)
+    return Parsing(labels, scheme, parsing.model)
+
+
+def _hidden_labels(
+    scheme: LabelScheme, cloth: str, also: Iterable[str | int], keep: Iterable[str | int]
+) -> list[int]:
+    if cloth not in get_args(Cloth):
+        raise ModelError(f"cloth must be one of {', '.join(get_args(Cloth))}, not {cloth!r}")
+    garments = _known(scheme, _GARMENTS[cloth])
+    if not garments:
+        raise SchemeError(
+            f"{scheme.key} has no label for {'' if cloth == 'overall' else cloth + '-body '}clothes; take a "
+            f"model of lip, atr, cihp or mhpv2, such as schp-lip\nLabels: {', '.join(scheme.names)}"
+        )
+    hidden = garments | _known(scheme, _LIMBS[cloth]) | set(chosen_labels(scheme, also))
+    return sorted(hidden - set(chosen_labels(scheme, keep)))
+
+
+def _known(scheme: LabelScheme, names: Iterable[str]) -> set[int]:
+    spelt = {_plain(name) for name in names}
+    return {label for label, name in enumerate(scheme.names) if _plain(name) in spelt}
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace(" ", "-").replace("_", "-")
+
+
+def _dilated(mask: npt.NDArray[np.bool_], radius: int) -> npt.NDArray[np.bool_]:
+    """True within `radius` rows and columns of a true pixel."""
+    for axis in (0, 1):
+        along = np.moveaxis(mask, axis, 0)
+        counts = np.pad(along.astype(np.int32), ((radius + 1, radius), (0, 0))).cumsum(axis=0)
+        mask = np.moveaxis(counts[2 * radius + 1 :] > counts[: -2 * radius - 1], 0, axis)
+    return mask

@@ -1,0 +1,96 @@
+"""Cut-outs by parts: the photo where chosen parts are, transparent elsewhere, as rembg does by foreground."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageColor, ImageFilter
+
+from ..errors import ImageError, ModelError
+from ..results import Parsing
+from ..schemes import IGNORE, Rgb
+from .regions import chosen_labels, parsed_photo
+
+
+def cutout(
+    image: Any,
+    parsing: Parsing,
+    keep: Iterable[str | int] | None = None,
+    drop: Iterable[str | int] = (),
+    *,
+    background: str | Rgb | None = None,
+    feather: int = 0,
+    crop: bool = False,
+) -> Image.Image:
+    """The photo with only some parts left.
+
+    Args:
+        image: the photo that was parsed, in any form `Parser.predict` takes.
+        parsing: what was found in it.
+        keep: parts to keep, by name (any case), alias or number; `arms` means both. None: all but background.
+        drop: parts to leave out of those.
+        background: a colour to put behind, as RGB 0-255 or a name such as `"white"` or `"#e0e0e0"`; None
+            leaves it transparent.
+        feather: pixels, 0-1000, over which edges fade inwards, so that nothing of the background shows.
+        crop: cut the picture to the box of what is kept.
+
+    Returns:
+        RGBA with its alpha; RGB where a background is given.
+
+    Raises:
+        SchemeError: no such part, or the photo has another size.
+        ImageError: the photo cannot be read, or nothing of it is kept.
+        ModelError: the colour or the feather cannot be.
+    """
+    photo = parsed_photo(image, parsing)
+    if not 0 <= feather <= 1000:
+        raise ModelError(f"feather must be pixels from 0 to 1000, not {feather}")
+    mask = _kept(parsing, keep, drop)
+    alpha = _alpha(mask, feather)
+    picture = Image.fromarray(np.dstack((photo, alpha)))
+    if background is not None:
+        behind = Image.new("RGBA", picture.size, _colour(background))
+        picture = Image.alpha_composite(behind, picture).convert("RGB")
+    if not crop:
+        return picture
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return picture.crop((int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1))
+
+
+def _kept(
+    parsing: Parsing, keep: Iterable[str | int] | None, drop: Iterable[str | int]
+) -> npt.NDArray[np.bool_]:
+    scheme = parsing.scheme
+    if keep is None:
+        kept = {label for label in range(len(scheme)) if label != scheme.background}
+    else:
+        kept = set(chosen_labels(scheme, keep))
+    kept -= set(chosen_labels(scheme, drop))
+    mask: npt.NDArray[np.bool_] = np.isin(parsing.labels, sorted(kept))
+    if not mask.any():
+        wanted = ", ".join(scheme.name(label) for label in sorted(kept)) or "nothing"
+        there = ", ".join(part.name for part in parsing.parts() if part.label != IGNORE) or "no part at all"
+        raise ImageError(f"the photo shows nothing of what is kept ({wanted}); it has: {there}")
+    return mask
+
+
+def _alpha(mask: npt.NDArray[np.bool_], feather: int) -> npt.NDArray[np.uint8]:
+    solid: npt.NDArray[np.uint8] = np.where(mask, np.uint8(255), np.uint8(0))
+    if feather == 0:
+        return solid
+    mean = np.asarray(Image.fromarray(solid).filter(ImageFilter.BoxBlur(feather)), dtype=np.int16)
+    inwards = 2 * mean - 255  # on a straight edge half of the mean lies outside
+    return (inwards.clip(0, 255) * mask).astype(np.uint8)
+
+
+def _colour(background: str | Rgb) -> tuple[int, ...]:
+    try:
+        rgb = ImageColor.getrgb(background) if isinstance(background, str) else tuple(background)
+    except ValueError as error:
+        raise ModelError(f"{background!r} is no colour; use a name, #rrggbb or three numbers") from error
+    if len(rgb) < 3 or not all(isinstance(value, int) and 0 <= value <= 255 for value in rgb):
+        raise ModelError(f"{background!r} is no colour; use a name, #rrggbb or three numbers from 0 to 255")
+    return (*rgb[:3], 255)

@@ -1,0 +1,159 @@
+"""Hugging Face `datasets`: a column of photos gives columns of labels.
+
+    columns = label_columns("schp-lip")
+    labelled = photos.map(columns, batched=True, batch_size=8, features=columns.features(photos.features))
+
+A photo that cannot be read leaves its row with a reason in `error`; for that, `datasets` itself must not read
+it: `photos.cast_column("image", datasets.Image(decode=False))` first.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from .. import __version__
+from ..bulk.settings import ModelChoice
+from ..errors import DatasetError, ImageError
+from ..schemes import voc_palette
+from . import missing
+
+if TYPE_CHECKING:
+    from datasets import Features
+
+    from ..parser import Parser
+    from ..results import Parsing
+
+_IMPORTED_IN = os.getpid()
+
+
+@dataclass(frozen=True)
+class LabelColumns:
+    """A function for `Dataset.map(…, batched=True)`; it loads its model in each process that calls it.
+
+    `datasets` caches what a function gave by its attributes: a checkpoint file of your own that changes under
+    the same name gives the old labels until the cache is cleared.
+
+    Attributes:
+        choice: the model.
+        image_column: photos: PIL images, `{"bytes", "path"}` as `datasets.Image(decode=False)` gives, arrays,
+            paths or URLs.
+        label_column: new: PIL images of mode P, pixel values are labels, PASCAL-VOC palette; None where a
+            photo could not be read.
+        parts_column: new: of each part its name, pixels and share (0-1) of the photo.
+        error_column: new: None, or why a photo could not be read.
+        batch_size: photos that go through the network together.
+        version: humanparse's, so that another one does not take its cached labels.
+    """
+
+    choice: ModelChoice
+    image_column: str = "image"
+    label_column: str = "labels"
+    parts_column: str = "parts"
+    error_column: str = "error"
+    batch_size: int = 8
+    version: str = __version__
+
+    def __call__(self, batch: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+        """Columns of some rows -> their new columns.
+
+        Raises:
+            DatasetError: there is no such column.
+            HumanParseError: the model cannot be had.
+        """
+        if self.image_column not in batch:
+            raise DatasetError(
+                f"the data set has no column {self.image_column!r}, but {', '.join(batch)}; "
+                "say which holds photos: image_column=…"
+            )
+        sources = [_source(row) for row in batch[self.image_column]]
+        found: dict[str, list[Any]] = {self.label_column: [], self.parts_column: [], self.error_column: []}
+        for outcome in self._parser.predict_many(sources, batch_size=self.batch_size, on_error="yield"):
+            if isinstance(outcome, Exception) and not isinstance(outcome, ImageError):
+                raise outcome
+            failed = isinstance(outcome, Exception)
+            found[self.label_column].append(None if isinstance(outcome, Exception) else _picture(outcome))
+            found[self.parts_column].append([] if isinstance(outcome, Exception) else _parts(outcome))
+            found[self.error_column].append(str(outcome) if failed else None)
+        return found
+
+    def features(self, before: Features) -> Features:
+        """The features of the data set that `map` gives, for its `features` argument.
+
+        Args:
+            before: the data set's own.
+
+        Raises:
+            HumanParseError: datasets is not installed.
+        """
+        try:
+            import datasets
+        except ImportError as error:
+            raise missing("datasets", "datasets", error) from error
+        part = {
+            "name": datasets.Value("string"),
+            "pixels": datasets.Value("int64"),
+            "share": datasets.Value("float64"),
+        }
+        new = {
+            self.label_column: datasets.Image(),
+            self.parts_column: [part],
+            self.error_column: datasets.Value("string"),
+        }
+        return datasets.Features({**before, **new})
+
+    @cached_property
+    def _parser(self) -> Parser:
+        if os.getpid() != _IMPORTED_IN:
+            import torch
+
+            torch.set_num_threads(
+                1
+            )  # threads that torch had before a fork are gone, and it would wait for them
+        return self.choice.parser()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}  # the parser stays here
+
+
+def label_columns(
+    model: str | ModelChoice = "tiny-atr",
+    *,
+    image_column: str = "image",
+    label_column: str = "labels",
+    parts_column: str = "parts",
+    error_column: str = "error",
+    batch_size: int = 8,
+) -> LabelColumns:
+    """A function for `Dataset.map(…, batched=True)`; see `LabelColumns`.
+
+    Args:
+        model: a name of `humanparse.list_models()`, or a `humanparse.bulk.ModelChoice` with options.
+        image_column, label_column, parts_column, error_column, batch_size: see `LabelColumns`.
+    """
+    choice = ModelChoice(model) if isinstance(model, str) else model
+    return LabelColumns(choice, image_column, label_column, parts_column, error_column, batch_size)
+
+
+def _source(row: Any) -> Any:
+    if isinstance(row, Mapping) and {"bytes", "path"} & set(row):
+        return row["bytes"] if row.get("bytes") is not None else row.get("path")
+    return row
+
+
+def _picture(parsing: Parsing) -> Image.Image:
+    height, width = parsing.size
+    picture = Image.frombytes("P", (width, height), np.ascontiguousarray(parsing.labels).tobytes())
+    picture.putpalette([value for colour in voc_palette() for value in colour])
+    picture.format = "PNG"  # else datasets would write it as TIFF
+    return picture
+
+
+def _parts(parsing: Parsing) -> list[dict[str, Any]]:
+    return [{"name": part.name, "pixels": part.pixels, "share": part.share} for part in parsing.parts()]

@@ -1,0 +1,101 @@
+"""`humanparse cutout`: chosen parts of a photo, transparent elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..durable import replacing
+from ..errors import FormatError
+from .label import Device, Offline, Precision, Quiet, WeightsFiles
+from .predict import read_weights
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from ..parser import Parser
+
+Photo = Annotated[str, typer.Argument(help="File or URL.", show_default=False)]
+Model = Annotated[str, typer.Option("-m", "--model", help="See `humanparse models`.")]
+
+
+def cutout(
+    photo: Photo,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The PNG to write.")] = Path("cutout.png"),
+    keep: Annotated[
+        str | None,
+        typer.Option(help="Parts to keep, with commas: hair,face; without it all.", show_default=False),
+    ] = None,
+    drop: Annotated[
+        str | None, typer.Option(help="Parts to leave out, with commas.", show_default=False)
+    ] = None,
+    crop: Annotated[bool, typer.Option("--crop", help="Cut the picture to what is kept.")] = False,
+    feather: Annotated[int, typer.Option(help="Pixels over which edges fade inwards.")] = 0,
+    background: Annotated[
+        str | None, typer.Option(help="A colour to put behind: white, #e0e0e0.", show_default=False)
+    ] = None,
+    model: Model = "tiny-atr",
+    weights: WeightsFiles = None,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    offline: Offline = False,
+    quiet: Quiet = False,
+) -> None:
+    """Cut parts out of a photo: a PNG of its size with what is kept, transparent elsewhere."""
+    check_output(output, photo)
+    from ..adapters.cutout import cutout as cut
+    from ..image import load
+
+    pixels = load(photo)
+    parsing = make_parser(model, weights, device, precision, offline, quiet).predict(pixels)
+    kept = None if keep is None else split(keep)
+    picture = cut(pixels, parsing, kept, split(drop or ""), background=background, feather=feather, crop=crop)
+    write_png(picture, output, quiet)
+
+
+def split(words: str) -> list[str]:
+    """`"hair, face"` -> `["hair", "face"]`."""
+    return [word.strip() for word in words.split(",") if word.strip()]
+
+
+def make_parser(
+    model: str, weights: list[str] | None, device: str, precision: str, offline: bool, quiet: bool
+) -> Parser:
+    """A parser from what the command line says."""
+    from ..parser import Parser
+
+    options: dict[str, Any] = {"weights": read_weights(weights), "device": device, "precision": precision}
+    return Parser(model, **options, offline=offline or None, progress=False if quiet else None)
+
+
+def check_output(path: Path, photo: str) -> None:
+    """See, before any work, that a picture may be written to `path`.
+
+    Raises:
+        FormatError: another suffix than .png, no such folder, or it is the photo itself.
+    """
+    if path.suffix.lower() != ".png":
+        raise FormatError(f"{path}: the name of the result must end in .png")
+    if not path.parent.is_dir():
+        raise FormatError(f"{path}: there is no folder {path.parent}; make it first")
+    if path.resolve() == Path(photo).resolve():
+        raise FormatError(f"{path} is the photo itself; choose another name with -o")
+
+
+def write_png(picture: Image, path: Path, quiet: bool) -> None:
+    """Write a picture; it appears under its name only when it is whole.
+
+    Raises:
+        FormatError: it cannot be written.
+    """
+    from .console import out
+
+    try:
+        with replacing(path) as part:
+            picture.save(part, format="PNG")
+    except OSError as error:
+        raise FormatError(f"cannot write {path}: {error.strerror or error}") from error
+    if not quiet:
+        out.print(f"{path}: {picture.width}x{picture.height} pixels", highlight=False, soft_wrap=True)
