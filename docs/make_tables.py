@@ -1,0 +1,150 @@
+"""Fill in the tables of `models.md` and `labels.md` from the manifest and the label schemes.
+
+python docs/make_tables.py
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from itertools import groupby, takewhile
+from pathlib import Path
+
+from make_pictures import palettes
+
+from humanparse import ensembles, get_scheme
+from humanparse.ensembles import EnsembleSpec
+from humanparse.manifest import ModelSpec
+from humanparse.schemes import find_remap, scheme_names
+
+DOCS = Path(__file__).parent
+Spec = ModelSpec | EnsembleSpec
+TARGETS = ("coarse", "atr", "viton", "pascal")
+DETECTORS = ("maskrcnn_resnet50_fpn_v2", "fasterrcnn_mobilenet_v3_large_320_fpn")
+
+
+def table(titles: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A table in Markdown."""
+    titles = list(titles)
+    lines = [titles, ["---"] * len(titles), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def origin(spec: Spec) -> tuple[str, str]:
+    """What models of one heading share: original code and paper."""
+    return spec.origin.partition(" ")[0] if spec.origin.startswith("https") else spec.origin, spec.paper
+
+
+def family(names: list[str]) -> str:
+    """The words with which all names begin."""
+    words = zip(*(name.split("-") for name in names), strict=False)
+    return "-".join(one[0] for one in takewhile(lambda several: len(set(several)) == 1, words))
+
+
+def place_of_weights(spec: Spec) -> str:
+    """Where a model's file comes from, and what vouches for it."""
+    if isinstance(spec, EnsembleSpec):
+        return "those of " + ", ".join(f"`{part}`" for part in spec.parts.values())
+    if spec.bundled:
+        return f"in the package, {(spec.file.size or 0) / 1e6:.1f} MB"
+    if not spec.file.sources:
+        return "never published: bring your own"
+    size = f"{spec.file.size / 1e6:.0f} MB" if spec.file.size else "size not on record"
+    known = "sha256 pinned" if spec.file.sha256 else "first download recorded"
+    if all(source.kind == "manual" for source in spec.file.sources):
+        return f"by hand, [from here]({spec.file.sources[0].url}); {known.replace('download', 'use')}"
+    return f"downloaded, {size}, {known}"
+
+
+def row(spec: Spec) -> list[str]:
+    """A model's line."""
+    claims = [
+        f"{claim.metric} {claim.value}, {claim.split} ({'measured' if claim.measured else 'claimed'})"
+        for claim in spec.accuracy
+    ]
+    kind = "whole photo and crops" if isinstance(spec, EnsembleSpec) else spec.input.extent
+    mirrored = "" if isinstance(spec, EnsembleSpec) or not spec.flip else ", mirrored too"
+    labels = f"[{len(spec.scheme)}, {spec.scheme_key}](labels.md#{spec.scheme_key})"
+    cells = [f"`{spec.name}`", labels, kind + mirrored, "<br>".join(claims) or "none claimed"]
+    return [*cells, place_of_weights(spec), spec.licence.data]
+
+
+def models() -> Iterator[str]:
+    """A heading for each original, with what its models share, and a table of them."""
+    specs = sorted((ensembles.get(name) for name in ensembles.names()), key=origin)
+    specs.sort(key=lambda spec: spec.name != "tiny-atr")  # the default stands first
+    for (place, paper), group in groupby(specs, key=origin):
+        members = list(group)
+        address = f"<{place}>" if place.startswith("https") else place
+        code, weights = (
+            "; ".join(sorted({getattr(spec.licence, kind) for spec in members})) for kind in ("code", "weights")
+        )
+        yield f"### {family([spec.name for spec in members])}"
+        yield f"Origin: {address}. Paper: {paper}.\n\nLicence of the code: {code}. Of the weights: {weights}."
+        yield table(("model", "labels", "input", "accuracy", "weights", "data"), map(row, members))
+        claims = sorted({claim.citation for spec in members for claim in spec.accuracy})
+        if claims:
+            yield f"Source of the claims: {'; '.join(claims)}."
+
+
+def detectors() -> Iterator[str]:
+    """The detectors of people, with their licences."""
+    specs = [ensembles.detector(name) for name in DETECTORS]
+    rows = [
+        (f"`{spec.name}`", f"{(spec.file.size or 0) / 1e6:.0f} MB", "yes" if spec.masks else "no, boxes only")
+        + (spec.licence.code, spec.licence.weights, spec.licence.data)
+        for spec in specs
+    ]
+    titles = ("detector", "download", "masks", "code", "weights", "data")
+    yield table(titles, rows)
+
+
+def labels() -> Iterator[str]:
+    """A heading, a picture and the facts of each scheme."""
+    for key in scheme_names():
+        scheme = get_scheme(key)
+        users = [name for name in ensembles.names() if ensembles.get(name).scheme_key == key]
+        yield f"### {key}"
+        yield f"![The {len(scheme)} labels of {key} with their colours](pictures/labels_{key}.png)"
+        facts = [f"{len(scheme)} labels; palettes: {', '.join(f'`{name}`' for name in palettes(scheme))}."]
+        if scheme.background is None:
+            facts.append("No label is the background.")
+        if scheme.flip_pairs:
+            swaps = ", ".join(f"{left} and {right}" for left, right in scheme.flip_pairs)
+            facts.append(f"Left and right: {swaps}.")
+        facts.append(f"Models: {', '.join(f'`{name}`' for name in users) or 'none; a target of `remap`'}.")
+        yield " ".join(facts)
+
+
+def remaps() -> Iterator[str]:
+    """Which label set leads to which, and what is lost."""
+    rows = []
+    for source in map(get_scheme, scheme_names()):
+        for target in TARGETS:
+            try:
+                way = find_remap(source, target)
+            except ValueError:
+                continue
+            if target != source.key:
+                inexact = ", ".join(source.name(label) for label in sorted(way.inexact)) or "none"
+                rows.append((source.key, target, inexact, way.note))
+    yield table(("from", "to", "labels without exact counterpart", "what happens"), rows)
+
+
+FILLED = {
+    "models.md": {"models": models, "detectors": detectors},
+    "labels.md": {"labels": labels, "remaps": remaps},
+}
+
+
+def filled(page: str) -> str:
+    """The page's text with its tables as they should be."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    for name, lines in FILLED[page].items():
+        new = f"<!-- {name}: made by make_tables.py -->\n\n" + "\n\n".join(lines()) + f"\n\n<!-- {name}: end -->"
+        text, count = re.subn(rf"<!-- {name}: made.*?<!-- {name}: end -->", lambda _, new=new: new, text, flags=re.S)
+        assert count == 1, f"{page} has no place for {name}"
+    return text
+
+
+if __name__ == "__main__":
+    for page in FILLED:
+        (DOCS / page).write_text(filled(page), encoding="utf-8")
