@@ -45,8 +45,7 @@ def draw(scheme: LabelScheme) -> Image.Image:
 def main() -> None:
     """Write a PNG for each scheme."""
     for key in scheme_names():
-        picture = draw(get_scheme(key)).quantize(128, dither=Image.Dither.NONE)
-        picture.save(PICTURES / f"labels_{key}.png", optimize=True)
+        draw(get_scheme(key)).save(PICTURES / f"labels_{key}.png", optimize=True)
 
 
 if __name__ == "__main__":
