@@ -75,7 +75,8 @@ def models() -> Iterator[str]:
         members = list(group)
         address = f"<{place}>" if place.startswith("https") else place
         code, weights = (
-            "; ".join(sorted({getattr(spec.licence, kind) for spec in members})) for kind in ("code", "weights")
+            "; ".join(sorted({getattr(spec.licence, kind) for spec in members}))
+            for kind in ("code", "weights")
         )
         yield f"### {family([spec.name for spec in members])}"
         yield f"Origin: {address}. Paper: {paper}.\n\nLicence of the code: {code}. Of the weights: {weights}."
@@ -89,8 +90,12 @@ def detectors() -> Iterator[str]:
     """The detectors of people, with their licences."""
     specs = [ensembles.detector(name) for name in DETECTORS]
     rows = [
-        (f"`{spec.name}`", f"{(spec.file.size or 0) / 1e6:.0f} MB", "yes" if spec.masks else "no, boxes only")
-        + (spec.licence.code, spec.licence.weights, spec.licence.data)
+        (
+            f"`{spec.name}`",
+            f"{(spec.file.size or 0) / 1e6:.0f} MB",
+            "yes" if spec.masks else "no, boxes only",
+            *(spec.licence.code, spec.licence.weights, spec.licence.data),
+        )
         for spec in specs
     ]
     titles = ("detector", "download", "masks", "code", "weights", "data")
@@ -139,8 +144,14 @@ def filled(page: str) -> str:
     """The page's text with its tables as they should be."""
     text = (DOCS / page).read_text(encoding="utf-8")
     for name, lines in FILLED[page].items():
-        new = f"<!-- {name}: made by make_tables.py -->\n\n" + "\n\n".join(lines()) + f"\n\n<!-- {name}: end -->"
-        text, count = re.subn(rf"<!-- {name}: made.*?<!-- {name}: end -->", lambda _, new=new: new, text, flags=re.S)
+        new = (
+            f"<!-- {name}: made by make_tables.py -->\n\n"
+            + "\n\n".join(lines())
+            + f"\n\n<!-- {name}: end -->"
+        )
+        text, count = re.subn(
+            rf"<!-- {name}: made.*?<!-- {name}: end -->", lambda _, new=new: new, text, flags=re.S
+        )
         assert count == 1, f"{page} has no place for {name}"
     return text
 

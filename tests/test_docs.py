@@ -1,8 +1,9 @@
 """What the documentation shows is run, word for word; its tables and pictures are those that programs make.
 
 Of each page, `bash` and `python` blocks run from top to bottom in one folder with the examples in it; the
-snippets of a page share their names. `humanparse serve` runs beside the rest of its page, at a free port. Blocks of
-`text` hold commands that cannot run here: ours among them are checked for names of options, models and data sets.
+snippets of a page share their names. `humanparse serve` runs beside the rest of its page, at a free port.
+Blocks of `text` hold commands that cannot run here: ours among them are checked for names of options, models
+and data sets.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import typer
 from command import Run, runner
 from PIL import Image
 
-from humanparse import get_scheme, list_models
+from humanparse import ensembles, get_scheme, list_models
 from humanparse.cli import app
 from humanparse.metrics.layouts import LAYOUTS
 from humanparse.schemes import scheme_names
@@ -138,7 +139,9 @@ def obey(command: str, folder: Path, run: Run, services: Services) -> None:
         outcome = run(*arguments)
         assert outcome.status == 0, f"{command}\n{outcome.err}"
         written = [
-            name for option, name in zip(arguments, arguments[1:], strict=False) if option in ("-o", "--labels")
+            name
+            for option, name in zip(arguments, arguments[1:], strict=False)
+            if option in ("-o", "--labels")
         ]
         assert all((folder / name).exists() for name in written), command
 
@@ -172,6 +175,9 @@ def test_commands_that_cannot_run_here_are_spelled_right(line: str) -> None:
     values = group.get_command(context, name).make_context(name, arguments).params
     model = values.get("model") or values.get("name")
     assert model is None or model in list_models(), line
+    parts = getattr(ensembles.get(model), "parts", {}) if model else {}
+    roles = {given.partition("=")[0] for given in values.get("weights") or () if "=" in given}
+    assert roles <= {*parts, "detector"}, line
     assert "dataset" not in values or values["dataset"] in LAYOUTS, line
     if name == "predict":
         assert set(values["formats"] or ()) <= {"cihp", "mhp", "coco", "labelme"}, line
@@ -184,14 +190,14 @@ def test_models_and_commands_that_the_text_names_exist(page: Path) -> None:
     assert set(named) <= set(list_models())
     group: Any = typer.main.get_command(app)
     assert set(re.findall(r"`humanparse ([a-z-]+)", text)) <= set(group.commands)
-    for file in re.findall(r"`((?:tests|benchmarks|examples)/[\w./]+)", text):
+    for file in re.findall(r"`(?:pytest |python )?((?:tests|benchmarks|examples|docs)/[\w./]+)", text):
         assert (ROOT / file).exists(), file
-    for option in re.findall(r"`(?:pytest|python) ((?:tests|benchmarks|examples)/[\w./]+)", text):
-        assert (ROOT / option).exists(), option
 
 
 @pytest.mark.parametrize("page", ["models.md", "labels.md"])
-def test_tables_are_what_their_program_makes_of_the_manifest(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tables_are_what_their_program_makes_of_the_manifest(
+    page: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.syspath_prepend(DOCS)
     import make_tables
 
