@@ -83,7 +83,7 @@ def models() -> Iterator[str]:
         yield table(("model", "labels", "input", "accuracy", "weights", "data"), map(row, members))
         claims = sorted({claim.citation for spec in members for claim in spec.accuracy})
         if claims:
-            yield f"Source of the claims: {'; '.join(claims)}."
+            yield f"Source of the numbers: {'; '.join(claims)}."
 
 
 def detectors() -> Iterator[str]:
@@ -129,7 +129,8 @@ def remaps() -> Iterator[str]:
             except ValueError:
                 continue
             if target != source.key:
-                inexact = ", ".join(source.name(label) for label in sorted(way.inexact)) or "none"
+                loose = [source.name(label) for label in sorted(way.inexact)]
+                inexact = "all" if len(loose) == len(source) else ", ".join(loose) or "none"
                 rows.append((source.key, target, inexact, way.note))
     yield table(("from", "to", "labels without exact counterpart", "what happens"), rows)
 

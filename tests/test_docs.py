@@ -18,6 +18,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -138,11 +139,7 @@ def obey(command: str, folder: Path, run: Run, services: Services) -> None:
         assert program == "humanparse", f"nobody runs {command}"
         outcome = run(*arguments)
         assert outcome.status == 0, f"{command}\n{outcome.err}"
-        written = [
-            name
-            for option, name in zip(arguments, arguments[1:], strict=False)
-            if option in ("-o", "--labels")
-        ]
+        written = [name for option, name in pairwise(arguments) if option in ("-o", "--labels")]
         assert all((folder / name).exists() for name in written), command
 
 
