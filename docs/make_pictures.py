@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from humanparse.schemes import LabelScheme, get_scheme, scheme_names
 
 PICTURES = Path(__file__).with_name("pictures")
-ROW, SWATCH, TEXT, ROWS = 24, 32, 190, 30
+ROW, SWATCH, TEXT, ROWS = 24, 32, 215, 30
 """Pixels of a row, a colour and a name; rows before the next column. All fixed: text may differ by a font's
 version, the places of the colours not."""
 
@@ -27,7 +27,7 @@ def place(scheme: LabelScheme, label: int, palette: int = 0) -> tuple[int, int]:
 
 
 def draw(scheme: LabelScheme) -> Image.Image:
-    """White RGB picture with a line for each label: its colour in each palette, number and name."""
+    """White RGB picture with a line for each label: its colour in each palette, number and (first) name."""
     columns, several = -(-len(scheme) // ROWS), len(palettes(scheme))
     width = ROW + columns * (SWATCH * several + TEXT)
     picture = Image.new("RGB", (width, ROW + ROW * min(len(scheme), ROWS)), "white")
@@ -38,7 +38,9 @@ def draw(scheme: LabelScheme) -> Image.Image:
             box = (x, y + 2, x + SWATCH - 6, y + ROW - 3)
             pen.rectangle(box, fill=scheme.palette(palette)[label], outline="black")
         x, y = place(scheme, label, several)
-        pen.text((x, y + ROW // 2), f"{label}  {name}", fill="black", font=font, anchor="lm")
+        text = f"{label}  {name.partition(', ')[0]}"  # of several names the first
+        assert font.getlength(text) < TEXT, f"{text} needs more room"
+        pen.text((x, y + ROW // 2), text, fill="black", font=font, anchor="lm")
     return picture
 
 

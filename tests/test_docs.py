@@ -46,8 +46,9 @@ def blocks(page: Path) -> list[tuple[str, str]]:
     return re.findall(r"^```(\w+)\n(.*?)^```$", page.read_text(encoding="utf-8"), flags=re.M | re.S)
 
 
-def commands(page: Path, language: str) -> list[str]:
-    return [line for kind, text in blocks(page) for line in text.splitlines() if kind == language and line]
+def lines(text: str) -> list[str]:
+    """The commands of a block, each in one line."""
+    return text.replace("\\\n", " ").splitlines()
 
 
 @pytest.fixture
@@ -120,7 +121,7 @@ def test_all_that_a_page_shows_runs_from_top_to_bottom(
         text = text.replace(PORT, services.port)
         if language == "python":
             exec(compile(text, page.name, "exec"), names)
-        for command in text.splitlines() if language == "bash" else []:
+        for command in lines(text) if language == "bash" else []:
             obey(command, folder, run, services)
 
 
@@ -159,8 +160,9 @@ def declared_extras() -> set[str]:
 SPELLED = [
     pytest.param(line, id=f"{page.stem}: {line[:60]}")
     for page in PAGES
-    for line in commands(page, "text")
-    if line.startswith("humanparse ")
+    for language, text in blocks(page)
+    for line in lines(text)
+    if language == "text" and line.startswith("humanparse ")
 ]
 
 
