@@ -9,7 +9,19 @@ from typing import Annotated, TextIO
 import typer
 from rich.markup import escape
 
-from . import bench, convert, doctor, download, evaluate, export, integratedpifu, label, models, predict
+from . import (
+    bench,
+    convert,
+    doctor,
+    download,
+    evaluate,
+    export,
+    integratedpifu,
+    label,
+    models,
+    predict,
+    serve,
+)
 from .console import err, report
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -23,6 +35,7 @@ app.command("download")(download.download)
 app.command("convert")(convert.convert)
 app.command("export")(export.export)
 app.command("bench")(bench.bench)
+app.command("serve")(serve.serve)
 app.command("doctor")(doctor.doctor)
 
 

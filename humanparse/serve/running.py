@@ -1,0 +1,56 @@
+"""uvicorn around the application: the address, the worker processes, the end."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import tempfile
+
+import uvicorn
+
+from ..errors import ServeError
+from . import metrics, served
+from .settings import VARIABLE, Settings
+
+_DRAIN = 5.0
+"""Seconds beyond the timeout of a request in which a service that ends may finish what is under way."""
+
+
+def run(settings: Settings, host: str, port: int, workers: int) -> None:
+    """See `humanparse.serve.run`."""
+    if workers < 1:
+        raise ServeError(f"workers must be at least 1, not {workers}")
+    served.fetch(settings)
+    _check_address(host, port)
+    os.environ[VARIABLE] = settings.to_json()
+    logging.getLogger("humanparse.serve").setLevel(logging.INFO)
+    with tempfile.TemporaryDirectory(prefix="humanparse-serve-") as folder:
+        if workers > 1:
+            os.environ[metrics.FOLDER] = folder
+        uvicorn.run(
+            "humanparse.serve.app:from_environment",
+            factory=True,
+            host=host,
+            port=port,
+            workers=workers,
+            http="humanparse.serve.protocol:PunctualProtocol",
+            ws="none",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=int(settings.timeout + _DRAIN),
+            timeout_worker_healthcheck=60,
+        )
+
+
+def _check_address(host: str, port: int) -> None:
+    """Find out whether the address is free, where uvicorn would only log that it is not."""
+    try:
+        kind = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        with socket.socket(kind[0]) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(kind[4])
+    except OSError as error:
+        raise ServeError(
+            f"cannot listen at {host} port {port}: {error.strerror or error}; choose others with --host and --port"
+        ) from error
