@@ -23,7 +23,9 @@ def serve(
     timeout: Annotated[float, typer.Option(help="Seconds from the end of an upload to its answer.")] = 60,
     upload_seconds: Annotated[float, typer.Option(help="Seconds that an upload may take.")] = 30,
     queue: Annotated[int, typer.Option(help="Most photos that wait, per process; then 429.")] = 256,
-    batch: Annotated[int, typer.Option(help="Most photos that go through the network together.")] = 8,
+    batch: Annotated[
+        int, typer.Option(help="Photos that go through the network together; 0: 1 on a CPU, 8 else.")
+    ] = 0,
     api_key: Annotated[
         str | None,
         typer.Option(envvar="HUMANPARSE_API_KEY", help="What callers must show.", show_default=False),

@@ -5,21 +5,24 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import torch
 from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from .. import __version__
 from ..parser import Parser
-from . import answers, metrics
+from . import answers, docs, interface, metrics
 from .headers import PlainHeaders
+from .linger import Linger
 from .refusals import Refusal
 from .service import Service, Wish
 from .settings import Settings
@@ -46,22 +49,30 @@ def build(settings: Settings, parsers: Mapping[str, Parser]) -> FastAPI:
     app = FastAPI(title="humanparse", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.service = service
     app.add_middleware(PlainHeaders)
+    app.add_middleware(Linger)
     _errors(app)
-    _pages(app, service)
+    _pages(app)
     _interface(app, service)
     return app
 
 
 def from_environment() -> FastAPI:
     """The application of a worker process."""
-    return build(Settings.from_environment(), {})
+    settings = Settings.from_environment()
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    logging.basicConfig(format="%(levelname)s:     %(message)s")
+    logging.getLogger("humanparse.serve").setLevel(logging.INFO)
+    return build(settings, {})
 
 
 def _interface(app: FastAPI, service: Service) -> None:
     async def key(request: Request) -> None:
         _check_key(service.settings.api_key, request)
 
-    @app.post("/v1/parse", dependencies=[Depends(key)])
+    @app.post(
+        "/v1/parse", dependencies=[Depends(key)], responses=interface.ANSWERS, openapi_extra=interface.BODY
+    )
     async def parse(
         request: Request,
         model: Annotated[str, Query(description="A served model; the default is the first.")] = "",
@@ -103,10 +114,14 @@ def _interface(app: FastAPI, service: Service) -> None:
         return {"status": "ready"}
 
 
-def _pages(app: FastAPI, service: Service) -> None:
+def _pages(app: FastAPI) -> None:
     @app.get("/", include_in_schema=False)
     async def page() -> Response:
         return FileResponse(PAGE / "index.html")
+
+    @app.get("/docs", include_in_schema=False)
+    async def described(request: Request) -> Response:
+        return HTMLResponse(docs.page(app.openapi(), str(request.base_url).rstrip("/")))
 
     app.mount("/page", StaticFiles(directory=PAGE, check_dir=False), name="page")
 

@@ -15,6 +15,9 @@ import numpy.typing as npt
 from ..parser import Parser
 from ..results import Parsing
 
+_GROUP = 8
+"""Photos taken at a time even where each goes through the network alone: the next is fitted meanwhile."""
+
 Photo = npt.NDArray[np.uint8]
 
 
@@ -26,22 +29,22 @@ class _Job:
 
 
 class Batcher:
-    """One thread that gives a model's network all photos that wait, up to a number.
-
-    A photo's labels are those that it gets alone. Photos whose people are to be found go one by one.
+    """One thread that takes the photos that wait, in groups, and parses them.
 
     Args:
         parser: the model.
-        size: most photos in a batch.
-        wait: seconds that the first photo of a batch waits for others.
-        done: told of each batch how many photos it had and how many seconds it took.
+        together: most photos that go through the network together. With 1 a photo's labels are those of
+            `Parser.predict` to the last pixel; with more, the network rounds otherwise.
+        wait: seconds that the first photo of a group waits for others.
+        done: told of each group how many photos it had and how many seconds it took.
     """
 
     def __init__(
-        self, parser: Parser, size: int, wait: float, done: Callable[[int, float], None] = lambda *_: None
+        self, parser: Parser, together: int, wait: float, done: Callable[[int, float], None] = lambda *_: None
     ) -> None:
         self._parser = parser
-        self._size = size
+        self._together = together
+        self._size = max(together, _GROUP)
         self._wait = wait
         self._done = done
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
@@ -100,17 +103,14 @@ class Batcher:
         together = [job for job in batch if not job.detect]
         alone = [job for job in batch if job.detect]
         try:
-            photos = (job.photo for job in together)
-            parsings = list(self._parser.predict_many(photos, batch_size=self._size))
-        except Exception:  # one photo's failure must not be the others', so each is tried alone
-            alone = batch
-        else:
+            parsings = self._parser.predict_many((job.photo for job in together), batch_size=self._together)
             for job, parsing in zip(together, parsings, strict=True):
                 job.answer.set_result(parsing)
+        except Exception:  # one photo's failure must not be the others', so each is tried alone
+            alone = [job for job in batch if not job.answer.done()]
         for job in alone:
             try:
-                job.answer.set_result(
-                    self._parser.predict(job.photo, people="detect" if job.detect else None)
-                )
+                parsing = self._parser.predict(job.photo, people="detect" if job.detect else None)
+                job.answer.set_result(parsing)
             except Exception as error:  # it is the caller's to see
                 job.answer.set_exception(error)

@@ -33,30 +33,44 @@ class Metrics:
     """
 
     def __init__(self, waiting: Callable[[], int], held: Callable[[], int]) -> None:
-        self._registry = CollectorRegistry()
-        shared = {"registry": self._registry}
+        self._registry = registry = CollectorRegistry()
         self._answers = Counter(
-            "humanparse_answers", "Answers to /v1/parse, by model, format and status.",
-            ("model", "format", "status"), **shared,
-        )  # fmt: skip
+            "humanparse_answers",
+            "Answers to /v1/parse, by model, format and status.",
+            ("model", "format", "status"),
+            registry=registry,
+        )
         self._seconds = Histogram(
-            "humanparse_request_seconds", "From the end of the upload to the answer.",
-            buckets=_SECONDS, **shared,
-        )  # fmt: skip
+            "humanparse_request_seconds",
+            "From the end of the upload to the answer.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
         self._batches = Histogram(
-            "humanparse_batch_photos", "Photos that went through the network together.", ("model",),
-            buckets=_SIZES, **shared,
-        )  # fmt: skip
+            "humanparse_batch_photos",
+            "Photos that were taken from the queue together.",
+            ("model",),
+            buckets=_SIZES,
+            registry=registry,
+        )
         self._network = Histogram(
-            "humanparse_batch_seconds", "Time of a batch in the network.", ("model",),
-            buckets=_SECONDS, **shared,
-        )  # fmt: skip
+            "humanparse_batch_seconds",
+            "Time in which they were parsed.",
+            ("model",),
+            buckets=_SECONDS,
+            registry=registry,
+        )
         waiting_gauge = Gauge(
-            "humanparse_photos_waiting", "Photos that wait or are worked on.",
-            multiprocess_mode="livesum", **shared,
-        )  # fmt: skip
+            "humanparse_photos_waiting",
+            "Photos that wait or are worked on.",
+            multiprocess_mode="livesum",
+            registry=registry,
+        )
         held_gauge = Gauge(
-            "humanparse_upload_bytes", "Bytes of uploads held.", multiprocess_mode="livesum", **shared
+            "humanparse_upload_bytes",
+            "Bytes of uploads held.",
+            multiprocess_mode="livesum",
+            registry=registry,
         )
         self._gauges = ((waiting_gauge, waiting), (held_gauge, held))
 
@@ -86,7 +100,7 @@ class Metrics:
             return generate_latest(self._registry)
         _forget_the_dead(Path(folder))
         together = CollectorRegistry()
-        MultiProcessCollector(together, folder)
+        MultiProcessCollector(together, folder)  # type: ignore[no-untyped-call]
         return generate_latest(together)
 
 

@@ -38,7 +38,7 @@ class PunctualProtocol(H11Protocol):
         """Stop the clock once a head is complete."""
         super().data_received(data)
         if self._under_way:
-            self._head_timer = _stopped(self._head_timer)
+            self._stop_head_timer()
         elif self._head_timer is None and not self.transport.is_closing():
             self._head_timer = self.loop.call_later(HEAD_SECONDS, self._too_late)
 
@@ -57,12 +57,12 @@ class PunctualProtocol(H11Protocol):
     def resume_writing(self) -> None:
         """Stop it."""
         super().resume_writing()
-        self._read_timer = _stopped(self._read_timer)
+        self._stop_read_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop all clocks."""
-        self._head_timer = _stopped(self._head_timer)
-        self._read_timer = _stopped(self._read_timer)
+        self._stop_head_timer()
+        self._stop_read_timer()
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
@@ -93,7 +93,12 @@ class PunctualProtocol(H11Protocol):
                 self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
 
+    def _stop_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
 
-def _stopped(timer: asyncio.TimerHandle | None) -> None:
-    if timer is not None:
-        timer.cancel()
+    def _stop_read_timer(self) -> None:
+        if self._read_timer is not None:
+            self._read_timer.cancel()
+            self._read_timer = None

@@ -6,11 +6,13 @@ import logging
 import os
 import socket
 import tempfile
+from dataclasses import replace
 
 import uvicorn
 
+from .. import ensembles, hub
 from ..errors import ServeError
-from . import metrics, served
+from . import metrics
 from .settings import VARIABLE, Settings
 
 _DRAIN = 5.0
@@ -21,8 +23,10 @@ def run(settings: Settings, host: str, port: int, workers: int) -> None:
     """See `humanparse.serve.run`."""
     if workers < 1:
         raise ServeError(f"workers must be at least 1, not {workers}")
-    served.fetch(settings)
+    fetch(settings)
     _check_address(host, port)
+    if workers > 1 and not settings.threads:
+        settings = replace(settings, threads=max(1, (os.cpu_count() or 1) // workers))
     os.environ[VARIABLE] = settings.to_json()
     logging.getLogger("humanparse.serve").setLevel(logging.INFO)
     with tempfile.TemporaryDirectory(prefix="humanparse-serve-") as folder:
@@ -43,6 +47,24 @@ def run(settings: Settings, host: str, port: int, workers: int) -> None:
         )
 
 
+def fetch(settings: Settings) -> None:
+    """Have the files of all models here before the service begins, so that their lack is an error at once.
+
+    Raises:
+        WeightsError: one cannot be had.
+    """
+    for name in settings.models:
+        spec, given = ensembles.get(name), settings.weights.get(name)
+        if isinstance(given, str):
+            continue
+        parts = spec.networks() if isinstance(spec, ensembles.EnsembleSpec) else {"network": spec}
+        for role, part in parts.items():
+            if role not in (given or {}):
+                hub.fetch(part)
+    if settings.people:
+        hub.fetch(ensembles.detector(settings.detector))
+
+
 def _check_address(host: str, port: int) -> None:
     """Find out whether the address is free, where uvicorn would only log that it is not."""
     try:
@@ -52,5 +74,6 @@ def _check_address(host: str, port: int) -> None:
             probe.bind(kind[4])
     except OSError as error:
         raise ServeError(
-            f"cannot listen at {host} port {port}: {error.strerror or error}; choose others with --host and --port"
+            f"cannot listen at {host} port {port}: {error.strerror or error}; "
+            "choose others with --host and --port"
         ) from error

@@ -189,6 +189,7 @@ async def _unless_gone(request: Request, work: Coroutine[Any, Any, bytes], timeo
             raise ClientDisconnect
         raise Refusal("timeout", f"no answer within {timeout:g} s; try again later, or a smaller picture", 5)
     finally:
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody else will look
         for one in (task, leaving):
             one.cancel()
 

@@ -13,6 +13,10 @@ from ..errors import ServeError
 VARIABLE = "HUMANPARSE_SERVE"
 """Environment variable in which worker processes find their settings, as JSON."""
 
+_FRAMING = (
+    65536  # what a body may hold beside its picture, which in base64 is a third larger, and is unpacked
+)
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -29,7 +33,10 @@ class Settings:
         timeout: seconds from the upload's end to the answer.
         upload_seconds: seconds an upload may take.
         queue: most photos that wait or are worked on; the next is told to come back (429).
-        batch: most photos that go through the network together.
+        batch: most photos that go through the network together; 0 is 8 on a GPU and 1 on a CPU, where more
+            is no faster. A photo's labels are those of `Parser.predict` with 1; with more the network rounds
+            otherwise, so a pixel in a million may differ.
+        threads: with how many the network computes on a CPU; 0 leaves it to torch. Not for `create_app`.
         wait: seconds a photo waits for others to share its batch.
         buffer_bytes: most bytes of uploads held at a time; 0 is 8 photos of `max_bytes`.
         buffer_pixels: most decoded pixels held at a time; 0 is 4 photos of `max_pixels`.
@@ -54,7 +61,8 @@ class Settings:
     timeout: float = 60.0
     upload_seconds: float = 30.0
     queue: int = 256
-    batch: int = 8
+    batch: int = 0
+    threads: int = 0
     wait: float = 0.004
     buffer_bytes: int = 0
     buffer_pixels: int = 0
@@ -71,7 +79,7 @@ class Settings:
             raise ServeError(f"{', '.join(sorted(twice))} is named twice; name each model once")
         if stray := set(self.weights) - set(self.models):
             raise ServeError(f"weights are given for {', '.join(sorted(stray))}, which is not served")
-        for name in ("max_pixels", "max_bytes", "timeout", "upload_seconds", "queue", "batch"):
+        for name in ("max_pixels", "max_bytes", "timeout", "upload_seconds", "queue"):
             if getattr(self, name) <= 0:
                 raise ServeError(f"{name} must be more than 0, not {getattr(self, name)}")
         for name, least in (
@@ -88,7 +96,7 @@ class Settings:
     @property
     def most_bytes(self) -> int:
         """The bytes of uploads that are held at a time."""
-        return self.buffer_bytes or 8 * self.max_bytes
+        return self.buffer_bytes or 8 * (self.max_bytes + _FRAMING)
 
     @property
     def most_pixels(self) -> int:

@@ -24,8 +24,8 @@ _WAYS = (
 _FRAMING = 65536
 """Bytes that a form or JSON may have beside the picture."""
 
-_LINGER = 2.0
-"""Seconds for which the rest of a refused upload is read and thrown away: who is still sending reads no answer."""
+_MARKS = 64
+"""Most brackets and commas of JSON: millions of them would become a hundred times their size in memory."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +62,7 @@ async def receive(
     most = limits.most_bytes
     if kind in ("application/json", "multipart/form-data"):
         most = (most + 2) // 3 * 4 + _FRAMING
-    try:
-        content = await _whole(headers, body, most, limits.seconds, account)
-    except Refusal:
-        await _throw_away(body)
-        raise
+    content = await _whole(headers, body, most, limits.seconds, account)
     if kind not in ("application/json", "multipart/form-data"):
         return Picture(_bounded(content, limits.most_bytes))
     account.take(len(content))  # what is unpacked lies beside it for a moment
@@ -113,21 +109,10 @@ async def _whole(
     except asyncio.TimeoutError:
         raise Refusal(
             "slow_upload",
-            f"the upload was not complete after {seconds:g} s ({len(content)} bytes came); send it faster, or "
-            "a smaller picture",
+            f"the upload was not complete after {seconds:g} s ({len(content)} bytes came); send it faster, "
+            "or a smaller picture",
         ) from None
     return bytes(content)
-
-
-async def _throw_away(body: AsyncIterator[bytes]) -> None:
-    async def read() -> None:
-        async for _ in body:
-            pass
-
-    try:
-        await asyncio.wait_for(read(), _LINGER)
-    except (asyncio.TimeoutError, RuntimeError):  # a generator that has ended, or was cut off, reads no more
-        return
 
 
 def _too_large(most: int) -> Refusal:
@@ -141,6 +126,10 @@ def _bounded(content: bytes, most: int) -> bytes:
 
 
 def _from_json(content: bytes, most: int) -> Picture:
+    if sum(map(content.count, (b",", b"[", b"{"))) > _MARKS:
+        raise Refusal(
+            "malformed_request", 'the JSON holds too much; send an object such as {"image_base64": "…"}'
+        )
     try:
         record = json.loads(content)
     except (ValueError, RecursionError) as error:

@@ -1,7 +1,7 @@
 """Pictures by address, where a service allows it: never from this machine or a private network.
 
-The name is resolved once, every address it has must be public, and the connection goes to the address that was
-checked, so a name that changes its mind in between changes nothing. Each redirect is checked the same way.
+The name is resolved once, every address it has must be public, and the connection goes to the address that
+was checked, so a name that changes its mind in between changes nothing. Redirects are checked the same way.
 """
 
 from __future__ import annotations
