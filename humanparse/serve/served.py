@@ -146,5 +146,6 @@ class Models:
         given = self._settings.weights.get(name)
         if isinstance(given, Mapping) and "detector" in given:
             return True
-        detector = ensembles.detector(self._settings.detector)
-        return self._settings.people is not False and hub.cached(detector)
+        if self._settings.people is not None:
+            return self._settings.people
+        return hub.cached(ensembles.detector(self._settings.detector))

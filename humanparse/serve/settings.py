@@ -13,9 +13,7 @@ from ..errors import ServeError
 VARIABLE = "HUMANPARSE_SERVE"
 """Environment variable in which worker processes find their settings, as JSON."""
 
-_FRAMING = (
-    65536  # what a body may hold beside its picture, which in base64 is a third larger, and is unpacked
-)
+_FRAMING = 65536  # what a body may hold beside its picture
 
 
 @dataclass(frozen=True)
@@ -83,9 +81,8 @@ class Settings:
             if getattr(self, name) <= 0:
                 raise ServeError(f"{name} must be more than 0, not {getattr(self, name)}")
         for name, least in (
-            ("wait", 0),
-            ("buffer_bytes", self.max_bytes),
-            ("buffer_pixels", self.max_pixels),
+            *(("batch", 1), ("threads", 1), ("wait", 0)),
+            *(("buffer_bytes", 4 * (self.max_bytes + _FRAMING)), ("buffer_pixels", self.max_pixels)),
         ):
             value = getattr(self, name)
             if value < least and value != 0:
