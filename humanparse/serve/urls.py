@@ -6,10 +6,12 @@ was checked, so a name that changes its mind in between changes nothing. Redirec
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import ipaddress
 import socket
 import ssl
+import threading
 import time
 from dataclasses import dataclass
 from urllib.parse import quote, urljoin, urlsplit
@@ -67,23 +69,26 @@ def public_address(host: str, port: int, allow_local: bool = False) -> str:
         raise Refusal("address_failed", f"there is no host {host!r}; check the address") from None
     addresses = [str(entry[4][0]) for entry in found]
     for address in addresses:
-        if not allow_local and not _is_public(address):
+        if not allow_local and not is_public(address):
             raise Refusal("address_refused", f"{host!r} is not a public address; send the picture itself")
     return addresses[0]
 
 
-def _is_public(text: str) -> bool:
-    """Whether anybody on the internet could reach it, and no address inside another leads elsewhere."""
+def is_public(text: str) -> bool:
+    """Whether an IP address is on the internet, and so is any other that it stands for."""
     address = ipaddress.ip_address(text.partition("%")[0])
-    if isinstance(address, ipaddress.IPv6Address):
-        inner = address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1]
-        if inner is None and address in _NAT64:
-            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-        if inner is not None and not _is_public(str(inner)):
+    if isinstance(address, ipaddress.IPv4Address):
+        return address.is_global and not address.is_multicast and not address.is_reserved
+    same = address.ipv4_mapped
+    if address in _NAT64:
+        same = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    if same is not None:
+        return is_public(str(same))
+    for inner in (address.sixtofour, *(address.teredo or ())):
+        if inner is not None and not is_public(str(inner)):
             return False
-        if address.ipv4_mapped is not None:
-            return True
-    return address.is_global and not address.is_multicast and not address.is_reserved
+    local = address.is_multicast or address.is_reserved or address.is_site_local
+    return address.is_global and not local
 
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: the last four bytes are an IPv4 address
@@ -100,8 +105,20 @@ class _Connection(http.client.HTTPConnection):
     def connect(self) -> None:
         self.sock = socket.create_connection((self._address, self.port), self.timeout)
         if self._secure:
-            context = ssl.create_default_context()
-            self.sock = context.wrap_socket(self.sock, server_hostname=self.host)
+            self.sock = secure().wrap_socket(
+                self.sock, server_hostname=self.host, do_handshake_on_connect=False
+            )
+            self.sock.do_handshake()
+
+    def cut(self) -> None:
+        """End all waiting for the other side, from another thread."""
+        with contextlib.suppress(OSError, AttributeError):  # closed already, or not open yet
+            self.sock.shutdown(socket.SHUT_RDWR)
+
+
+def secure() -> ssl.SSLContext:
+    """What checks certificates, against this machine's authorities."""
+    return ssl.create_default_context()
 
 
 def _fetch_once(url: str, limits: Limits, end: float) -> bytes | str:
@@ -110,6 +127,10 @@ def _fetch_once(url: str, limits: Limits, end: float) -> bytes | str:
     address = public_address(host, port, limits.allow_local)
     left = _left(end)
     connection = _Connection(host, port, address, scheme == "https", min(_SILENCE, left))
+    # The socket's own timeout starts anew with each byte.
+    clock = threading.Timer(left, connection.cut)
+    clock.daemon = True
+    clock.start()
     try:
         headers = {"User-Agent": "humanparse-serve", "Accept": "image/*", "Accept-Encoding": "identity"}
         connection.request("GET", target, headers=headers)
@@ -126,6 +147,7 @@ def _fetch_once(url: str, limits: Limits, end: float) -> bytes | str:
             "address_failed", f"fetching from {host!r} failed: {error or type(error).__name__}"
         ) from None
     finally:
+        clock.cancel()
         connection.close()
 
 
@@ -164,6 +186,7 @@ def _content(answer: http.client.HTTPResponse, limits: Limits, end: float) -> by
         if len(content) > limits.most_bytes:
             raise Refusal("too_many_bytes", f"the answer has more than {limits.most_bytes} bytes")
         _left(end)
+    _left(end)  # what was cut for its time looks like an end
     if answer.length:
         raise Refusal("address_failed", "the answer was cut off; try again")
     return bytes(content)
