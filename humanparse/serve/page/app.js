@@ -4,6 +4,7 @@ import { listModels, parse } from "./api.js";
 import { withKey } from "./key.js";
 import { Legend } from "./legend.js";
 import { Parsing, percent } from "./parsing.js";
+import { readPhoto } from "./photo.js";
 import { listen } from "./sources.js";
 import { View } from "./view.js";
 
@@ -62,7 +63,7 @@ function fill(select, values, chosen) {
 
 function open(file) {
   photo?.bitmap.then((bitmap) => bitmap?.close());
-  photo = { file, bitmap: createImageBitmap(file, { imageOrientation: "from-image" }).catch(() => null) };
+  photo = { file, bitmap: readPhoto(file) };
   run(true);
 }
 
@@ -82,6 +83,7 @@ async function run(fresh = false) {
     const found = await ask(file, signal);
     if (signal.aborted) return;
     showParts(found, bitmap);
+    if (!models.size) offerModels(); // the service was not there when the page was opened
   } catch (error) {
     if (signal.aborted) return;
     setWorking("", parsing ? summary(parsing, bitmap) : "");
@@ -185,6 +187,7 @@ function setOpacity() {
 }
 
 function setBeside(beside) {
+  find("tag").hidden = true;
   find("plain").hidden = !beside;
   find("panes").classList.toggle("beside", beside);
 }
@@ -192,9 +195,10 @@ function setBeside(beside) {
 async function savePng() {
   const { file } = photo;
   const { model, scheme, asked } = parsing;
+  clearError();
   try {
     const wish = { model, scheme, people: asked, format: "png" };
-    const response = await withKey(() => parse(file, wish, undefined));
+    const response = await withKey(() => parse(file, wish));
     save(await response.blob(), "labels.png", file.name);
   } catch (error) {
     failWith(file, error, savePng);

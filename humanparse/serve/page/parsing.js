@@ -48,7 +48,7 @@ export class Parsing {
   }
 }
 
-/** The part of `share`, 0-1, in words. */
+/** A share, 0-1, in words. */
 export function percent(share) {
   if (share > 0 && share < 0.0005) return "under 0.1%";
   return `${(100 * share).toFixed(1)}%`;
