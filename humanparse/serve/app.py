@@ -42,6 +42,8 @@ def build(settings: Settings, parsers: Mapping[str, Parser]) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         loading = asyncio.get_running_loop().run_in_executor(None, service.models.load)
+        if settings.load_first:
+            await loading
         yield
         await asyncio.to_thread(service.close)
         await loading

@@ -18,6 +18,9 @@ from .settings import VARIABLE, Settings
 _DRAIN = 5.0
 """Seconds beyond the timeout of a request in which a service that ends may finish what is under way."""
 
+_SILENCE = 10
+"""Seconds after which a worker that does not respond is replaced; loading torch may take some of them."""
+
 
 def run(settings: Settings, host: str, port: int, workers: int) -> None:
     """See `humanparse.serve.run`."""
@@ -25,8 +28,9 @@ def run(settings: Settings, host: str, port: int, workers: int) -> None:
         raise ServeError(f"workers must be at least 1, not {workers}")
     fetch(settings)
     _check_address(host, port)
-    if workers > 1 and not settings.threads:
-        settings = replace(settings, threads=max(1, (os.cpu_count() or 1) // workers))
+    if workers > 1:
+        threads = settings.threads or max(1, (os.cpu_count() or 1) // workers)
+        settings = replace(settings, threads=threads, load_first=True)
     os.environ[VARIABLE] = settings.to_json()
     logging.getLogger("humanparse.serve").setLevel(logging.INFO)
     with tempfile.TemporaryDirectory(prefix="humanparse-serve-") as folder:
@@ -43,7 +47,7 @@ def run(settings: Settings, host: str, port: int, workers: int) -> None:
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=int(settings.timeout + _DRAIN),
-            timeout_worker_healthcheck=60,
+            timeout_worker_healthcheck=_SILENCE,
         )
 
 

@@ -35,6 +35,8 @@ class Settings:
             is no faster. A photo's labels are those of `Parser.predict` with 1; with more the network rounds
             otherwise, so a pixel in a million may differ.
         threads: with how many the network computes on a CPU; 0 leaves it to torch. Not for `create_app`.
+        load_first: whether nothing is answered before all models are loaded; among several processes, one
+            that begins must not take what the others could do.
         wait: seconds a photo waits for others to share its batch.
         buffer_bytes: most bytes of uploads held at a time; 0 is 8 photos of `max_bytes`.
         buffer_pixels: most decoded pixels held at a time; 0 is 4 photos of `max_pixels`.
@@ -61,6 +63,7 @@ class Settings:
     queue: int = 256
     batch: int = 0
     threads: int = 0
+    load_first: bool = False
     wait: float = 0.004
     buffer_bytes: int = 0
     buffer_pixels: int = 0
