@@ -348,7 +348,7 @@ def test_a_file_that_is_no_photo_is_refused_in_words(visit: Visit) -> None:
 def test_a_service_that_is_gone_is_said_and_can_be_tried_again(visit: Visit) -> None:
     visit.page.context.set_offline(True)
     visit.upload(HOPPER)
-    assert "The service does not answer. Check that it is running" in visit.text("#error-text")
+    assert "The service does not answer. Check that it runs" in visit.text("#error-text")
     assert visit.page.locator("#panes").is_visible() and visit.page.locator("#results").is_hidden()
     visit.troubles.clear()
     visit.page.context.set_offline(False)
@@ -587,20 +587,34 @@ def test_text_stands_out_from_its_ground(browser: Any, service: str, scheme: str
     assert [(text, ratio) for text, ratio in found if ratio < 4.5] == []  # WCAG 2.2, 1.4.3
 
 
+HAND_OVER = """([way, name, bytes, scheme]) => {
+    const dataTransfer = new DataTransfer();
+    dataTransfer.items.add(new File([Uint8Array.from(bytes)], name, { type: "image/jpeg" }));
+    const options = { bubbles: true, cancelable: true, dataTransfer, clipboardData: dataTransfer };
+    const Kind = { drop: DragEvent, paste: ClipboardEvent }[way];
+    document.body.dispatchEvent(new Kind(way, options));
+    if (!scheme) return;
+    document.querySelector("#scheme").value = scheme;
+    document.querySelector("#scheme").dispatchEvent(new Event("change"));
+}"""
+
+
 @pytest.mark.parametrize("way", ["drop", "paste"])
 def test_a_photo_may_be_dropped_or_pasted(visit: Visit, hopper: Parsing, way: str) -> None:
-    visit.page.evaluate(
-        """async ([way, name, bytes]) => {
-            const dataTransfer = new DataTransfer();
-            dataTransfer.items.add(new File([Uint8Array.from(bytes)], name, { type: "image/jpeg" }));
-            const options = { bubbles: true, cancelable: true, dataTransfer, clipboardData: dataTransfer };
-            const Kind = { drop: DragEvent, paste: ClipboardEvent }[way];
-            document.body.dispatchEvent(new Kind(way, options));
-        }""",
-        [way, HOPPER.name, list(HOPPER.read_bytes())],
-    )
+    visit.page.evaluate(HAND_OVER, [way, HOPPER.name, list(HOPPER.read_bytes()), ""])
     visit.settle()
     assert visit.page.locator("#parts .name").all_inner_texts() == names(hopper)
+
+
+def test_a_choice_made_while_a_photo_is_on_its_way_leaves_nothing_of_the_last_one(visit: Visit) -> None:
+    visit.upload(ASTRONAUT)
+    visit.page.route("**/v1/parse?*", lambda route: route.abort())
+    visit.page.evaluate(HAND_OVER, ["drop", HOPPER.name, list(HOPPER.read_bytes()), "coarse"])
+    visit.settle()
+    assert "grace_hopper.jpg could not be parsed" in visit.text("#error-text")
+    assert visit.page.locator("#results").is_hidden()
+    assert visit.pixels("#photo").shape[:2] == (600, 512) and not visit.pixels().any()
+    visit.troubles.clear()
 
 
 def test_the_camera_takes_a_photo(visit: Visit) -> None:

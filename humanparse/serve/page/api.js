@@ -52,7 +52,7 @@ async function request(path, options) {
     response = await fetch(path, { ...options, headers: key ? { "X-API-Key": key } : {} });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Refused("unreachable", "The service does not answer. Check that it is running, then try again.");
+    throw new Refused("unreachable", "The service does not answer. Check that it runs, then try again.");
   }
   if (response.ok) return response;
   throw await refusal(response);

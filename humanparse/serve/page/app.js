@@ -13,7 +13,7 @@ const view = new View();
 const legend = new Legend(light, (hidden) => view.setHidden(hidden));
 
 let models = new Map();
-let photo = null; // {file, bitmap: promise of an ImageBitmap or null}
+let photo = null; // {file, bitmap: promise of an ImageBitmap or null, shown}
 let parsing = null;
 let running = new AbortController(); // of the newest question; answers to older ones are not looked at
 let again = null;
@@ -31,7 +31,7 @@ async function begin() {
   find("opacity").addEventListener("input", setOpacity);
   find("beside").addEventListener("change", () => setBeside(find("beside").checked));
   find("save-png").addEventListener("click", savePng);
-  find("save-json").addEventListener("click", () => save(new Blob([parsing.text], { type: "application/json" }), "parts.json"));
+  find("save-json").addEventListener("click", saveJson);
   for (const id of ["plain", "marked"]) listenForPointers(find(id));
   await offerModels();
 }
@@ -63,12 +63,12 @@ function fill(select, values, chosen) {
 
 function open(file) {
   photo?.bitmap.then((bitmap) => bitmap?.close());
-  photo = { file, bitmap: readPhoto(file) };
-  run(true);
+  photo = { file, bitmap: readPhoto(file), shown: false };
+  run();
 }
 
-// Ask for the parts of the photo with the chosen settings; `fresh`: of a photo that is not shown yet.
-async function run(fresh = false) {
+// Ask for the parts of the photo with the chosen settings.
+async function run() {
   if (!photo) return;
   running.abort();
   running = new AbortController();
@@ -76,18 +76,20 @@ async function run(fresh = false) {
   const { file } = photo;
   clearError();
   setWorking(`Parsing ${file.name} …`);
+  const answer = ask(file, signal);
+  answer.catch(() => {}); // it is looked at below, once the photo is there
   const bitmap = await photo.bitmap;
   if (signal.aborted) return;
-  if (fresh) showAlone(bitmap);
+  if (!photo.shown) showAlone(bitmap);
   try {
-    const found = await ask(file, signal);
+    const found = await answer;
     if (signal.aborted) return;
     showParts(found, bitmap);
     if (!models.size) offerModels(); // the service was not there when the page was opened
   } catch (error) {
     if (signal.aborted) return;
     setWorking("", parsing ? summary(parsing, bitmap) : "");
-    failWith(file, error, () => run(fresh));
+    failWith(file, error, run);
   }
 }
 
@@ -96,11 +98,12 @@ async function ask(file, signal) {
   wish.people = find("detect").checked ? "detect" : "";
   const wait = (reason, seconds) => setWorking(`${sentence(reason)} Trying again in ${seconds} s.`);
   const response = await withKey(() => parse(file, { ...wish, format: "json" }, signal, wait));
-  return new Parsing(await response.text(), wish.people);
+  return new Parsing(await response.text(), { file, people: wish.people });
 }
 
 // The new photo before its parts are known, or nothing where the browser cannot show it.
 function showAlone(bitmap) {
+  photo.shown = true;
   parsing = null;
   find("tag").hidden = true;
   light(null);
@@ -193,19 +196,23 @@ function setBeside(beside) {
 }
 
 async function savePng() {
-  const { file } = photo;
   const { model, scheme, asked } = parsing;
+  const { file, people } = asked;
   clearError();
   try {
-    const wish = { model, scheme, people: asked, format: "png" };
+    const wish = { model, scheme, people, format: "png" };
     const response = await withKey(() => parse(file, wish));
-    save(await response.blob(), "labels.png", file.name);
+    save(await response.blob(), file, "labels.png");
   } catch (error) {
     failWith(file, error, savePng);
   }
 }
 
-function save(blob, ending, name = photo.file.name) {
+function saveJson() {
+  save(new Blob([parsing.text], { type: "application/json" }), parsing.asked.file, "parts.json");
+}
+
+function save(blob, { name }, ending) {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
   link.download = `${name.replace(/\.[^.]*$/, "")}-${ending}`;

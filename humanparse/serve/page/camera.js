@@ -6,10 +6,10 @@ const video = document.getElementById("video");
 const WHY = new Map([
   [
     "NotAllowedError",
-    "The camera may not be used. Allow it for this page in the browser's settings, or choose a photo instead.",
+    "The camera may not be used. Allow it for this page in the browser's settings, or choose a photo.",
   ],
-  ["NotFoundError", "No camera was found. Connect one, or choose a photo instead."],
-  ["NotReadableError", "The camera is in use by another program. Close that program, or choose a photo instead."],
+  ["NotFoundError", "No camera was found. Connect one, or choose a photo."],
+  ["NotReadableError", "Another program uses the camera. Close that program, or choose a photo."],
 ]);
 
 /** A File, or null when the dialog was closed. Throws an Error whose message says what to do. */
@@ -29,7 +29,7 @@ export async function takePhoto() {
 async function open() {
   if (!navigator.mediaDevices) {
     throw new Error(
-      "The browser gives the camera only to pages over https or on this machine itself. Choose a photo instead.",
+      "The browser gives the camera only to pages over https or on this machine itself. Choose a photo.",
     );
   }
   try {
@@ -51,13 +51,20 @@ function shot() {
 }
 
 async function still() {
-  if (video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) {
-    await new Promise((resolve) => video.addEventListener("loadeddata", resolve, { once: true }));
-  }
+  await frame();
   const canvas = document.createElement("canvas");
   canvas.width = video.videoWidth;
   canvas.height = video.videoHeight;
   canvas.getContext("2d").drawImage(video, 0, 0);
   const blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.95));
   return new File([blob], "camera.jpg", { type: "image/jpeg" });
+}
+
+// Until a picture of the camera is shown: before its first, what would be taken is black.
+function frame() {
+  return new Promise((resolve) => {
+    if (video.requestVideoFrameCallback) video.requestVideoFrameCallback(resolve);
+    else if (video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA) resolve();
+    else video.addEventListener("loadeddata", resolve, { once: true });
+  });
 }

@@ -5,7 +5,7 @@ import { paint } from "./rle.js";
 export class Parsing {
   /**
    * @param text the JSON of POST /v1/parse.
-   * @param asked what was asked of people.
+   * @param asked {file, people}: the photo, and what was asked of people.
    */
   constructor(text, asked) {
     const answer = JSON.parse(text);

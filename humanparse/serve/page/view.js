@@ -1,6 +1,6 @@
 // The photo and the colours over it, on canvases; `light` brings one part or person forward.
 
-const LONGEST = 1600; // of a canvas side: larger photos are drawn smaller, so that lighting a part stays instant
+const LONGEST = 1600; // side of a canvas: larger photos are drawn smaller, so that a part is lit at once
 const DIMMED = 0.3;
 const LIT = 0.75;
 const EDGE = 0xffffffff;
