@@ -394,16 +394,32 @@ def test_slow_senders_are_told_and_cut_off(served: Served, monkeypatch: pytest.M
         assert reply(sock)[0] == 408
 
 
-def test_who_does_not_read_is_cut_off(parser: Parser, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "READ_SECONDS", 0.3)
+def test_who_does_not_read_is_cut_off_and_who_reads_slowly_is_not(
+    parser: Parser, monkeypatch: pytest.MonkeyPatch
+) -> None:
     noise = png(np.random.default_rng(0).integers(0, 255, (1500, 1500, 3), dtype=np.uint8))
-    with serving(Settings(), {"tiny-atr": parser}) as service, socket.socket() as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        sock.connect(("127.0.0.1", service.port))
-        head = "POST /v1/parse?format=overlay HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
-        sock.sendall((head % len(noise)).encode() + noise)
-        until(lambda: len(service.server.server_state.connections) == 2)  # this one, and the client's
-        until(lambda: len(service.server.server_state.connections) == 1)
+    head = (
+        "POST /v1/parse?format=overlay HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+    )
+    request = (head % len(noise)).encode() + noise
+    monkeypatch.setattr(protocol, "READ_SECONDS", 1.0)
+    with serving(Settings(), {"tiny-atr": parser}) as service:
+        bytes_held = service.service._bytes
+        for patient in (False, True):
+            with socket.socket() as sock:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+                sock.connect(("127.0.0.1", service.port))
+                sock.sendall(request)
+                if not patient:
+                    until(lambda: bytes_held.held > len(noise))  # the answer, too
+                    until(lambda: bytes_held.held == 0)
+                    continue
+                received = 0
+                while chunk := sock.recv(1 << 20):
+                    received += len(chunk)
+                    time.sleep(0.02)
+                assert received > len(noise) / 2
+        until(lambda: bytes_held.held == 0)
 
 
 # Limits
@@ -569,7 +585,7 @@ def test_the_counters_tell_what_was_answered(parser: Parser) -> None:
         "humanparse_request_seconds_count 2.0",
         'humanparse_batch_photos_count{model="tiny-atr"} 2.0',
         "humanparse_photos_waiting 0.0",
-        "humanparse_upload_bytes 0.0",
+        "humanparse_held_bytes 0.0",
     ):
         assert line in text.splitlines()
 

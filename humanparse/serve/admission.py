@@ -1,4 +1,4 @@
-"""Limits on what the service holds at a time: photos, bytes of uploads, decoded pixels.
+"""Limits on what the service holds at a time: photos, bytes of uploads and answers, decoded pixels.
 
 All of it runs in the event loop's thread.
 """
@@ -45,7 +45,7 @@ class Places:
 
 
 class Bytes:
-    """Bytes of uploads, taken as they come in.
+    """Bytes of uploads and answers, taken as they come up.
 
     Args:
         most: how many may be held.
@@ -71,12 +71,12 @@ class Bytes:
             Refusal: they would be too many.
         """
         if self.held + count > self._most:
-            raise Refusal("busy", "too many uploads are under way; come back later", 1)
+            raise Refusal("busy", "too many large requests are under way; come back later", 1)
         self.held += count
 
 
 class Account:
-    """What one upload holds."""
+    """What one request holds."""
 
     def __init__(self, stock: Bytes) -> None:
         self._stock = stock

@@ -29,7 +29,7 @@ class Metrics:
 
     Args:
         waiting: tells how many photos wait or are worked on.
-        held: tells how many bytes of uploads are held.
+        held: tells how many bytes of uploads and answers are held.
     """
 
     def __init__(self, waiting: Callable[[], int], held: Callable[[], int]) -> None:
@@ -67,8 +67,8 @@ class Metrics:
             registry=registry,
         )
         held_gauge = Gauge(
-            "humanparse_upload_bytes",
-            "Bytes of uploads held.",
+            "humanparse_held_bytes",
+            "Bytes of uploads and unsent answers held.",
             multiprocess_mode="livesum",
             registry=registry,
         )

@@ -18,7 +18,7 @@ HEAD_SECONDS = 10.0
 """Time for a request's head to come in."""
 
 READ_SECONDS = 30.0
-"""Time in which a caller must take some of an answer that waits for it."""
+"""Time in which a caller must take the next piece of an answer, a few hundred kilobytes."""
 
 
 class PunctualProtocol(H11Protocol):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import socket
 import tempfile
@@ -32,7 +31,6 @@ def run(settings: Settings, host: str, port: int, workers: int) -> None:
         threads = settings.threads or max(1, (os.cpu_count() or 1) // workers)
         settings = replace(settings, threads=threads, load_first=True)
     os.environ[VARIABLE] = settings.to_json()
-    logging.getLogger("humanparse.serve").setLevel(logging.INFO)
     with tempfile.TemporaryDirectory(prefix="humanparse-serve-") as folder:
         if workers > 1:
             os.environ[metrics.FOLDER] = folder

@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -17,13 +17,14 @@ import numpy as np
 import numpy.typing as npt
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from .. import decode
 from ..errors import ImageError, ImageKindError, ImageSizeError
 from ..parser import Parser
 from ..results import Parsing
 from . import answers, uploads, urls
-from .admission import Bytes, Pixels, Places
+from .admission import Account, Bytes, Pixels, Places
 from .metrics import Metrics
 from .refusals import Refusal
 from .served import Loaded, Models
@@ -33,6 +34,7 @@ log = logging.getLogger("humanparse.serve")
 Value = TypeVar("Value")
 
 _NAME = "the picture"
+_PIECE = 1 << 18
 _GONE = 499
 """Status under which callers are counted that left before their answer."""
 
@@ -45,6 +47,34 @@ class Wish:
     scheme: str
     detect: bool
     kind: str
+
+
+class HeldAnswer(Response):
+    """An answer whose bytes count until its caller has taken them.
+
+    It goes out in pieces, each once the one before is nearly gone, so that a slow line is told from none.
+
+    Args:
+        content: the body.
+        media_type: its type.
+        headers: beside those of its type and length.
+        held: closed once it is sent, or its caller has left.
+    """
+
+    def __init__(self, content: bytes, media_type: str, headers: dict[str, str], held: ExitStack) -> None:
+        super().__init__(content, media_type=media_type, headers=headers)
+        self._held = held
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ASGI."""
+        with self._held:
+            await send(
+                {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+            )
+            for at in range(0, len(self.body), _PIECE):
+                piece = self.body[at : at + _PIECE]
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
 
 
 class Service:
@@ -100,24 +130,22 @@ class Service:
         model = self._accept(wish)
         self._places.check(self._retry_after())
         headers = {key.lower(): value for key, value in request.headers.items()}
-        with self._bytes.account() as account:
+        with ExitStack() as held:
+            account = held.enter_context(self._bytes.account())
             picture = await uploads.receive(headers, request.stream(), self._limits, account)
             start = time.monotonic()
             with self._places.place(self._retry_after()):
-                content = await _unless_gone(
-                    request, self._answer(model, picture, wish, start), self.settings.timeout
-                )
-        seconds = time.monotonic() - start
-        self.metrics.took(seconds)
-        return Response(
-            content,
-            media_type=answers.MEDIA_TYPES[wish.kind],
-            headers={
+                work = self._answer(model, picture, wish, account, start)
+                content = await _unless_gone(request, work, self.settings.timeout)
+            account.take(len(content))
+            seconds = time.monotonic() - start
+            self.metrics.took(seconds)
+            about = {
                 "X-Humanparse-Model": wish.model,
                 "X-Humanparse-Milliseconds": f"{1000 * seconds:.1f}",
                 "Vary": "Accept",
-            },
-        )
+            }
+            return HeldAnswer(content, answers.MEDIA_TYPES[wish.kind], about, held.pop_all())
 
     def _accept(self, wish: Wish) -> Loaded:
         """The model that is asked for, once all that is asked of it can be done."""
@@ -134,8 +162,13 @@ class Service:
             )
         return model
 
-    async def _answer(self, model: Loaded, picture: uploads.Picture, wish: Wish, start: float) -> bytes:
-        content = picture.content if picture.url is None else await self._fetch(picture.url)
+    async def _answer(
+        self, model: Loaded, picture: uploads.Picture, wish: Wish, account: Account, start: float
+    ) -> bytes:
+        content = picture.content
+        if picture.url is not None:
+            content = await self._fetch(picture.url)
+            account.take(len(content))
         pixels = await self._in_thread(_pixel_count, content, self.settings.max_pixels)
         async with self._pixels.room(pixels):
             photo = await self._in_thread(_decoded, content, self.settings.max_pixels)

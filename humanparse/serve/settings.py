@@ -38,11 +38,12 @@ class Settings:
         load_first: whether nothing is answered before all models are loaded; among several processes, one
             that begins must not take what the others could do.
         wait: seconds a photo waits for others to share its batch.
-        buffer_bytes: most bytes of uploads held at a time; 0 is 8 photos of `max_bytes`.
+        buffer_bytes: most bytes of uploads and unsent answers held at a time; 0 is 8 photos of `max_bytes`.
         buffer_pixels: most decoded pixels held at a time; 0 is 4 photos of `max_pixels`.
         api_key: what callers must show; None lets everybody in.
         allow_urls: whether photos may be given by address.
-        allow_local: whether such an address may be this machine's or a private one; for tests.
+        allow_local: whether such an address may be this machine's or a private one: only where all callers
+            may see all that this machine sees.
 
     Raises:
         ModelError: an unknown model.
