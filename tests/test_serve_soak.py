@@ -219,6 +219,10 @@ def peak_megabytes(pid: int) -> float:
     return int(found[1]) / 1024
 
 
+def metrics_of(port: int) -> str:
+    return httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=60).raise_for_status().text
+
+
 def quiet_answers(port: int, pictures: list[bytes]) -> list[dict[str, bytes]]:
     """What each picture gets when nobody else asks."""
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
@@ -271,6 +275,8 @@ def test_no_answer_is_wrong_while_clients_lie_and_workers_die(workers: Workers) 
         headers={"Accept": "*/*"},
     )
     assert np.array_equal(labels_of(answer.json()), parser.predict(photos[0]).labels)
+    counted = re.findall(r'humanparse_answers_total\{.*status="200"\} (\S+)', metrics_of(workers.port))
+    assert sum(map(float, counted)) > soak.seen["right"]  # of all workers, the dead too
     workers.main.send_signal(signal.SIGTERM)
     assert workers.main.wait(60) == 0
     assert "Traceback" not in workers.log.read_text()

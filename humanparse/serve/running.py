@@ -31,22 +31,27 @@ def run(settings: Settings, host: str, port: int, workers: int) -> None:
         threads = settings.threads or max(1, (os.cpu_count() or 1) // workers)
         settings = replace(settings, threads=threads, load_first=True)
     os.environ[VARIABLE] = settings.to_json()
+    if workers == 1:  # without a folder to clear away: uvicorn ends by the signal that it was sent
+        return _serve(settings, host, port, workers)
     with tempfile.TemporaryDirectory(prefix="humanparse-serve-") as folder:
-        if workers > 1:
-            os.environ[metrics.FOLDER] = folder
-        uvicorn.run(
-            "humanparse.serve.app:from_environment",
-            factory=True,
-            host=host,
-            port=port,
-            workers=workers,
-            http="humanparse.serve.protocol:PunctualProtocol",
-            ws="none",
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=int(settings.timeout + _DRAIN),
-            timeout_worker_healthcheck=_SILENCE,
-        )
+        os.environ[metrics.FOLDER] = folder
+        _serve(settings, host, port, workers)
+
+
+def _serve(settings: Settings, host: str, port: int, workers: int) -> None:
+    uvicorn.run(
+        "humanparse.serve.app:from_environment",
+        factory=True,
+        host=host,
+        port=port,
+        workers=workers,
+        http="humanparse.serve.protocol:PunctualProtocol",
+        ws="none",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=int(settings.timeout + _DRAIN),
+        timeout_worker_healthcheck=_SILENCE,
+    )
 
 
 def fetch(settings: Settings) -> None:
