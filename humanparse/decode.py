@@ -19,6 +19,7 @@ Nothing here prints; the libtiff inside Pillow may, on a corrupt TIFF, and Pillo
 
 from __future__ import annotations
 
+import io
 import struct
 from collections.abc import Callable
 from typing import IO, Any
@@ -27,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
-from .errors import ImageError
+from .errors import ImageError, ImageKindError, ImageSizeError
 
 # Pixel formats only: EPS, for one, would start Ghostscript on whatever a stranger uploads. HEIF and JXL are
 # there when their plugins are. What `Image.preinit` knows stands first: a JPEG never pays for other plugins.
@@ -65,6 +66,17 @@ def stream_to_rgb(stream: IO[bytes], name: str, max_pixels: int) -> NDArray[np.u
     return picture_to_rgb(_identify(stream, name), name, max_pixels)
 
 
+def pixel_count(content: bytes, name: str) -> int:
+    """Height x width that the header of an encoded picture declares; nothing is decoded.
+
+    Raises:
+        ImageKindError: not a picture that can be read.
+        ImageError: empty, or its header is damaged.
+    """
+    width, height = _identify(io.BytesIO(content), name).size
+    return width * height
+
+
 def picture_to_rgb(picture: Image.Image, name: str, max_pixels: int) -> NDArray[np.uint8]:
     """Turn a PIL image, its file decoded or not, into pixels; of several frames, the one it stands at.
 
@@ -83,7 +95,7 @@ def picture_to_rgb(picture: Image.Image, name: str, max_pixels: int) -> NDArray[
     if width < 1 or height < 1:
         raise ImageError(f"{name}: the picture has no pixels ({width} x {height}, width x height)")
     if width * height > max_pixels:
-        raise ImageError(
+        raise ImageSizeError(
             f"{name}: {width} x {height} (width x height) is more than {max_pixels} pixels; shrink the"
             " picture, or raise humanparse.image.MAX_PIXELS if you trust it"
         )
@@ -151,7 +163,7 @@ def _identify(stream: IO[bytes], name: str) -> ImageFile.ImageFile:
             damage = damage or (container, error)
     foreign = _foreign(head)
     if damage is None or foreign:
-        raise ImageError(f"{name}: not a picture that can be read" + (f"; {foreign}" if foreign else ""))
+        raise ImageKindError(f"{name}: not a picture that can be read" + (f"; {foreign}" if foreign else ""))
     raise _damaged(name, *damage) from damage[1]
 
 

@@ -9,6 +9,14 @@ class ImageError(HumanParseError, ValueError):
     """An input could not be read as a picture; the message names the input."""
 
 
+class ImageKindError(ImageError):
+    """An input is no picture at all, or of a kind that is not read; the message says of which."""
+
+
+class ImageSizeError(ImageError):
+    """A picture has more pixels than are allowed."""
+
+
 class SchemeError(HumanParseError, ValueError):
     """A label, a label scheme or a remap is unknown or has no exact counterpart."""
 
@@ -47,3 +55,7 @@ class ScoreError(HumanParseError, ValueError):
 
 class BulkError(HumanParseError, RuntimeError):
     """A run over many inputs cannot begin or go on; what is done is kept."""
+
+
+class ServeError(HumanParseError, RuntimeError):
+    """The service cannot begin: a setting, the address or a package is at fault."""

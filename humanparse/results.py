@@ -162,11 +162,19 @@ class Parsing:
             FormatError: unknown suffix, or the file cannot be written.
         """
         path = Path(path)
-        record = formats.Record(
-            self.labels, self.scheme, self.model, self.confidence, self.logits, self.people
-        )
-        formats.write(record, path)
+        formats.write(self._record(), path)
         return path
+
+    def encode(self, kind: str) -> bytes:
+        """The bytes that `save` writes, for `"png"`, `"npz"` or `"json"`.
+
+        Raises:
+            FormatError: unknown kind.
+        """
+        return formats.encode(self._record(), kind)
+
+    def _record(self) -> formats.Record:
+        return formats.Record(self.labels, self.scheme, self.model, self.confidence, self.logits, self.people)
 
     def export(self, kind: str, folder: str | os.PathLike[str], stem: str) -> list[Path]:
         """Write people and parts as others read them.

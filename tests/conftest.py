@@ -1,4 +1,4 @@
-"""What tests of several modules share: a Ray cluster, started where a module asks for it."""
+"""What tests of several modules share: which are slow, and a Ray cluster where a module asks for it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,19 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from golden import FULL, Case
+
+_WHOLE_NETWORKS = ("test_schp_parity.py", "test_ce2p_parity.py")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark recordings of whole networks that are not in the repository as slow: minutes for all of them."""
+    for item in items:
+        given = getattr(item, "callspec", None)
+        case = None if given is None else given.params.get("case")
+        if isinstance(case, Case) and case.root == FULL and item.path.name in _WHOLE_NETWORKS:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,8 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 from humanparse import ModelError, Parser, Parsing
-from humanparse.adapters.gradio import demo
 from humanparse.schemes import voc_palette
+from humanparse.serve import demo
 
 PHOTO = Path(__file__).parents[1] / "examples" / "grace_hopper.jpg"
 

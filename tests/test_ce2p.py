@@ -96,6 +96,7 @@ def test_the_decoders_corners_of_ce2p_v2_are_a_switch() -> None:
         assert not torch.allclose(now(picture), before(picture))
 
 
+@pytest.mark.slow
 def test_several_scales_of_ssseg_are_averaged_at_the_photos_size(tmp_path: Path) -> None:
     name, scales = "ssseg-ce2p-r50-os8-lip", (0.75, 1.0, 1.25)
     torch.save(

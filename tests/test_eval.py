@@ -394,6 +394,7 @@ def read(terminal: int) -> bytes:
 
 
 @pytest.mark.skipif(not (FULL / "uniparser").is_dir(), reason="the full recordings are not here")
+@pytest.mark.slow
 def test_a_model_that_finds_people_is_scored_on_them(run: Run, tmp_path: Path) -> None:
     """The truth is what the model itself finds."""
     recorded = "uniparser/r50-mhpv2"

@@ -213,3 +213,13 @@ def test_labels_without_a_pixel_are_not_written(suffix: str, tmp_path: Path) -> 
     with pytest.raises(FormatError, match=r"shape \(0, 5\) hold no pixel"):
         formats.write(Record(np.zeros((0, 5), np.uint8), get_scheme("lip")), tmp_path / f"labels{suffix}")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_encoding_to_bytes_gives_what_is_written_and_refuses_the_rest(tmp_path: Path) -> None:
+    parsing = Parsing(some_labels(), get_scheme("lip"), "mine")
+    for kind in ("png", "npz", "json"):
+        assert parsing.encode(kind) == parsing.save(tmp_path / f"labels.{kind}").read_bytes()
+    with pytest.raises(FormatError, match=r"unknown kind 'gif'; use png, npz, json"):
+        parsing.encode("gif")
+    with pytest.raises(FormatError, match="nothing to encode"):
+        Parsing(np.zeros((0, 5), np.uint8), get_scheme("lip")).encode("png")

@@ -20,8 +20,8 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from PIL import Image
 
-from humanparse import image
-from humanparse.errors import ImageError
+from humanparse import decode, image
+from humanparse.errors import ImageError, ImageKindError, ImageSizeError
 
 HEIGHT, WIDTH = 45, 61
 SPOTS = np.random.default_rng(7).integers(0, 256, (HEIGHT, WIDTH, 4)).astype(np.uint8)
@@ -700,3 +700,18 @@ def test_importing_and_using_it_imports_neither_torch_nor_cv2() -> None:
         "sys.exit('torch' in sys.modules or 'cv2' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
+
+
+def test_pixels_are_counted_from_the_header_alone_and_errors_tell_kinds_apart() -> None:
+    buffer = io.BytesIO()
+    Image.new("L", (300, 200)).save(buffer, format="PNG")
+    content = buffer.getvalue()
+    assert decode.pixel_count(content[:60], "x") == 300 * 200  # the rest is cut off
+    with pytest.raises(ImageKindError, match="x: not a picture"):
+        decode.pixel_count(b"%PDF-1.4", "x")
+    with pytest.raises(ImageSizeError, match="300 x 200"):
+        decode.stream_to_rgb(io.BytesIO(content), "x", 300 * 200 - 1)
+    for damaged in (b"", content[:20]):
+        with pytest.raises(ImageError) as caught:
+            decode.pixel_count(damaged, "x")
+        assert not isinstance(caught.value, ImageKindError | ImageSizeError)

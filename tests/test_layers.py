@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "humanparse"
 ROOMS = [
     "errors", "durable", "schemes", "people", "manifest", "ensembles", "decode", "image", "ops", "geometry",
     "checkpoint", "hub", "models", "runtimes", "render", "formats", "metrics", "detections", "results",
-    "pipelines", "video", "parser", "bulk", "adapters", "bench", "cli",
+    "pipelines", "video", "parser", "bulk", "adapters", "serve", "bench", "cli",
     "__init__", "__main__",
 ]  # fmt: skip
 
@@ -45,6 +45,12 @@ ONLY_IN = {
     "cvat_sdk": ("adapters/cvat.py",),
     "transformers": (),
     "label_studio_sdk": (),
+    "fastapi": ("serve/",),
+    "starlette": ("serve/",),
+    "uvicorn": ("serve/protocol.py", "serve/running.py"),
+    "h11": ("serve/protocol.py",),
+    "python_multipart": ("serve/uploads.py",),
+    "prometheus_client": ("serve/metrics.py",),
 }
 
 NO_TORCH = (
@@ -96,8 +102,8 @@ def test_a_module_imports_only_from_rooms_above_its_own(path: Path) -> None:
             continue
         other = parts[1] if len(parts) > 1 and parts[1] in ROOMS else "__init__"
         inside = other == room(path) or (
-            other == "__init__" and room(path) in ("cli", "bench", "bulk", "adapters", "runtimes")
-        )  # cli and bench print the version; graphs, runs and cached columns are kept for one version
+            other == "__init__" and room(path) in ("cli", "bench", "bulk", "adapters", "runtimes", "serve")
+        )  # cli, bench and serve say the version; graphs, runs and cached columns are kept for one version
         assert inside or ROOMS.index(other) < own, f"{path.name}:{line} imports {name}, which is below it"
 
 

@@ -77,7 +77,7 @@ def write(name: str, parsing: Parsing, photo: Picture | None, path: Path) -> int
 
 def png(parsing: Parsing) -> bytes:
     """The content of a label PNG."""
-    return formats.png(formats.Record(parsing.labels, parsing.scheme, parsing.model))
+    return formats.encode(formats.Record(parsing.labels, parsing.scheme, parsing.model), "png")
 
 
 def _coco(parsing: Parsing, photo: Picture | None) -> bytes:

@@ -23,6 +23,7 @@ from . import (
     label,
     models,
     predict,
+    serve,
 )
 from .console import err, report
 
@@ -40,6 +41,7 @@ app.command("download")(download.download)
 app.command("convert")(convert.convert)
 app.command("export")(export.export)
 app.command("bench")(bench.bench)
+app.command("serve")(serve.serve)
 app.command("doctor")(doctor.doctor)
 
 

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -67,12 +67,32 @@ def write(record: Record, path: Path) -> None:
     if not record.labels.size:
         raise FormatError(f"cannot write {path}: labels of shape {record.labels.shape} hold no pixel")
     try:
-        with replacing(path) as part:
-            writer(record, part)
+        with replacing(path) as part, part.open("wb") as file:
+            writer(record, file)
     except OSError as error:
         raise FormatError(
             f"cannot write {path}: {error.strerror or error}; check that the folder exists"
         ) from error
+
+
+def encode(record: Record, kind: str) -> bytes:
+    """The bytes that `write` puts into a file.
+
+    Args:
+        record: what to write.
+        kind: `"png"`, `"npz"` or `"json"`.
+
+    Raises:
+        FormatError: unknown kind, or no pixels.
+    """
+    writer = _WRITERS.get(f".{kind}")
+    if writer is None:
+        raise FormatError(f"unknown kind {kind!r}; use {', '.join(name[1:] for name in _WRITERS)}")
+    if not record.labels.size:
+        raise FormatError(f"labels of shape {record.labels.shape} hold no pixel; there is nothing to encode")
+    buffer = io.BytesIO()
+    writer(record, buffer)
+    return buffer.getvalue()
 
 
 def read(path: Path, scheme: LabelScheme | None = None) -> Record:
@@ -178,20 +198,13 @@ def _from_meta(text: str) -> tuple[LabelScheme, str]:
     return (known if known.names == names else LabelScheme(key, names)), str(meta["model"])
 
 
-def png(record: Record) -> bytes:
-    """The content of a label PNG: P mode, PASCAL-VOC palette."""
+def _write_png(record: Record, file: IO[bytes]) -> None:
     height, width = record.labels.shape
     picture = Image.frombytes("P", (width, height), record.labels.tobytes())
     picture.putpalette([value for colour in voc_palette() for value in colour])
     info = PngImagePlugin.PngInfo()
     info.add_text(_TAG, _meta(record))
-    buffer = io.BytesIO()
-    picture.save(buffer, format="PNG", pnginfo=info)
-    return buffer.getvalue()
-
-
-def _write_png(record: Record, path: Path) -> None:
-    path.write_bytes(png(record))
+    picture.save(file, format="PNG", pnginfo=info)
 
 
 def _read_png(path: Path, scheme: LabelScheme | None) -> Record:
@@ -207,7 +220,7 @@ def _read_png(path: Path, scheme: LabelScheme | None) -> Record:
     return Record(labels, scheme)
 
 
-def _write_npz(record: Record, path: Path) -> None:
+def _write_npz(record: Record, file: IO[bytes]) -> None:
     meta = json.loads(_meta(record))
     if record.people:
         meta["people"] = [people.describe(person) for person in record.people]
@@ -217,8 +230,7 @@ def _write_npz(record: Record, path: Path) -> None:
         arrays["confidence"] = record.confidence
     if record.logits is not None:
         arrays["logits"] = record.logits
-    with path.open("wb") as file:
-        np.savez_compressed(file, **arrays)
+    np.savez_compressed(file, **arrays)
 
 
 def _read_npz(path: Path, scheme: LabelScheme | None) -> Record:
@@ -230,7 +242,7 @@ def _read_npz(path: Path, scheme: LabelScheme | None) -> Record:
         return Record(labels, own, model, **extra, people=found)
 
 
-def _write_json(record: Record, path: Path) -> None:
+def _write_json(record: Record, file: IO[bytes]) -> None:
     content = json.loads(_meta(record))
     content["size"] = list(record.labels.shape)
     content["parts"] = [
@@ -239,7 +251,7 @@ def _write_json(record: Record, path: Path) -> None:
     ]
     if record.people:
         content["people"] = [people.to_json(person) for person in record.people]
-    path.write_text(json.dumps(content), encoding="utf-8")
+    file.write(json.dumps(content).encode())
 
 
 def _read_json(path: Path, scheme: LabelScheme | None) -> Record:
@@ -254,7 +266,7 @@ def _read_json(path: Path, scheme: LabelScheme | None) -> Record:
     return Record(labels, own, model, people=found)
 
 
-_WRITERS: dict[str, Callable[[Record, Path], None]] = {
+_WRITERS: dict[str, Callable[[Record, IO[bytes]], None]] = {
     ".png": _write_png,
     ".npz": _write_npz,
     ".json": _write_json,

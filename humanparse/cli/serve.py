@@ -1,0 +1,95 @@
+"""`humanparse serve`: the HTTP service."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from ..errors import ServeError
+from .console import err
+
+
+def serve(
+    models: Annotated[
+        list[str] | None,
+        typer.Option("-m", "--model", help="Several times for several models; the first is the default."),
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen at; 0.0.0.0 is all.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 takes a free one.")] = 8000,
+    workers: Annotated[int, typer.Option(help="Processes, each with its own models.")] = 1,
+    max_pixels: Annotated[int, typer.Option(help="Largest height x width of a photo.")] = 50_000_000,
+    max_mb: Annotated[float, typer.Option(help="Largest photo as a file, in megabytes.")] = 20,
+    timeout: Annotated[float, typer.Option(help="Seconds from the end of an upload to its answer.")] = 60,
+    upload_seconds: Annotated[float, typer.Option(help="Seconds that an upload may take.")] = 30,
+    queue: Annotated[int, typer.Option(help="Most photos that wait, per process; then 429.")] = 256,
+    batch: Annotated[
+        int, typer.Option(help="Photos that go through the network together; 0: 1 on a CPU, 8 else.")
+    ] = 0,
+    api_key: Annotated[
+        str | None,
+        typer.Option(envvar="HUMANPARSE_API_KEY", help="What callers must show.", show_default=False),
+    ] = None,
+    allow_urls: Annotated[
+        bool, typer.Option("--allow-urls", help="Fetch photos by address, public ones only.")
+    ] = False,
+    people: Annotated[
+        bool | None,
+        typer.Option(
+            "--people/--no-people",
+            help="Offer people=detect; unless said, where the detector's file is here.",
+            show_default=False,
+        ),
+    ] = None,
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(help="MODEL=FILE, or MODEL:ROLE=FILE for one of several networks.", show_default=False),
+    ] = None,
+    detector: Annotated[str, typer.Option(help="Finds people.")] = "maskrcnn_resnet50_fpn_v2",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, float32, bf16 or fp16.")] = "auto",
+    runtime: Annotated[str, typer.Option(help="torch, onnxruntime or openvino.")] = "torch",
+) -> None:
+    """Answer over HTTP: POST /v1/parse, a page for browsers at /, all of it described at /docs."""
+    from ..serve import Settings, run
+
+    settings = Settings(
+        models=tuple(models or ("tiny-atr",)),
+        weights=read_weights(weights or []),
+        people=people,
+        detector=detector,
+        device=device,
+        precision=precision,
+        runtime=runtime,
+        max_pixels=max_pixels,
+        max_bytes=int(max_mb * 1_000_000),
+        timeout=timeout,
+        upload_seconds=upload_seconds,
+        queue=queue,
+        batch=batch,
+        api_key=api_key,
+        allow_urls=allow_urls,
+    )
+    if host not in ("127.0.0.1", "::1", "localhost") and not api_key:
+        err.print(
+            f"warning: everybody who reaches {host} may use this service; see --api-key", style="yellow"
+        )
+    run(settings, host, port, workers)
+
+
+def read_weights(given: list[str]) -> dict[str, Any]:
+    """`MODEL=FILE`, `MODEL:ROLE=FILE` -> model -> file, or role -> file."""
+    found: dict[str, Any] = {}
+    for text in given:
+        where, equals, file = text.partition("=")
+        model, colon, role = where.partition(":")
+        if not (equals and file and model) or (colon and not role):
+            raise ServeError(f"--weights takes MODEL=FILE or MODEL:ROLE=FILE, not {text!r}")
+        known = found.get(model)
+        if (known is not None and not colon) or (colon and isinstance(known, str)):
+            raise ServeError(f"--weights says twice where {model}'s weights are")
+        if colon:
+            found.setdefault(model, {})[role] = file
+        else:
+            found[model] = file
+    return found

@@ -1,0 +1,64 @@
+"""The HTTP service: photos in, parsings out; `humanparse serve` starts it, `create_app` embeds it.
+
+`demo` is a gradio page instead, to show models to others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from ..adapters.gradio import demo as demo
+from ..errors import ServeError
+from .settings import Settings as Settings
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from ..parser import Parser
+
+_NEEDED = ("fastapi", "starlette", "uvicorn", "python_multipart", "prometheus_client", "h11")
+
+
+def create_app(settings: Settings | None = None, parsers: Mapping[str, Parser] | None = None) -> FastAPI:
+    """The service as an ASGI application, for a server of your own or inside another FastAPI application.
+
+    Args:
+        settings: how it behaves; None is `Settings()`.
+        parsers: models that are loaded already, by their names in `settings.models`; the others are loaded
+            once the application runs.
+
+    Raises:
+        ServeError: the packages of the extra `serve` are missing.
+    """
+    try:
+        from .app import build
+    except ModuleNotFoundError as error:
+        raise _missing(error) from error
+    return build(settings or Settings(), parsers or {})
+
+
+def run(settings: Settings, host: str = "127.0.0.1", port: int = 8000, workers: int = 1) -> None:
+    """Serve until SIGTERM or Ctrl-C; what is under way then is finished.
+
+    Args:
+        settings: how it behaves.
+        host: address to listen at; the default is reached from this machine only.
+        port: 0 takes a free one.
+        workers: processes, each with its own models; with two or more, one that dies is replaced.
+
+    Raises:
+        ServeError: the address is taken, or the packages of the extra `serve` are missing.
+        WeightsError: the weights of a model cannot be had.
+    """
+    try:
+        from . import running
+    except ModuleNotFoundError as error:
+        raise _missing(error) from error
+    running.run(settings, host, port, workers)
+
+
+def _missing(error: ModuleNotFoundError) -> Exception:
+    if error.name is None or error.name.partition(".")[0] not in _NEEDED:
+        return error
+    return ServeError(f'the service needs {error.name}, which is missing: pip install "humanparse[serve]"')

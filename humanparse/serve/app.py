@@ -1,0 +1,169 @@
+"""The application: routes, parameters, errors and headers."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+from fastapi import Depends, FastAPI, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+
+from .. import __version__
+from ..parser import Parser
+from . import answers, docs, interface, metrics
+from .headers import PlainHeaders
+from .linger import Linger
+from .refusals import Refusal
+from .service import Service, Wish
+from .settings import Settings
+
+PAGE = Path(__file__).parent / "page"
+
+
+def build(settings: Settings, parsers: Mapping[str, Parser]) -> FastAPI:
+    """The application; its models are loaded in a thread once it runs.
+
+    Args:
+        settings: how it behaves.
+        parsers: models that are loaded already, by name.
+    """
+    service = Service(settings, parsers)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        loading = asyncio.get_running_loop().run_in_executor(None, service.models.load)
+        if settings.load_first:
+            await loading
+        yield
+        await asyncio.to_thread(service.close)
+        await loading
+
+    app = FastAPI(title="humanparse", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.state.service = service
+    app.add_middleware(PlainHeaders)
+    app.add_middleware(Linger)
+    _errors(app)
+    _pages(app)
+    _interface(app, service)
+    return app
+
+
+def from_environment() -> FastAPI:
+    """The application of a worker process."""
+    settings = Settings.from_environment()
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    logging.basicConfig(format="%(levelname)s:     %(message)s")
+    logging.getLogger("humanparse.serve").setLevel(logging.INFO)
+    return build(settings, {})
+
+
+def _interface(app: FastAPI, service: Service) -> None:
+    async def key(request: Request) -> None:
+        _check_key(service.settings.api_key, request)
+
+    @app.post(
+        "/v1/parse", dependencies=[Depends(key)], responses=interface.ANSWERS, openapi_extra=interface.BODY
+    )
+    async def parse(
+        request: Request,
+        model: Annotated[str, Query(description="A served model; the default is the first.")] = "",
+        scheme: Annotated[str, Query(description="Label scheme of the answer; the model's own.")] = "",
+        people: Annotated[
+            Literal["none", "detect"], Query(description="Whether to tell people apart.")
+        ] = "none",
+        format: Annotated[
+            Literal["json", "png", "overlay", "npz"] | None, Query(description="Instead of an Accept header.")
+        ] = None,
+    ) -> Response:
+        """Label every pixel of a photo."""
+        stray = set(request.query_params) - {"model", "scheme", "people", "format"}
+        if stray:
+            raise Refusal("invalid_parameter", f"there is no parameter {', '.join(sorted(stray))}")
+        kind = format or answers.chosen_format(request.headers.get("accept", ""))
+        wish = Wish(model or service.models.default, scheme.lower(), people == "detect", kind)
+        return await service.parse(request, wish)
+
+    @app.get("/v1/models", dependencies=[Depends(key)])
+    async def models() -> dict[str, Any]:
+        """The models that are served, and the label schemes each can answer in."""
+        return service.models.describe()
+
+    @app.get("/metrics", dependencies=[Depends(key)])
+    async def counters() -> Response:
+        """Counters for Prometheus."""
+        return Response(await asyncio.to_thread(service.metrics.text), media_type=metrics.MEDIA_TYPE)
+
+    @app.get("/healthz")
+    async def healthz() -> dict[str, str]:
+        """Whether the process answers."""
+        return {"status": "ok"}
+
+    @app.get("/readyz")
+    async def readyz() -> dict[str, str]:
+        """Whether all models are loaded; 503 while they are not."""
+        service.models.ready()
+        return {"status": "ready"}
+
+
+def _pages(app: FastAPI) -> None:
+    @app.get("/", include_in_schema=False)
+    async def page() -> Response:
+        return FileResponse(PAGE / "index.html")
+
+    @app.get("/docs", include_in_schema=False)
+    async def described(request: Request) -> Response:
+        return HTMLResponse(docs.page(app.openapi(), str(request.base_url).rstrip("/")))
+
+    app.mount("/page", StaticFiles(directory=PAGE, check_dir=False), name="page")
+
+
+def _check_key(wanted: str | None, request: Request) -> None:
+    if wanted is None:
+        return
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    given = token.strip() if scheme.lower() == "bearer" else request.headers.get("x-api-key", "")
+    # Of hashes, because comparing texts of unequal length tells their length.
+    hashes = (hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest() for key in (wanted, given))
+    if not hmac.compare_digest(*hashes):
+        raise Refusal("unauthorized", "send the API key: Authorization: Bearer KEY, or X-API-Key: KEY")
+
+
+def _errors(app: FastAPI) -> None:
+    def answer(refusal: Refusal) -> Response:
+        return Response(refusal.body, refusal.status, headers=refusal.headers, media_type="application/json")
+
+    async def refused(request: Request, error: Exception) -> Response:
+        assert isinstance(error, Refusal)
+        return answer(error)
+
+    async def invalid(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        first = error.errors()[0]
+        name = first["loc"][-1] if first.get("loc") else "the request"
+        return answer(Refusal("invalid_parameter", f"{name}: {first['msg']}"))
+
+    async def http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code)
+        if code is None:
+            return JSONResponse({"error": {"code": "http", "message": str(error.detail)}}, error.status_code)
+        return answer(Refusal(code, f"{request.method} {request.url.path}: {error.detail}; see /docs"))
+
+    async def defect(request: Request, error: Exception) -> Response:
+        return answer(Refusal("internal_error", "this is a defect; the service's log has its traceback"))
+
+    app.add_exception_handler(Refusal, refused)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(HTTPException, http)
+    app.add_exception_handler(Exception, defect)

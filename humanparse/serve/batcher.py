@@ -1,0 +1,116 @@
+"""Requests that come at about the same time go through the network together."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from ..parser import Parser
+from ..results import Parsing
+
+_GROUP = 8
+"""Photos taken at a time even where each goes through the network alone: the next is fitted meanwhile."""
+
+Photo = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    photo: Photo
+    detect: bool
+    answer: Future[Parsing] = field(default_factory=Future)
+
+
+class Batcher:
+    """One thread that takes the photos that wait, in groups, and parses them.
+
+    Args:
+        parser: the model.
+        together: most photos that go through the network together. With 1 a photo's labels are those of
+            `Parser.predict` to the last pixel; with more, the network rounds otherwise.
+        wait: seconds that the first photo of a group waits for others.
+        done: told of each group how many photos it had and how many seconds it took.
+    """
+
+    def __init__(
+        self, parser: Parser, together: int, wait: float, done: Callable[[int, float], None] = lambda *_: None
+    ) -> None:
+        self._parser = parser
+        self._together = together
+        self._size = max(together, _GROUP)
+        self._wait = wait
+        self._done = done
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._open = True
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name=f"humanparse-{parser.spec.name}", daemon=True)
+        self._thread.start()
+
+    def submit(self, photo: Photo, detect: bool) -> Future[Parsing]:
+        """Queue a photo, RGB uint8 (H, W, 3); cancelling the future takes it out of the queue.
+
+        Raises:
+            RuntimeError: after `close`.
+        """
+        job = _Job(photo, detect)
+        with self._lock:
+            if not self._open:
+                raise RuntimeError("the batcher is closed")
+            self._jobs.put(job)
+        return job.answer
+
+    def close(self) -> None:
+        """Take no more, finish what is queued, and return then."""
+        with self._lock:
+            if self._open:
+                self._open = False
+                self._jobs.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        going_on = True
+        while going_on:
+            batch, going_on = self._collect()
+            batch = [job for job in batch if job.answer.set_running_or_notify_cancel()]
+            if batch:
+                start = time.monotonic()
+                self._parse(batch)
+                self._done(len(batch), time.monotonic() - start)
+
+    def _collect(self) -> tuple[list[_Job], bool]:
+        """The jobs of the next batch, and whether more may come."""
+        job = self._jobs.get()
+        batch: list[_Job] = []
+        end = time.monotonic() + self._wait
+        while job is not None:
+            batch.append(job)
+            if len(batch) == self._size:
+                return batch, True
+            try:
+                job = self._jobs.get(timeout=max(0.0, end - time.monotonic()))
+            except queue.Empty:
+                return batch, True
+        return batch, False
+
+    def _parse(self, batch: list[_Job]) -> None:
+        together = [job for job in batch if not job.detect]
+        alone = [job for job in batch if job.detect]
+        try:
+            parsings = self._parser.predict_many((job.photo for job in together), batch_size=self._together)
+            for job, parsing in zip(together, parsings, strict=True):
+                job.answer.set_result(parsing)
+        except Exception:  # one photo's failure must not be the others', so each is tried alone
+            alone = [job for job in batch if not job.answer.done()]
+        for job in alone:
+            try:
+                parsing = self._parser.predict(job.photo, people="detect" if job.detect else None)
+                job.answer.set_result(parsing)
+            except Exception as error:  # it is the caller's to see
+                job.answer.set_exception(error)

@@ -1,0 +1,138 @@
+"""What OpenAPI says of `POST /v1/parse` beyond its parameters: bodies, answers, refusals, worked examples."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .refusals import REFUSALS
+
+_BINARY = {"type": "string", "format": "binary"}
+_BOX = {"type": "array", "items": {"type": "integer"}, "minItems": 4, "maxItems": 4}
+_SIZE = {"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 2}
+_RLE = {
+    "type": "object",
+    "description": "COCO run lengths of the whole picture: columns first, the first run counts zeros.",
+    "properties": {"size": _SIZE, "counts": {"type": "array", "items": {"type": "integer"}}},
+}
+_PART = {
+    "type": "object",
+    "properties": {
+        "label": {"type": "integer"},
+        "name": {"type": "string"},
+        "pixels": {"type": "integer"},
+        "share": {"type": "number", "description": "Of the picture, 0 to 1."},
+        "box": {**_BOX, "description": "x0, y0, x1, y1 in pixels, half-open."},
+        "rle": _RLE,
+    },
+}
+_CLASS = {
+    "type": "object",
+    "properties": {
+        "label": {"type": "integer"},
+        "name": {"type": "string"},
+        "color": {"type": "array", "items": {"type": "integer"}, "description": "Red, green, blue, 0-255."},
+    },
+}
+_PERSON = {
+    "type": "object",
+    "properties": {
+        "id": {"type": "integer"},
+        "score": {"type": "number"},
+        "box": _BOX,
+        "rle": _RLE,
+        "parts": {"type": "array", "items": _PART},
+    },
+}
+_PARSING = {
+    "type": "object",
+    "properties": {
+        "model": {"type": "string"},
+        "scheme": {"type": "string"},
+        "size": {**_SIZE, "description": "Height and width in pixels."},
+        "classes": {"type": "array", "items": _CLASS},
+        "parts": {"type": "array", "items": _PART},
+        "people": {"type": "array", "items": _PERSON},
+        "milliseconds": {"type": "number"},
+    },
+}
+
+_EXAMPLE = {
+    "model": "tiny-atr",
+    "scheme": "atr",
+    "size": [4, 3],
+    "classes": [
+        {"label": 0, "name": "Background", "color": [0, 0, 0]},
+        {"label": 11, "name": "Face", "color": [192, 128, 0]},
+    ],
+    "parts": [
+        {
+            "label": 11,
+            "name": "Face",
+            "pixels": 2,
+            "share": 0.167,
+            "box": [1, 1, 2, 3],
+            "rle": {"size": [4, 3], "counts": [5, 2, 5]},
+        }
+    ],
+    "people": [],
+    "milliseconds": 48.2,
+}
+"""A picture of 4 x 3 pixels with two pixels of a face; shortened: `classes` lists the whole scheme."""
+
+BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": "One picture: itself, in a form, or in JSON.",
+        "content": {
+            "image/*": {"schema": _BINARY},
+            "application/octet-stream": {"schema": _BINARY},
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "properties": {"image": _BINARY, "image_base64": {"type": "string"}},
+                }
+            },
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "properties": {"image_base64": {"type": "string"}, "url": {"type": "string"}},
+                },
+                "examples": {
+                    "base64": {"value": {"image_base64": "/9j/4AAQSkZJRg…"}},
+                    "address": {
+                        "summary": "Where the service was started with --allow-urls.",
+                        "value": {"url": "https://example.com/me.jpg"},
+                    },
+                },
+            },
+        },
+    }
+}
+
+
+def _refusals() -> dict[int | str, dict[str, Any]]:
+    found: dict[int | str, dict[str, Any]] = {}
+    for code, (status, meaning) in REFUSALS.items():
+        known = found.get(status, {"description": "", "content": {"application/json": {"examples": {}}}})
+        known["description"] += ("; " if known["description"] else "") + f"{code}: {meaning}"
+        example = {"value": {"error": {"code": code, "message": "what to do"}}}
+        known["content"]["application/json"]["examples"][code] = example
+        found[status] = known
+    return found
+
+
+ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The parsing, as asked for by `format` or by the Accept header.",
+        "headers": {
+            "X-Humanparse-Model": {"schema": {"type": "string"}},
+            "X-Humanparse-Milliseconds": {"schema": {"type": "number"}},
+        },
+        "content": {
+            "application/json": {"schema": _PARSING, "example": _EXAMPLE},
+            "image/png": {"schema": _BINARY},
+            "application/octet-stream": {"schema": _BINARY},
+        },
+    },
+    **_refusals(),
+}

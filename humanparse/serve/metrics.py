@@ -1,0 +1,115 @@
+"""Counters of the service, for Prometheus; of all worker processes together where there are several."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
+from prometheus_client.multiprocess import MultiProcessCollector
+
+MEDIA_TYPE = CONTENT_TYPE_LATEST
+FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""Environment variable that names the folder in which worker processes share their counters."""
+
+_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+_SIZES = (1, 2, 4, 8, 16, 32, 64)
+
+
+class Metrics:
+    """The counters of one service.
+
+    Args:
+        waiting: tells how many photos wait or are worked on.
+        held: tells how many bytes of uploads and answers are held.
+    """
+
+    def __init__(self, waiting: Callable[[], int], held: Callable[[], int]) -> None:
+        self._registry = registry = CollectorRegistry()
+        self._answers = Counter(
+            "humanparse_answers",
+            "Answers to /v1/parse, by model, format and status.",
+            ("model", "format", "status"),
+            registry=registry,
+        )
+        self._seconds = Histogram(
+            "humanparse_request_seconds",
+            "From the end of the upload to the answer.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._batches = Histogram(
+            "humanparse_batch_photos",
+            "Photos that were taken from the queue together.",
+            ("model",),
+            buckets=_SIZES,
+            registry=registry,
+        )
+        self._network = Histogram(
+            "humanparse_batch_seconds",
+            "Time in which they were parsed.",
+            ("model",),
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        waiting_gauge = Gauge(
+            "humanparse_photos_waiting",
+            "Photos that wait or are worked on.",
+            multiprocess_mode="livesum",
+            registry=registry,
+        )
+        held_gauge = Gauge(
+            "humanparse_held_bytes",
+            "Bytes of uploads and unsent answers held.",
+            multiprocess_mode="livesum",
+            registry=registry,
+        )
+        self._gauges = ((waiting_gauge, waiting), (held_gauge, held))
+
+    def answered(self, model: str, kind: str, status: int) -> None:
+        """Count an answer; 499 is a caller that left before."""
+        self._answers.labels(model, kind, str(status)).inc()
+
+    def took(self, seconds: float) -> None:
+        """Note the time of an answer."""
+        self._seconds.observe(seconds)
+
+    def batch(self, model: str, photos: int, seconds: float) -> None:
+        """Note a batch."""
+        self._batches.labels(model).observe(photos)
+        self._network.labels(model).observe(seconds)
+
+    def sample(self) -> None:
+        """Bring the gauges up to date; other processes read them where this one left them."""
+        for gauge, value in self._gauges:
+            gauge.set(value())
+
+    def text(self) -> bytes:
+        """All counters in Prometheus' text format."""
+        self.sample()
+        folder = os.environ.get(FOLDER)
+        if not folder:
+            return generate_latest(self._registry)
+        _forget_the_dead(Path(folder))
+        together = CollectorRegistry()
+        MultiProcessCollector(together, folder)  # type: ignore[no-untyped-call]
+        return generate_latest(together)
+
+
+def _forget_the_dead(folder: Path) -> None:
+    """Remove the gauges of processes that are gone; their counters stay."""
+    for file in folder.glob("gauge_live*_*.db"):
+        try:
+            os.kill(int(file.stem.rpartition("_")[2]), 0)
+        except ProcessLookupError:
+            file.unlink(missing_ok=True)
+        except (PermissionError, ValueError):
+            continue

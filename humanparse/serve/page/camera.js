@@ -1,0 +1,70 @@
+// A photo from the camera, in a dialog.
+
+const dialog = document.getElementById("camera-dialog");
+const video = document.getElementById("video");
+
+const WHY = new Map([
+  [
+    "NotAllowedError",
+    "The camera may not be used. Allow it for this page in the browser's settings, or choose a photo.",
+  ],
+  ["NotFoundError", "No camera was found. Connect one, or choose a photo."],
+  ["NotReadableError", "Another program uses the camera. Close that program, or choose a photo."],
+]);
+
+/** A File, or null when the dialog was closed. Throws an Error whose message says what to do. */
+export async function takePhoto() {
+  const stream = await open();
+  try {
+    video.srcObject = stream;
+    dialog.showModal();
+    return (await shot()) ? await still() : null;
+  } finally {
+    for (const track of stream.getTracks()) track.stop();
+    video.srcObject = null;
+    dialog.close();
+  }
+}
+
+async function open() {
+  if (!navigator.mediaDevices) {
+    throw new Error(
+      "The browser gives the camera only to pages over https or on this machine itself. Choose a photo.",
+    );
+  }
+  try {
+    const wanted = { width: { ideal: 1920 }, height: { ideal: 1080 }, facingMode: "environment" };
+    return await navigator.mediaDevices.getUserMedia({ video: wanted });
+  } catch (error) {
+    const message = WHY.get(error.name) ?? `The camera does not work (${error.message || error.name}).`;
+    throw new Error(message, { cause: error });
+  }
+}
+
+// Whether the photo is to be taken; false when the dialog was left.
+function shot() {
+  return new Promise((resolve) => {
+    document.getElementById("shoot").onclick = () => resolve(true);
+    document.getElementById("camera-close").onclick = () => resolve(false);
+    dialog.onclose = () => resolve(false);
+  });
+}
+
+async function still() {
+  await frame();
+  const canvas = document.createElement("canvas");
+  canvas.width = video.videoWidth;
+  canvas.height = video.videoHeight;
+  canvas.getContext("2d").drawImage(video, 0, 0);
+  const blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.95));
+  return new File([blob], "camera.jpg", { type: "image/jpeg" });
+}
+
+// Until a picture of the camera is shown: before its first, what would be taken is black.
+function frame() {
+  return new Promise((resolve) => {
+    if (video.requestVideoFrameCallback) video.requestVideoFrameCallback(resolve);
+    else if (video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA) resolve();
+    else video.addEventListener("loadeddata", resolve, { once: true });
+  });
+}

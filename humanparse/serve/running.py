@@ -1,0 +1,86 @@
+"""uvicorn around the application: the address, the worker processes, the end."""
+
+from __future__ import annotations
+
+import os
+import socket
+import tempfile
+from dataclasses import replace
+
+import uvicorn
+
+from .. import ensembles, hub
+from ..errors import ServeError
+from . import metrics
+from .settings import VARIABLE, Settings
+
+_DRAIN = 5.0
+"""Seconds beyond the timeout of a request in which a service that ends may finish what is under way."""
+
+_SILENCE = 10
+"""Seconds after which a worker that does not respond is replaced; loading torch may take some of them."""
+
+
+def run(settings: Settings, host: str, port: int, workers: int) -> None:
+    """See `humanparse.serve.run`."""
+    if workers < 1:
+        raise ServeError(f"workers must be at least 1, not {workers}")
+    fetch(settings)
+    _check_address(host, port)
+    if workers > 1:
+        threads = settings.threads or max(1, (os.cpu_count() or 1) // workers)
+        settings = replace(settings, threads=threads, load_first=True)
+    os.environ[VARIABLE] = settings.to_json()
+    if workers == 1:  # without a folder to clear away: uvicorn ends by the signal that it was sent
+        return _serve(settings, host, port, workers)
+    with tempfile.TemporaryDirectory(prefix="humanparse-serve-") as folder:
+        os.environ[metrics.FOLDER] = folder
+        _serve(settings, host, port, workers)
+
+
+def _serve(settings: Settings, host: str, port: int, workers: int) -> None:
+    uvicorn.run(
+        "humanparse.serve.app:from_environment",
+        factory=True,
+        host=host,
+        port=port,
+        workers=workers,
+        http="humanparse.serve.protocol:PunctualProtocol",
+        ws="none",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=int(settings.timeout + _DRAIN),
+        timeout_worker_healthcheck=_SILENCE,
+    )
+
+
+def fetch(settings: Settings) -> None:
+    """Have the files of all models here before the service begins, so that their lack is an error at once.
+
+    Raises:
+        WeightsError: one cannot be had.
+    """
+    for name in settings.models:
+        spec, given = ensembles.get(name), settings.weights.get(name)
+        if isinstance(given, str):
+            continue
+        parts = spec.networks() if isinstance(spec, ensembles.EnsembleSpec) else {"network": spec}
+        for role, part in parts.items():
+            if role not in (given or {}):
+                hub.fetch(part)
+    if settings.people:
+        hub.fetch(ensembles.detector(settings.detector))
+
+
+def _check_address(host: str, port: int) -> None:
+    """Find out whether the address is free, where uvicorn would only log that it is not."""
+    try:
+        kind = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        with socket.socket(kind[0]) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(kind[4])
+    except OSError as error:
+        raise ServeError(
+            f"cannot listen at {host} port {port}: {error.strerror or error}; "
+            "choose others with --host and --port"
+        ) from error

@@ -1,0 +1,151 @@
+"""The models that a service answers with: loaded once, each with its batcher."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .. import ensembles, hub
+from ..parser import Parser
+from .answers import reachable
+from .batcher import Batcher
+from .refusals import Refusal
+from .settings import Settings
+
+log = logging.getLogger("humanparse.serve")
+
+_ON_GPU = 8
+"""Photos that go through the network together, unless said; on a CPU one, where more is no faster."""
+
+Observe = Callable[[str, int, float], None]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model that is ready."""
+
+    parser: Parser
+    batcher: Batcher
+
+
+class Models:
+    """All models of a service, by name, the default first.
+
+    Args:
+        settings: names them.
+        parsers: those that are loaded already.
+        observe: told of each batch its model, its photos and its seconds.
+    """
+
+    def __init__(self, settings: Settings, parsers: Mapping[str, Parser], observe: Observe) -> None:
+        self._settings = settings
+        self._observe = observe
+        self._specs = {name: ensembles.get(name) for name in settings.models}
+        self._given = dict(parsers)
+        self._loaded: dict[str, Loaded] = {}
+        self._failed: dict[str, str] = {}
+        self._lock = threading.Lock()
+        self._closed = False
+        self.schemes = {name: reachable(spec.scheme) for name, spec in self._specs.items()}
+        self.people = {name: self._can_tell_people(name) for name in settings.models}
+
+    @property
+    def default(self) -> str:
+        """Name of the model that answers when none is named."""
+        return self._settings.models[0]
+
+    def load(self) -> None:
+        """Load all that is not loaded; what fails is logged, and said to those who ask for it."""
+        for name in self._specs:
+            try:
+                parser = self._given.get(name) or self._parser(name)
+            except Exception as error:
+                log.exception("%s cannot be loaded", name)
+                self._failed[name] = str(error)
+                continue
+            with self._lock:
+                if self._closed:
+                    return
+                self._loaded[name] = Loaded(parser, self._batcher(name, parser))
+            log.info("%r is ready", parser)
+
+    def get(self, name: str) -> Loaded:
+        """A model that is ready.
+
+        Raises:
+            Refusal: it is not served, or not ready.
+        """
+        if name not in self._specs:
+            raise Refusal("unknown_model", f"served are {', '.join(self._specs)}, not {name!r}")
+        if self._closed:
+            raise Refusal("not_ready", "the service is ending; try again", 1)
+        if name in self._failed:
+            raise Refusal("not_ready", f"{name} could not be loaded: {self._failed[name]}")
+        if name not in self._loaded:
+            raise Refusal("not_ready", f"{name} is being loaded; try again", 2)
+        return self._loaded[name]
+
+    def ready(self) -> None:
+        """Raise what `get` raises where any model is not ready."""
+        for name in self._specs:
+            self.get(name)
+
+    def describe(self) -> dict[str, Any]:
+        """The models as `GET /v1/models` lists them."""
+        return {
+            "default": self.default,
+            "models": [
+                {
+                    "name": name,
+                    "scheme": spec.scheme.key,
+                    "classes": len(spec.scheme),
+                    "people": self.people[name],
+                    "licence": spec.licence.weights,
+                    "loaded": name in self._loaded,
+                    "schemes": self.schemes[name],
+                }
+                for name, spec in self._specs.items()
+            ],
+            "schemes": self.schemes[self.default],
+        }
+
+    def close(self) -> None:
+        """Finish what is queued and take no more."""
+        with self._lock:
+            self._closed = True
+        for model in self._loaded.values():
+            model.batcher.close()
+
+    def _batcher(self, name: str, parser: Parser) -> Batcher:
+        def done(photos: int, seconds: float) -> None:
+            self._observe(name, photos, seconds)
+
+        on_cpu = parser.device.type == "cpu"
+        together = self._settings.batch or (1 if on_cpu else _ON_GPU)
+        return Batcher(parser, together, self._settings.wait, done)
+
+    def _parser(self, name: str) -> Parser:
+        settings = self._settings
+        return Parser(
+            name,
+            weights=settings.weights.get(name),
+            detector=settings.detector,
+            device=settings.device,
+            precision=settings.precision,  # type: ignore[arg-type]  # Parser checks it
+            runtime=settings.runtime,  # type: ignore[arg-type]  # likewise
+            progress=False,
+        )
+
+    def _can_tell_people(self, name: str) -> bool:
+        spec = self._specs[name]
+        if not isinstance(spec, ensembles.EnsembleSpec) and spec.decode is not None:
+            return True
+        given = self._settings.weights.get(name)
+        if isinstance(given, Mapping) and "detector" in given:
+            return True
+        if self._settings.people is not None:
+            return self._settings.people
+        return hub.cached(ensembles.detector(self._settings.detector))
