@@ -1,4 +1,4 @@
-"""Fill in the tables of `models.md` and `labels.md` from the manifest and the label schemes.
+"""Fill in the tables of `models.md`, `labels.md` and `serving.md` from what they tell of.
 
 python docs/make_tables.py
 """
@@ -14,6 +14,7 @@ from humanparse import ensembles, get_scheme
 from humanparse.ensembles import EnsembleSpec
 from humanparse.manifest import ModelSpec
 from humanparse.schemes import find_remap, scheme_names
+from humanparse.serve.refusals import REFUSALS
 
 DOCS = Path(__file__).parent
 Spec = ModelSpec | EnsembleSpec
@@ -135,7 +136,14 @@ def remaps() -> Iterator[str]:
     yield table(("from", "to", "labels without exact counterpart", "what happens"), rows)
 
 
+def refusals() -> Iterator[str]:
+    """The codes of the service's refusals."""
+    rows = [(str(status), f"`{code}`", meaning) for code, (status, meaning) in REFUSALS.items()]
+    yield table(("status", "code", "meaning"), rows)
+
+
 FILLED = {
+    "serving.md": {"refusals": refusals},
     "models.md": {"models": models, "detectors": detectors},
     "labels.md": {"labels": labels, "remaps": remaps},
 }

@@ -173,7 +173,7 @@ def test_commands_that_cannot_run_here_are_spelled_right(line: str) -> None:
     context = group.make_context("humanparse", [name])
     values = group.get_command(context, name).make_context(name, arguments).params
     model = values.get("model") or values.get("name")
-    assert model is None or model in list_models(), line
+    assert {*(values.get("models") or ()), *([model] if model else ())} <= set(list_models()), line
     parts = getattr(ensembles.get(model), "parts", {}) if model else {}
     roles = {given.partition("=")[0] for given in values.get("weights") or () if "=" in given}
     assert roles <= {*parts, "detector"}, line
@@ -193,7 +193,7 @@ def test_models_and_commands_that_the_text_names_exist(page: Path) -> None:
         assert (ROOT / file).exists(), file
 
 
-@pytest.mark.parametrize("page", ["models.md", "labels.md"])
+@pytest.mark.parametrize("page", ["models.md", "labels.md", "serving.md"])
 def test_tables_are_what_their_program_makes_of_the_manifest(
     page: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
