@@ -43,28 +43,34 @@ async function open() {
 
 // Whether the photo is to be taken; false when the dialog was left.
 function shot() {
+  const shoot = document.getElementById("shoot");
+  shoot.disabled = true;
+  running().then(() => {
+    shoot.disabled = false;
+    shoot.focus();
+  });
   return new Promise((resolve) => {
-    document.getElementById("shoot").onclick = () => resolve(true);
+    shoot.onclick = () => resolve(true);
     document.getElementById("camera-close").onclick = () => resolve(false);
     dialog.onclose = () => resolve(false);
   });
 }
 
+// Until the camera's own pictures are shown: a black one at time 0 comes before them.
+async function running() {
+  do {
+    await new Promise((resolve) => {
+      if (video.requestVideoFrameCallback) video.requestVideoFrameCallback(resolve);
+      else video.addEventListener("timeupdate", resolve, { once: true });
+    });
+  } while (video.currentTime === 0);
+}
+
 async function still() {
-  await frame();
   const canvas = document.createElement("canvas");
   canvas.width = video.videoWidth;
   canvas.height = video.videoHeight;
   canvas.getContext("2d").drawImage(video, 0, 0);
   const blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.95));
   return new File([blob], "camera.jpg", { type: "image/jpeg" });
-}
-
-// Until a picture of the camera is shown: before its first, what would be taken is black.
-function frame() {
-  return new Promise((resolve) => {
-    if (video.requestVideoFrameCallback) video.requestVideoFrameCallback(resolve);
-    else if (video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA) resolve();
-    else video.addEventListener("loadeddata", resolve, { once: true });
-  });
 }
