@@ -346,6 +346,7 @@ def test_one_file_may_hold_the_people_of_many_photos(kind: str, run: Run, tmp_pa
         (None, ("--people", "detect", "--offline"), "Or say yourself where the people are"),
         (None, ("--weights", "a.pth", "--weights", "b.pth"), "say which is which"),
         (None, ("-m", "schp-cihp", "--weights", "local=a.pth", "--offline"), "schp-cihp-global"),
+        (None, ("-m", "uniparser-r101-mhpv2", "--format", "cihp", "--offline"), "uniparser-r101-mhpv2: "),
     ],
 )
 def test_people_who_cannot_be_had_are_a_clear_error(

@@ -167,10 +167,12 @@ def _refuse_nobody(model: str, people: str | None, wanted: _Wanted) -> None:
     from .. import ensembles
 
     needy = [kind for kind in wanted.formats if kind != "labelme"]
-    if needy and people is None and ensembles.find(model) is None:
+    spec = ensembles.get(model)
+    finds = isinstance(spec, ensembles.EnsembleSpec) or spec.decode is not None
+    if needy and people is None and not finds:
         raise PeopleError(
             f"--format {needy[0]} is for people: add --people detect or --people FILE.json, or take "
-            "a model of several networks such as schp-cihp"
+            "a model that finds them, such as schp-cihp"
         )
 
 
