@@ -24,11 +24,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import typer
 from command import Run, runner
 from PIL import Image
 
-from humanparse import ensembles, get_scheme, list_models
+from humanparse import ensembles, get_scheme, list_models, models
 from humanparse.cli import app
 from humanparse.metrics.layouts import LAYOUTS
 from humanparse.schemes import scheme_names
@@ -157,6 +158,14 @@ def declared_extras() -> set[str]:
     return set(re.findall(r"^(\w+) = \[", section, flags=re.M))
 
 
+def understood(line: str) -> tuple[str, dict[str, Any]]:
+    """Name and values of one of our commands, as far as its options exist."""
+    _, name, *arguments = shlex.split(line)
+    group: Any = typer.main.get_command(app)
+    context = group.make_context("humanparse", [name])
+    return name, group.get_command(context, name).make_context(name, arguments).params
+
+
 SPELLED = [
     pytest.param(line, id=f"{page.stem}: {line[:60]}")
     for page in PAGES
@@ -168,10 +177,7 @@ SPELLED = [
 
 @pytest.mark.parametrize("line", SPELLED)
 def test_commands_that_cannot_run_here_are_spelled_right(line: str) -> None:
-    _, name, *arguments = shlex.split(line)
-    group: Any = typer.main.get_command(app)
-    context = group.make_context("humanparse", [name])
-    values = group.get_command(context, name).make_context(name, arguments).params
+    name, values = understood(line)
     model = values.get("model") or values.get("name")
     assert {*(values.get("models") or ()), *([model] if model else ())} <= set(list_models()), line
     parts = getattr(ensembles.get(model), "parts", {}) if model else {}
@@ -180,6 +186,59 @@ def test_commands_that_cannot_run_here_are_spelled_right(line: str) -> None:
     assert "dataset" not in values or values["dataset"] in LAYOUTS, line
     if name == "predict":
         assert set(values["formats"] or ()) <= {"cihp", "mhp", "coco", "labelme"}, line
+
+
+MIGRATING = [
+    case for case in SPELLED if str(case.id).startswith("migrating") and "--weights" in case.values[0]
+]
+
+
+@pytest.fixture
+def data_sets(folder: Path) -> None:
+    """One small photo as a folder, as LIP, as LV-MHP v2 and as IntegratedPIFu have photos; who is on it."""
+    with Image.open(ROOT / "tests" / "data" / "golden" / "images" / "hopper_97x61.png") as picture:
+        photo = picture.convert("RGB")
+    subject = "ROOT/rendering_script/buffer_fixed_full_mesh/0001"
+    for place in (
+        "photos/a.jpg",
+        "LIP/val_images/a.jpg",
+        "LV-MHP-v2/val/images/a.jpg",
+        f"{subject}/image_0.png",
+    ):
+        (folder / place).parent.mkdir(parents=True)
+        photo.save(folder / place)
+    for place in ("LIP/val_segmentations/a.png", "LV-MHP-v2/val/parsing_annos/a_01_01.png"):
+        (folder / place).parent.mkdir(parents=True)
+        Image.new("L", photo.size, 1).save(folder / place)
+    for place in ("LIP/val_id.txt", "LV-MHP-v2/list/val.txt"):
+        (folder / place).parent.mkdir(exist_ok=True)
+        (folder / place).write_text("a\n")
+    for split in ("train", "test"):
+        (folder / f"ROOT/{split}_set_list.txt").write_text("0001\n")
+    (folder / "people.json").write_text('{"boxes": [[0, 0, 50, 97]]}')
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("data_sets")
+@pytest.mark.parametrize("line", MIGRATING)
+def test_commands_with_a_checkpoint_run_on_untrained_networks(line: str, folder: Path, run: Run) -> None:
+    name, values = understood(line)
+    spec = ensembles.get(values["model"])
+    networks = spec.networks() if isinstance(spec, ensembles.EnsembleSpec) else {"": spec}
+    files = [folder / given.rpartition("=")[2] for given in values["weights"]]
+    for given, file in zip(values["weights"], files, strict=True):
+        file.parent.mkdir(exist_ok=True)
+        torch.save(models.build(networks[given.rpartition("=")[0]]).state_dict(), file)
+    done = run(*shlex.split(line)[1:])
+    for file in files:
+        file.unlink()  # each has some 200 MB
+    assert done.status == 0, done.err
+    if name == "eval":
+        assert "mIoU" in done.out
+        return
+    results = {"predict": values.get("output"), "integratedpifu": values.get("dest")}[name]
+    written = [path.relative_to(folder / results).as_posix() for path in (folder / results).rglob("*.*")]
+    assert {"a.png", "0001/parse_0.npy"} & {*written}, written
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
