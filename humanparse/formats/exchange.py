@@ -32,8 +32,8 @@ def export(
         kind: `"cihp"`: `global_parsing/`, `instance_parsing/` and `global_tag/`, as CIHP and M-CE2P for
             LV-MHP submit them. `"mhp"`: one label PNG per person, `<stem>_<people>_<id>.png`, as LV-MHP is
             annotated. `"coco"`: `<stem>.coco.json`, run lengths per part, and per person where people were
-            told apart. `"labelme"`: `<stem>.labelme.json`, a mask per part, grouped by person likewise (LabelMe
-            5.3 or newer).
+            told apart. `"labelme"`: `<stem>.labelme.json`, a mask per part, grouped by person likewise
+            (LabelMe 5.3 or newer).
         folder: must exist; sub-folders are made.
         stem: name of the photo without its suffix.
         labels: uint8 (H, W).
