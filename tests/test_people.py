@@ -199,6 +199,15 @@ def test_coco_json_is_read_by_pycocotools(tmp_path: Path, capsys: pytest.Capture
     assert np.array_equal(data.annToMask(hair[1]).astype(bool), pair().people[1].part("Hair"))
 
 
+def test_coco_json_holds_the_pictures_parts_where_nobody_was_looked_for(tmp_path: Path) -> None:
+    (path,) = Parsing(LABELS, pair().scheme, "m").export("coco", tmp_path, "0001")
+    data = COCO(str(path))
+    found = {one["category_id"]: data.annToMask(one) for one in data.loadAnns(data.getAnnIds())}
+    assert set(found) == set(np.unique(LABELS).tolist()) - {0} and not data.getCatIds(catNms=["person"])
+    for label, mask in found.items():
+        assert np.array_equal(mask.astype(bool), label == LABELS)
+
+
 def test_labelme_json_holds_each_part_of_each_person(tmp_path: Path) -> None:
     (path,) = pair().export("labelme", tmp_path, "0001")
     content = json.loads(path.read_text())

@@ -562,12 +562,15 @@ def test_before_its_model_is_loaded_the_service_is_alive_but_not_ready(
         assert service.post(JPEG, "image/jpeg").status_code == 200
 
 
-def test_a_model_that_cannot_be_loaded_says_why_to_those_who_ask(tmp_path: Path) -> None:
+def test_a_model_that_cannot_be_loaded_says_why_in_the_log_and_not_to_strangers(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     file = tmp_path / "mine.pth"
     torch.save({"conv.weight": torch.zeros(3, 3)}, file)
     with serving(Settings(weights={"tiny-atr": str(file)}), {}, ready=False) as service:
         until(lambda: "could not be loaded" in service.client.get("/readyz").text)
-        assert "mine.pth" in refused(service.post(JPEG, "image/jpeg"), 503, "not_ready")
+        assert "mine.pth" not in refused(service.post(JPEG, "image/jpeg"), 503, "not_ready")
+    assert "mine.pth" in caplog.text
 
 
 def test_the_counters_tell_what_was_answered(parser: Parser) -> None:

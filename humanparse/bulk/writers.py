@@ -6,7 +6,6 @@ import io
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +14,6 @@ from .. import formats, render
 from ..durable import replacing
 from ..errors import BulkError, FormatError
 from ..results import Parsing
-from ..schemes import IGNORE
 from .items import Picture
 
 ENDINGS = {
@@ -69,7 +67,11 @@ def write(name: str, parsing: Parsing, photo: Picture | None, path: Path) -> int
         )
         formats.write(record, path)
         return path.stat().st_size
-    content = _CONTENTS[name](parsing, photo)
+    if name == "coco":
+        stem = path.name.removesuffix(ENDINGS[name])
+        content = json.dumps(formats.coco(stem, parsing.labels, parsing.scheme, parsing.people)).encode()
+    else:
+        content = _CONTENTS[name](parsing, photo)
     with replacing(path) as part:
         part.write_bytes(content)
     return len(content)
@@ -78,50 +80,6 @@ def write(name: str, parsing: Parsing, photo: Picture | None, path: Path) -> int
 def png(parsing: Parsing) -> bytes:
     """The content of a label PNG."""
     return formats.encode(formats.Record(parsing.labels, parsing.scheme, parsing.model), "png")
-
-
-def _coco(parsing: Parsing, photo: Picture | None) -> bytes:
-    """One image, an annotation per part (per person where they are told apart), uncompressed run lengths."""
-    height, width = parsing.size
-    annotations: list[dict[str, Any]] = []
-
-    def annotate(mask: Any, category: int, box: tuple[int, ...], **more: Any) -> None:
-        x0, y0, x1, y1 = box
-        annotations.append(
-            {
-                "id": len(annotations) + 1,
-                "image_id": 1,
-                "category_id": category,
-                "bbox": [x0, y0, x1 - x0, y1 - y0],
-                "area": int(np.count_nonzero(mask)),
-                "segmentation": formats.encode_rle(mask),
-                "iscrowd": 0,
-                **more,
-            }
-        )
-
-    for person in parsing.people:
-        about = {"score": person.score, "person_id": person.id}
-        annotate(person.mask, len(parsing.scheme), person.box, **about)
-        for part in person.parts():
-            annotate(person.part(part.label), part.label, part.box, **about)
-    if not parsing.people:
-        for part in parsing.parts():
-            if part.label != IGNORE:
-                annotate(parsing.labels == part.label, part.label, part.box)
-    categories: list[dict[str, Any]] = [
-        {"id": label, "name": name, "supercategory": "part"}
-        for label, name in enumerate(parsing.scheme.names)
-        if label != parsing.scheme.background
-    ]
-    if parsing.people:
-        categories.append({"id": len(parsing.scheme), "name": "person", "supercategory": "person"})
-    content = {
-        "images": [{"id": 1, "height": height, "width": width}],
-        "annotations": annotations,
-        "categories": categories,
-    }
-    return json.dumps(content).encode()
 
 
 def _overlay(parsing: Parsing, photo: Picture | None) -> bytes:
@@ -155,7 +113,6 @@ def integratedpifu_labels(path: Path) -> npt.NDArray[np.uint8]:
 
 
 _CONTENTS: dict[str, Callable[[Parsing, Picture | None], bytes]] = {
-    "coco": _coco,
     "overlay": _overlay,
     "integratedpifu": _integratedpifu,
 }

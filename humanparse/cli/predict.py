@@ -87,7 +87,7 @@ def predict(
     ] = None,
     formats: Annotated[
         list[str] | None,
-        typer.Option("--format", help="Also people as cihp, mhp, coco or labelme.", show_default=False),
+        typer.Option("--format", help="Also coco or labelme, or people as cihp or mhp.", show_default=False),
     ] = None,
     weights: Annotated[
         list[str] | None,
@@ -166,7 +166,7 @@ def _people(asked: str | None, photos: int) -> PeopleFile | str | None:
 def _refuse_nobody(model: str, people: str | None, wanted: _Wanted) -> None:
     from .. import ensembles
 
-    needy = [kind for kind in wanted.formats if kind != "labelme"]
+    needy = [kind for kind in wanted.formats if kind not in ("coco", "labelme")]
     spec = ensembles.get(model)
     finds = isinstance(spec, ensembles.EnsembleSpec) or spec.decode is not None
     if needy and people is None and not finds:

@@ -22,6 +22,7 @@ from ..errors import FormatError, SchemeError
 from ..people import Person
 from ..schemes import IGNORE, LabelScheme, get_scheme, voc_palette
 from . import people
+from .exchange import coco as coco
 from .exchange import export as export
 from .exchange import export_names as export_names
 from .rle import decode_rle as decode_rle

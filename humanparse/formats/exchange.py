@@ -31,8 +31,8 @@ def export(
     Args:
         kind: `"cihp"`: `global_parsing/`, `instance_parsing/` and `global_tag/`, as CIHP and M-CE2P for
             LV-MHP submit them. `"mhp"`: one label PNG per person, `<stem>_<people>_<id>.png`, as LV-MHP is
-            annotated. `"coco"`: `<stem>.coco.json`, run lengths per person and per part. `"labelme"`:
-            `<stem>.labelme.json`, a mask per part, grouped by person where people were told apart
+            annotated. `"coco"`: `<stem>.coco.json`, run lengths per part, and per person where people were
+            told apart. `"labelme"`: `<stem>.labelme.json`, a mask per part, grouped by person likewise
             (LabelMe 5.3 or newer).
         folder: must exist; sub-folders are made.
         stem: name of the photo without its suffix.
@@ -111,14 +111,22 @@ def _mhp(stem: str, labels: Labels, scheme: LabelScheme, people: People) -> dict
     return files
 
 
-def _coco(stem: str, labels: Labels, scheme: LabelScheme, people: People) -> dict[str, bytes]:
-    """Parts keep their label as category; `person` is the next number after the labels."""
+def coco(stem: str, labels: Labels, scheme: LabelScheme, people: People) -> dict[str, Any]:
+    """One photo's parts, and who they belong to where people were told apart, in COCO's form.
+
+    Parts keep their label as category; `person` is the next number after the labels. Run lengths are not
+    compressed.
+
+    Args:
+        stem: name of the photo without its suffix.
+        labels: uint8 (H, W).
+        scheme: what they mean.
+        people: may be empty.
+    """
     height, width = labels.shape
     annotations: list[dict[str, Any]] = []
 
-    def annotate(
-        mask: npt.NDArray[np.bool_], category: int, box: tuple[int, ...], score: float, who: int
-    ) -> None:
+    def annotate(mask: npt.NDArray[np.bool_], category: int, box: tuple[int, ...], **more: Any) -> None:
         x0, y0, x1, y1 = box
         annotations.append(
             {
@@ -129,34 +137,44 @@ def _coco(stem: str, labels: Labels, scheme: LabelScheme, people: People) -> dic
                 "area": int(np.count_nonzero(mask)),
                 "segmentation": encode_rle(mask),
                 "iscrowd": 0,
-                "score": score,
-                "person_id": who,
+                **more,
             }
         )
 
     for person in people:
-        annotate(person.mask, len(scheme), person.box, person.score, person.id)
+        annotate(person.mask, len(scheme), person.box, score=person.score, person_id=person.id)
         for part in person.parts():
             score = person.part_scores.get(part.name, person.score)
-            annotate(person.part(part.label), part.label, part.box, score, person.id)
-    categories = [
+            annotate(person.part(part.label), part.label, part.box, score=score, person_id=person.id)
+    if not people:
+        for part in _nobodys(labels, scheme).parts():
+            annotate(labels == part.label, part.label, part.box)
+    categories: list[dict[str, Any]] = [
         {"id": label, "name": name, "supercategory": "part"}
         for label, name in enumerate(scheme.names)
-        if label
+        if label != scheme.background
     ]
-    content = {
+    if people:
+        categories.append({"id": len(scheme), "name": "person", "supercategory": "person"})
+    return {
         "images": [{"id": 1, "file_name": stem, "height": height, "width": width}],
         "annotations": annotations,
-        "categories": [*categories, {"id": len(scheme), "name": "person", "supercategory": "person"}],
+        "categories": categories,
     }
-    return {f"{stem}.coco.json": json.dumps(content).encode()}
+
+
+def _coco(stem: str, labels: Labels, scheme: LabelScheme, people: People) -> dict[str, bytes]:
+    return {f"{stem}.coco.json": json.dumps(coco(stem, labels, scheme, people)).encode()}
+
+
+def _nobodys(labels: Labels, scheme: LabelScheme) -> Person:
+    """All parts, where nobody was told apart."""
+    return Person.cut(0, (0, 0, 0, 0), 1.0, labels, labels != IGNORE, scheme)
 
 
 def _labelme(stem: str, labels: Labels, scheme: LabelScheme, people: People) -> dict[str, bytes]:
     shapes: list[dict[str, Any]] = []
-    if not people:  # nobody was told apart: all parts are one group of nobody's
-        people = (Person.cut(0, (0, 0, 0, 0), 1.0, labels, labels != IGNORE, scheme),)
-    for person in people:
+    for person in people or (_nobodys(labels, scheme),):
         for part in person.parts():
             x0, y0, x1, y1 = part.box
             mask = person.part(part.label)[y0:y1, x0:x1]

@@ -91,7 +91,8 @@ def _parameter(parameter: dict[str, Any]) -> str:
 _FRAME = """<!doctype html>
 <html lang="en">
 <head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>humanparse: the interface</title><link rel="stylesheet" href="page/style.css"></head>
+<title>humanparse: the interface</title><link rel="stylesheet" href="page/style.css">
+<link rel="icon" href="page/icon.svg" type="image/svg+xml"></head>
 <body><main>
 BODY
 </main></body>

@@ -123,7 +123,7 @@ def _refusals() -> dict[int | str, dict[str, Any]]:
 
 ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "The parsing, as asked for by `format` or by the Accept header.",
+        "description": "The parsing, as asked for by the parameter format or by the Accept header.",
         "headers": {
             "X-Humanparse-Model": {"schema": {"type": "string"}},
             "X-Humanparse-Milliseconds": {"schema": {"type": "number"}},

@@ -46,7 +46,7 @@ class Models:
         self._specs = {name: ensembles.get(name) for name in settings.models}
         self._given = dict(parsers)
         self._loaded: dict[str, Loaded] = {}
-        self._failed: dict[str, str] = {}
+        self._failed: set[str] = set()
         self._lock = threading.Lock()
         self._closed = False
         self.schemes = {name: reachable(spec.scheme) for name, spec in self._specs.items()}
@@ -62,9 +62,9 @@ class Models:
         for name in self._specs:
             try:
                 parser = self._given.get(name) or self._parser(name)
-            except Exception as error:
+            except Exception:
                 log.exception("%s cannot be loaded", name)
-                self._failed[name] = str(error)
+                self._failed.add(name)
                 continue
             with self._lock:
                 if self._closed:
@@ -83,7 +83,7 @@ class Models:
         if self._closed:
             raise Refusal("not_ready", "the service is ending; try again", 1)
         if name in self._failed:
-            raise Refusal("not_ready", f"{name} could not be loaded: {self._failed[name]}")
+            raise Refusal("not_ready", f"{name} could not be loaded; the service's log says why")
         if name not in self._loaded:
             raise Refusal("not_ready", f"{name} is being loaded; try again", 2)
         return self._loaded[name]
