@@ -37,7 +37,6 @@ from humanparse.schemes import scheme_names
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
-SLOW = ("ray", "speed")
 PORT = "8765"
 """The port that pages show, and that is another one here."""
 
@@ -105,12 +104,10 @@ def services() -> Iterator[Services]:
 
 def cases() -> list[Any]:
     running = [page for page in PAGES if any(kind in ("bash", "python") for kind, _ in blocks(page))]
-    return [
-        pytest.param(page, id=page.stem, marks=[pytest.mark.slow] if page.stem in SLOW else [])
-        for page in running
-    ]
+    return [pytest.param(page, id=page.stem) for page in running]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", cases())
 def test_all_that_a_page_shows_runs_from_top_to_bottom(
     page: Path, folder: Path, run: Run, services: Services, request: pytest.FixtureRequest

@@ -58,7 +58,17 @@ def test_the_readmes_first_python_saves_three_files() -> None:
 COMMANDS = [re.findall(r"(?:humanparse|python examples/).*", block) for block in blocks("bash")]
 
 
-@pytest.mark.parametrize("commands", [each for each in COMMANDS if each], ids=lambda each: each[0])
+SLOW = ("humanparse bench",)
+
+
+@pytest.mark.parametrize(
+    "commands",
+    [
+        pytest.param(each, id=each[0], marks=[pytest.mark.slow] if each[0].startswith(SLOW) else [])
+        for each in COMMANDS
+        if each
+    ],
+)
 def test_the_readmes_commands_run_one_after_the_other(commands: list[str], folder: Path) -> None:
     for command in commands:
         arguments = [sys.executable, "-m", *shlex.split(command, comments=True)]
