@@ -197,3 +197,11 @@ def test_ctrl_c_finishes_what_is_under_way_and_says_how_to_go_on(tmp_path: Path)
     journal = sqlite3.connect(tmp_path / "out" / ".humanparse" / "all" / "journal.sqlite")
     (done,) = journal.execute("SELECT count(*) FROM inputs WHERE state = 'done'").fetchone()
     assert 0 < done < 200 and done == len(files(tmp_path / "out"))
+
+
+def test_without_ray_its_engine_is_refused_before_anything_is_written(
+    run: Run, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    done = run("label", photos, "-o", "out", "--engine", "ray")
+    assert done.status == 1 and 'pip install "humanparse[ray]"' in done.err and not Path("out").exists()

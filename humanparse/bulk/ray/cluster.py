@@ -59,10 +59,10 @@ class Cluster:
             raise BulkError(f"--concurrency takes a number of workers from 1 on, not {self.concurrency}")
         if self.gpus_per_worker is not None and self.gpus_per_worker < 0:
             raise BulkError(f"--gpus-per-worker takes 0 or more, not {self.gpus_per_worker}")
+        import_ray()  # before a run begins that could not go on
 
     def __call__(self, job: Job, labeller: Labeller, conduct: Conduct) -> Engine:
         """The engine of one run."""
-        import_ray()
         gpus = self._gpus(labeller.parser)
         task = _task(job, labeller, conduct)
 
