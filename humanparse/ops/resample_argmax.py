@@ -61,8 +61,9 @@ def resample_argmax(views: Sequence[View], confidence: bool = False) -> tuple[Te
 
         return resample_argmax_triton(logits, rows, columns, confidence)
     packed = [view.permute(1, 2, 0).contiguous() for view, _, _ in views]  # (h, w, C): read pixel by pixel
-    if len(views) == 1 and not confidence:
-        return _labels(packed[0], rows, columns), None
+    if len(views) == 1:
+        labels = _labels(packed[0], rows, columns)
+        return labels, _confidence(packed[0], rows, columns) if confidence else None
     height, width = len(rows), len(columns)
     labels = torch.empty((height, width), dtype=torch.uint8, device=logits.device)
     sure = torch.empty((height, width), dtype=torch.float16, device=logits.device) if confidence else None
@@ -126,6 +127,22 @@ def _pairs(taps: Taps, inputs: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     )
     inside, both = codes % 2 == 1, codes // 2
     return pair, both // inputs, both % inputs, inside
+
+
+def _confidence(packed: Tensor, rows: Taps, columns: Taps) -> Tensor:
+    """The probability of the best class of each output pixel of one view, (h, w, C) -> float16 (H, W)."""
+    sure = torch.empty((len(rows), len(columns)), dtype=torch.float16, device=packed.device)
+    left, right = columns.weight_first[:, None], columns.weight_second[:, None]
+    step = max(1, _STRIP // (len(columns) * packed.shape[2]))
+    for top in range(0, len(rows), step):
+        span = rows.span(top, top + step)
+        between = packed.index_select(0, span.first).mul_(span.weight_first[:, None, None])
+        between.addcmul_(packed.index_select(0, span.second), span.weight_second[:, None, None])
+        strip = between.index_select(1, columns.first).mul_(left)  # (step, W, C)
+        strip.addcmul_(between.index_select(1, columns.second), right)
+        strip -= strip.amax(dim=2, keepdim=True)
+        sure[top : top + step] = strip.exp_().sum(dim=2).reciprocal_()
+    return sure
 
 
 def _best_of(cells: Tensor, width: int, rows: Taps, columns: Taps, y: Tensor, x: Tensor) -> Tensor:
