@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from .errors import FormatError
+
 
 @contextmanager
 def replacing(path: Path, ending: str = ".part") -> Iterator[Path]:
@@ -32,6 +34,22 @@ def replacing(path: Path, ending: str = ".part") -> Iterator[Path]:
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing_file(path: Path) -> Iterator[Path]:
+    """`replacing` for a file that a user named.
+
+    Raises:
+        FormatError: the file cannot be written.
+    """
+    try:
+        with replacing(path) as part:
+            yield part
+    except OSError as error:
+        raise FormatError(
+            f"cannot write {path}: {error.strerror or error}; check that the folder exists"
+        ) from error
 
 
 @contextmanager

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ..durable import replacing
+from ..durable import writing_file
 from ..errors import FormatError
 from ..results import Parsing
 from ..schemes import LabelScheme
@@ -80,13 +80,8 @@ def write_xml(photos: Iterable[tuple[str, Parsing]], path: str | os.PathLike[str
         FormatError: no photo, two label schemes, or it cannot be written.
     """
     path, content = Path(path), to_xml(photos)
-    try:
-        with replacing(path) as part:
-            part.write_bytes(content)
-    except OSError as error:
-        raise FormatError(
-            f"cannot write {path}: {error.strerror or error}; check that the folder exists"
-        ) from error
+    with writing_file(path) as part:
+        part.write_bytes(content)
     return path
 
 

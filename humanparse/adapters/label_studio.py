@@ -16,8 +16,7 @@ from xml.etree import ElementTree
 import numpy as np
 import numpy.typing as npt
 
-from ..durable import replacing
-from ..errors import FormatError
+from ..durable import writing_file
 from ..results import Parsing
 from ..schemes import LabelScheme
 from .regions import regions
@@ -54,13 +53,8 @@ def write_tasks(photos: Iterable[tuple[str, Parsing]], path: str | os.PathLike[s
         FormatError: it cannot be written.
     """
     path = Path(path)
-    try:
-        with replacing(path) as part:
-            part.write_text(json.dumps(tasks(photos)), encoding="utf-8")
-    except OSError as error:
-        raise FormatError(
-            f"cannot write {path}: {error.strerror or error}; check that the folder exists"
-        ) from error
+    with writing_file(path) as part:
+        part.write_text(json.dumps(tasks(photos)), encoding="utf-8")
     return path
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..durable import replacing
+from ..durable import writing_file
 from ..errors import FormatError
 from .label import Device, Offline, Precision, Quiet, WeightsFiles
 from .predict import read_weights
@@ -92,10 +92,7 @@ def write_png(picture: Image, path: Path, quiet: bool) -> None:
     """
     from .console import out
 
-    try:
-        with replacing(path) as part:
-            picture.save(part, format="PNG")
-    except OSError as error:
-        raise FormatError(f"cannot write {path}: {error.strerror or error}") from error
+    with writing_file(path) as part:
+        picture.save(part, format="PNG")
     if not quiet:
         out.print(f"{path}: {picture.width}x{picture.height} pixels", highlight=False, soft_wrap=True)

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, PngImagePlugin
 
-from ..durable import replacing
+from ..durable import writing_file
 from ..errors import FormatError, SchemeError
 from ..people import Person
 from ..schemes import IGNORE, LabelScheme, get_scheme, voc_palette
@@ -67,13 +67,8 @@ def write(record: Record, path: Path) -> None:
         raise FormatError(f"{path}: unknown suffix; use {', '.join(_WRITERS)}")
     if not record.labels.size:
         raise FormatError(f"cannot write {path}: labels of shape {record.labels.shape} hold no pixel")
-    try:
-        with replacing(path) as part, part.open("wb") as file:
-            writer(record, file)
-    except OSError as error:
-        raise FormatError(
-            f"cannot write {path}: {error.strerror or error}; check that the folder exists"
-        ) from error
+    with writing_file(path) as part, part.open("wb") as file:
+        writer(record, file)
 
 
 def encode(record: Record, kind: str) -> bytes:
