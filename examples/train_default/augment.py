@@ -1,6 +1,6 @@
-"""From a photo to a training canvas: crops down to a face or a shoe, flips, pasted groups, colour, JPEG.
+"""From a photo to a training canvas: crops down to a face or a shoe, flips, pasted groups, light, JPEG.
 
-Cheap on purpose: one warp per photo puts scale, rotation, flip and crop together.
+Cheap on purpose: one warp per photo puts scale, rotation, flip, stretch and crop together.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ Matrix = NDArray[np.float64]
 Rng = np.random.Generator
 Size = tuple[int, int]
 Colour = tuple[int, int, int]
-VIEWS = {"whole": 0.36, "upper": 0.20, "lower": 0.08, "head": 0.16, "torso": 0.08, "legs": 0.08, "feet": 0.04}
+VIEWS = {"whole": 0.34, "upper": 0.28, "lower": 0.07, "head": 0.14, "torso": 0.07, "legs": 0.07, "feet": 0.03}
+NOBODY, PASTED = 0.1, 0.4  # shares of canvases without people, and with people on another ground
+Canvas = tuple[Array, Array, Array]  # RGB (h, w, 3), labels (h, w), whose pixel it is (h, w), 0 for nobody's
 
 
 def log_uniform(rng: Rng, low: float, high: float) -> float:
@@ -27,11 +29,11 @@ def log_uniform(rng: Rng, low: float, high: float) -> float:
 
 
 def cut(rng: Rng, photo: Photo, upper: bool) -> Box | None:
-    """The person's box from the head down, or from the feet up, cut off somewhere about the waist."""
+    """The person's box from the head down, cut off anywhere from chin to shins; or from the feet up."""
     if "person" not in photo.boxes:
         return None
     x0, y0, x1, y1 = photo.boxes["person"]
-    kept = round((y1 - y0) * (rng.uniform(0.22, 0.55) if upper else rng.uniform(0.3, 0.65)))
+    kept = round((y1 - y0) * (rng.uniform(0.15, 0.85) if upper else rng.uniform(0.3, 0.65)))
     return (x0, y0, x1, y0 + kept) if upper else (x0, y1 - kept, x1, y1)
 
 
@@ -44,23 +46,26 @@ def view(rng: Rng, photo: Photo, size: Size, small: bool) -> tuple[Matrix, bool]
     halved = part in ("upper", "lower")
     box = cut(rng, photo, part == "upper") if halved else photo.boxes.get(part)
     if small or box is None:  # the whole photo at a random place, or a window into it
-        scale = fit * (log_uniform(rng, 0.4, 1.2) if small else log_uniform(rng, 0.8, 2.0))
+        scale = fit * (log_uniform(rng, 0.13, 1.2) if small else log_uniform(rng, 0.8, 2.0))
         x0, y0, x1, y1 = photo.boxes.get("person", (0, 0, columns, rows)) if small else (0, 0, columns, rows)
-        play_x, play_y = abs(width - (x1 - x0) * scale) / 2, abs(height - (y1 - y0) * scale) / 2
+        play_x, play_y = (
+            max(abs(room - side * scale), 0.3 * side * scale) / 2
+            for room, side in ((width, x1 - x0), (height, y1 - y0))
+        )  # people at the edge are cut off by it
         to = (width / 2 + rng.uniform(-1, 1) * play_x, height / 2 + rng.uniform(-1, 1) * play_y)
     elif halved:
         x0, y0, x1, y1 = box
         scale = min(height / (y1 - y0), width / (x1 - x0)) * log_uniform(rng, 0.75, 1.3)
-        to = (width * rng.uniform(0.4, 0.6), height * rng.uniform(0.45, 0.55))
+        to = (width * rng.uniform(0.35, 0.65), height * rng.uniform(0.45, 0.55))
     else:
         x0, y0, x1, y1 = box
         share = log_uniform(rng, 0.10, 0.40) if part == "feet" else log_uniform(rng, 0.22, 0.95)
         scale = min(share * height / (y1 - y0), 1.3 * width / (x1 - x0), 3.5)
         to = (width * rng.uniform(0.2, 0.8), height * rng.uniform(0.3, 0.7))
     scale = min(scale, 3.5)
-    angle = math.radians(float(np.clip(rng.normal(0, 12), -40, 40))) if rng.random() < 0.6 else 0.0
+    angle = math.radians(float(np.clip(rng.normal(0, 12), -30, 30))) if rng.random() < 0.6 else 0.0
     flip = bool(rng.random() < 0.5)
-    aspect = math.exp(rng.normal(0, 0.06))
+    aspect = math.exp(rng.normal(0, 0.16 if rng.random() < 0.2 else 0.06))
     stretch = np.diag([(-1 if flip else 1) * scale * aspect, scale / aspect])
     turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
     linear = turn @ stretch
@@ -122,22 +127,95 @@ def scenery(rng: Rng, photo: Photo, size: Size) -> Array | None:
     return np.asarray(image[:, ::-1] if rng.random() < 0.5 else image, np.uint8)
 
 
-def group(rng: Rng, photo: Photo, photos: list[Photo], size: Size) -> tuple[Array, Array]:
-    """Nobody, or one to four cut-out people (the first is `photo`'s), on another ground."""
-    other = photos[int(rng.integers(len(photos)))]
-    image = scenery(rng, other, size) if rng.random() < 0.6 else None
-    image = texture(rng, size) if image is None else image.copy()
-    labels = np.zeros(size, np.uint8)
-    people = int(rng.choice(5, p=[0.07, 0.43, 0.25, 0.15, 0.10]))
-    for number in range(people):
-        who = photo if number == 0 else photos[int(rng.integers(len(photos)))]
-        matrix, flip = view(rng, who, size, small=people > 1 and bool(rng.random() < 0.8))
-        colours, parts = look(who, matrix, size, flip, (0, 0, 0))
-        solid = warp((who.labels > 0).astype(np.uint8) * 255, matrix, size, flags=cv2.INTER_LINEAR)
-        alpha = (cv2.blur(solid, (3, 3)).astype(np.float32) / 255)[..., None]
-        image = (image + alpha * (colours.astype(np.float32) - image) + 0.5).astype(np.uint8)
-        labels = np.where(parts > 0, parts, labels)
-    return image, labels
+def empty(rng: Rng, grounds: list[Array], size: Size) -> Array:
+    """A window into a photo without people, down to half its side."""
+    image = grounds[int(rng.integers(len(grounds)))]
+    rows, columns = image.shape[:2]
+    scale = max(size[0] / rows, size[1] / columns) * log_uniform(rng, 1, 2)
+    tall, wide = (min(side, math.ceil(room / scale)) for side, room in zip((rows, columns), size, strict=True))
+    top, left = int(rng.integers(rows - tall + 1)), int(rng.integers(columns - wide + 1))
+    window = image[top : top + tall, left : left + wide]
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    image = cv2.resize(window, size[::-1], interpolation=how)
+    return np.asarray(image[:, ::-1] if rng.random() < 0.5 else image, np.uint8)
+
+
+def ground(rng: Rng, photos: list[Photo], grounds: list[Array], size: Size) -> Array:
+    """Something to paste people on."""
+    kind = rng.random()
+    if kind < 0.5:
+        image = empty(rng, grounds, size)
+    else:
+        beside = scenery(rng, photos[int(rng.integers(len(photos)))], size) if kind < 0.8 else None
+        image = texture(rng, size) if beside is None else beside.copy()
+    for _ in range(int(rng.integers(1, 4)) if rng.random() < 0.25 else 0):  # clutter
+        tall, wide = (int(side * rng.uniform(0.15, 0.5)) for side in size)
+        top, left = int(rng.integers(size[0] - tall + 1)), int(rng.integers(size[1] - wide + 1))
+        image[top : top + tall, left : left + wide] = empty(rng, grounds, (tall, wide))
+    return image
+
+
+def crowd_size(rng: Rng) -> int:
+    """How many people are pasted on a canvas."""
+    return int(rng.choice(7, p=[0, 0.34, 0.24, 0.16, 0.12, 0.08, 0.06]))
+
+
+def group(rng: Rng, photo: Photo, photos: list[Photo], grounds: list[Array], size: Size) -> Canvas:
+    """One to six cut-out people (the first is `photo`'s) on another ground."""
+    image = ground(rng, photos, grounds, size)
+    labels, who = np.zeros(size, np.uint8), np.zeros(size, np.uint8)
+    people = crowd_size(rng)
+    alike = rng.random() < 0.25  # dark people on a dark ground
+    for number in range(1, people + 1):
+        one = photo if number == 1 else photos[int(rng.integers(len(photos)))]
+        matrix, flip = view(rng, one, size, small=people > 1 and bool(rng.random() < 0.85))
+        image = paste(image, labels, who, one, matrix, flip, number, alike)
+    return image, labels, who
+
+
+def paste(
+    image: Array, labels: Array, who: Array, one: Photo, matrix: Matrix, flip: bool, number: int, alike: bool
+) -> Array:
+    """`image` with a person over it; `labels` and `who` are changed in place.
+
+    Args:
+        number: the person's id in `who`.
+        alike: give the person the ground's mean brightness.
+    """
+    size = labels.shape
+    colours, parts = look(one, matrix, size, flip, (0, 0, 0))
+    solid = warp((one.labels > 0).astype(np.uint8) * 255, matrix, size, flags=cv2.INTER_LINEAR)
+    alpha = (cv2.blur(solid, (3, 3)).astype(np.float32) / 255)[..., None]
+    over = colours.astype(np.float32)
+    there = parts > 0
+    if alike and there.any():
+        over *= np.clip(image.mean() / max(1.0, float(over[there].mean())), 0.35, 1.5)
+    labels[there], who[there] = parts[there], number
+    blended = image + alpha * (np.minimum(over, 255) - image)
+    return np.asarray(blended + 0.5, np.uint8)
+
+
+def lit(rng: Rng, image: Array) -> Array:
+    """Hard light from one side, or hardly any."""
+    rows, columns = image.shape[:2]
+    if rng.random() < 0.5:
+        return np.asarray(image * np.float32(rng.uniform(0.25, 0.6)), np.uint8)
+    angle = rng.uniform(0, 2 * math.pi)
+    y, x = np.mgrid[-1 : 1 : rows * 1j, -1 : 1 : columns * 1j].astype(np.float32)
+    along = (math.cos(angle) * x + math.sin(angle) * y - rng.uniform(-0.6, 0.6)) * log_uniform(rng, 1, 20)
+    bright, dark = rng.uniform(1.0, 1.6), rng.uniform(0.3, 0.8)
+    gain = dark + (bright - dark) / (1 + np.exp(-along))
+    return np.asarray(np.minimum(image * gain[..., None], 255), np.uint8)
+
+
+def coarse(rng: Rng, image: Array) -> Array:
+    """As if taken at low resolution and enlarged."""
+    rows, columns = image.shape[:2]
+    share = rng.uniform(0.25, 0.7)
+    few = max(8, round(columns * share)), max(8, round(rows * share))
+    small = cv2.resize(image, few, interpolation=cv2.INTER_AREA)
+    how = cv2.INTER_LINEAR if rng.random() < 0.7 else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(small, (columns, rows), interpolation=how), np.uint8)
 
 
 def recolour(rng: Rng, image: Array) -> Array:
@@ -156,24 +234,35 @@ def recolour(rng: Rng, image: Array) -> Array:
         hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
         hsv[..., 0] = (hsv[..., 0].astype(np.int16) + int(rng.integers(-15, 16))) % 180
         image = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
-    if rng.random() < 0.2:
-        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 2.0))
     if rng.random() < 0.15:
-        noise = rng.standard_normal(image.shape, np.float32) * np.float32(rng.uniform(2, 16))
-        image = np.clip(image + noise, 0, 255).astype(np.uint8)
+        image = lit(rng, image)
+    if rng.random() < 0.12:
+        image = coarse(rng, image)
     if rng.random() < 0.2:
-        coded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 90))])[1]
+        image = cv2.GaussianBlur(image, (0, 0), log_uniform(rng, 0.4, 3.0))
+    if rng.random() < 0.15:
+        noise = rng.standard_normal(image.shape, np.float32) * np.float32(rng.uniform(2, 22))
+        image = np.clip(image + noise, 0, 255).astype(np.uint8)
+    if rng.random() < 0.25:
+        coded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(12, 90))])[1]
         image = cv2.imdecode(coded, cv2.IMREAD_COLOR)
     return np.asarray(image, np.uint8)
 
 
-def canvas(rng: Rng, photo: Photo, photos: list[Photo], size: Size) -> tuple[Array, Array]:
-    """One training example: RGB uint8 (h, w, 3) and labels (h/2, w/2)."""
-    if rng.random() < 0.3:
-        image, labels = group(rng, photo, photos, size)
+def canvas(rng: Rng, photo: Photo, photos: list[Photo], grounds: list[Array], size: Size) -> Canvas:
+    """One training example: RGB uint8 (h, w, 3), labels (h/2, w/2), people's ids (h/4, w/4)."""
+    kind = rng.random()
+    if kind < NOBODY:
+        image = empty(rng, grounds, size)
+        labels = who = np.zeros(size, np.uint8)
+    elif kind < NOBODY + PASTED:
+        image, labels, who = group(rng, photo, photos, grounds, size)
     else:
         matrix, flip = view(rng, photo, size, small=False)
         red, green, blue = (int(v) for v in rng.integers(0, 256, 3))
         fill = MEAN_COLOUR if rng.random() < 0.5 else (red, green, blue)
         image, labels = look(photo, matrix, size, flip, fill)
-    return recolour(rng, image), np.ascontiguousarray(labels[::2, ::2])
+        who = (labels > 0).astype(np.uint8)
+    # `look` samples labels half a pixel further: these are the centres of cells at strides 2 and 4
+    made = recolour(rng, image), labels[::2, ::2], who[1::4, 1::4]
+    return np.ascontiguousarray(made[0]), np.ascontiguousarray(made[1]), np.ascontiguousarray(made[2])

@@ -1,4 +1,4 @@
-"""Weights and card of `tiny-atr`, written beside and renamed, so that a reader never sees half a file."""
+"""Weights and card of `lite-atr`, written beside and renamed, so that a reader never sees half a file."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def tensors(net: nn.Module) -> dict[str, Tensor]:
 
 
 def publish(out: Path, net: nn.Module, scores: Scores, facts: dict[str, str]) -> None:
-    """Write `tiny-atr.safetensors` and `tiny-atr.md` into `out`."""
+    """Write `lite-atr.safetensors` and `lite-atr.md` into `out`."""
     state = tensors(net)
-    content = save(state, {"humanparse_model": "tiny-atr", "scheme": "atr", **facts})
-    write(out / "tiny-atr.safetensors", content)
+    content = save(state, {"humanparse_model": "lite-atr", "scheme": "atr", **facts})
+    write(out / "lite-atr.safetensors", content)
     table = [f"| {name} | {number(iou)} | {number(precision)} |" for name, iou, precision in rows(scores)]
     others = [f"| mIoU, {name} | {np.nanmean(iou_of(crop)):.3f} |" for name, crop in scores.crops.items()]
     others += [f"| side right, {name} | {share:.3f} |" for name, share in scores.sides.items()]
@@ -57,4 +57,4 @@ def publish(out: Path, net: nn.Module, scores: Scores, facts: dict[str, str]) ->
         "others": "\n".join(others),
         "note": "" if facts["finished"] == "True" else "\nProvisional: the training run has not ended yet.\n",
     }
-    write(out / "tiny-atr.md", CARD.read_text().format(**words).encode())
+    write(out / "lite-atr.md", CARD.read_text().format(**words).encode())

@@ -1,4 +1,4 @@
-"""The CCP-ATR folder in memory: photos, labels, the fixed split, what is rare, where heads and legs are."""
+"""The training data in memory: labelled photos, photos without people, the fixed splits, what is rare."""
 
 from __future__ import annotations
 
@@ -34,6 +34,8 @@ NAMES = (
 CLASSES = len(NAMES)
 PAIRS = ((9, 10), (12, 13), (14, 15))  # the person's own left and right
 IGNORE = 255
+FACE = 11
+SKIN = 41  # in CCP's own labels
 PARTS = {"head": (1, 2, 3, 11), "torso": (4, 7, 8, 14, 15), "legs": (5, 6, 9, 10, 12, 13), "feet": (9, 10)}
 
 Array = NDArray[np.uint8]
@@ -75,19 +77,55 @@ class Photo:
         object.__setattr__(self, "boxes", {name: box for name, box in boxes.items() if box})
 
 
+def read(image: Path, labels: Path) -> Photo:
+    """A photo and its label PNG."""
+    return Photo(np.asarray(Image.open(image).convert("RGB")), np.asarray(Image.open(labels)))
+
+
 def load(folder: Path) -> tuple[list[Photo], list[Photo]]:
-    """(training photos, validation photos): every tenth by sorted id, from the first, is validation."""
+    """(training photos, validation photos): every tenth by sorted id, from the first, is validation.
+
+    In training photos the neck is face, as in ATR; validation keeps the labels as they are.
+    """
     ids = sorted(path.stem for path in (folder / "labels_atr").glob("*.png"))
     if not ids:
         raise SystemExit(f"{folder} holds no labels_atr/*.png: pass the CCP-ATR folder as --data")
 
-    def read(name: str) -> Photo:
-        image = np.asarray(Image.open(folder / "images" / f"{name}.jpg").convert("RGB"))
-        return Photo(image, np.asarray(Image.open(folder / "labels_atr" / f"{name}.png")))
+    def one(number: int) -> Photo:
+        photo = read(folder / "images" / f"{ids[number]}.jpg", folder / "labels_atr" / f"{ids[number]}.png")
+        if number % 10 == 0:
+            return photo
+        garments = np.asarray(Image.open(folder / "labels_ccp" / f"{ids[number]}.png"))
+        return Photo(photo.image, with_neck(photo.labels, garments == SKIN))
 
     with ThreadPoolExecutor() as pool:
-        photos = list(pool.map(read, ids))
+        photos = list(pool.map(one, range(len(ids))))
     return [p for i, p in enumerate(photos) if i % 10], photos[::10]
+
+
+def with_neck(labels: Array, skin: NDArray[np.bool_]) -> Array:
+    """Labels in which unlabelled skin beside and below the face is face, as ATR's annotators drew it."""
+    face = box_of(labels == FACE)
+    if face is None:
+        return labels
+    x0, y0, x1, y1 = face
+    tall, wide = y1 - y0, x1 - x0
+    near = np.zeros(labels.shape, bool)
+    near[y0 : y1 + round(0.8 * tall), max(0, x0 - wide // 2) : x1 + wide // 2] = True
+    neck = near & skin & (labels == IGNORE)
+    _, regions = cv2.connectedComponents((neck | (labels == FACE)).astype(np.uint8))
+    joined = np.isin(regions, np.unique(regions[labels == FACE]))
+    return np.where(neck & joined, FACE, labels).astype(np.uint8)
+
+
+def load_grounds(folder: Path) -> tuple[list[Array], list[Array]]:
+    """(for training, held out) of the photos without people: every tenth by sorted name is held out."""
+    paths = sorted(path.relative_to(folder) for path in folder.glob("*/*.jpg"))
+    if not paths:
+        raise SystemExit(f"{folder} holds no */*.jpg: pass the folder of photos without people as --grounds")
+    with ThreadPoolExecutor() as pool:
+        images = list(pool.map(lambda path: np.asarray(Image.open(folder / path).convert("RGB")), paths))
+    return [image for i, image in enumerate(images) if i % 10], images[::10]
 
 
 def counts(photos: list[Photo]) -> NDArray[np.int64]:

@@ -15,8 +15,8 @@ from photos import CLASSES, IGNORE, NAMES, Array, Photo
 from rich.table import Table
 from torch import Tensor, nn
 
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-SHORT, LONG, MULTIPLE = 272, 432, 32  # what InputSpec of tiny-atr says
+MEAN, STD = 127.0, 128.0
+SHORT, LONG, MULTIPLE = 272, 432, 32  # what InputSpec of lite-atr says
 LIMBS = {"shoes": (9, 10), "legs": (12, 13), "arms": (14, 15)}
 Counts = NDArray[np.int64]
 
@@ -71,7 +71,7 @@ def fit(image: Array) -> tuple[Tensor, tuple[int, int]]:
     new = max(1, int(height * ratio + 0.5)), max(1, int(width * ratio + 0.5))
     how = cv2.INTER_AREA if ratio < 1 else cv2.INTER_LINEAR
     small = torch.from_numpy(cv2.resize(image, new[::-1], interpolation=how))
-    tensor = ((small.float() / 255 - torch.tensor(MEAN)) / torch.tensor(STD)).permute(2, 0, 1)[None]
+    tensor = ((small.float() - MEAN) / STD).permute(2, 0, 1)[None]
     return F.pad(tensor, (0, -new[1] % MULTIPLE, 0, -new[0] % MULTIPLE)), new
 
 

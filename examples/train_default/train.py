@@ -1,6 +1,6 @@
-"""Train humanparse's bundled model `tiny-atr`: one command from the CCP-ATR folder to weights and card.
+"""Train humanparse's bundled model `lite-atr`: one command from folders of photos to weights and card.
 
-python examples/train_default/train.py --data CCP --out humanparse/weights --work DIR --minutes 80
+python examples/train_default/train.py --data CCP --grounds NO_PEOPLE --out humanparse/weights --work DIR --minutes 80
 """
 
 from __future__ import annotations
@@ -22,19 +22,20 @@ import torch.nn.functional as F
 import typer
 from augment import canvas
 from card import publish
-from photos import CLASSES, IGNORE, Photo, class_weights, counts, load, photo_odds
+from imagenet import SIZES, build
+from photos import CLASSES, IGNORE, Array, Photo, class_weights, counts, load, load_grounds, photo_odds
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from safetensors.torch import load_file
+from targets import people_targets
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
-
-from humanparse.models.tiny import Tiny
 
 MEAN, STD = score.MEAN, score.STD
 # (height, width), pictures per batch, share of batches; whole people stand upright, so do most canvases.
 EARLY = (((320, 224), 16, 0.6), ((256, 256), 16, 0.25), ((224, 320), 16, 0.15))
 LATE = (((448, 288), 8, 0.6), ((288, 288), 12, 0.25), ((288, 448), 8, 0.15))  # what Parser shows the network
-Batch = tuple[Tensor, Tensor]
+Batch = tuple[Tensor, Tensor, Tensor]
 Key = tuple[int, int, tuple[int, int]]  # the run's nth picture, which photo, canvas size
 
 
@@ -45,10 +46,14 @@ class Plan:
     epochs: float = 150
     minutes: float | None = None
     seed: int = 1
+    size: str = "lite0"
     rate: float = 2e-3
+    encoder_rate: float = 0.3  # of `rate`
+    frozen: int = 2  # stages of the encoder that keep ImageNet's weights, with the stem
     decay: float = 0.05
     warmup: int = 200
-    ema: float = 0.999
+    ema: float = 0.998
+    people: float = 0.2  # weight of the people's loss
     late: float = 0.8  # share of the run after which canvases are as large as at inference
     shapes: tuple[Any, Any] = (EARLY, LATE)
 
@@ -68,17 +73,18 @@ class State:
     lengths: tuple[str, ...] = ()  # each it was started with: a finished run can be drawn out
 
 
-class Canvases(Dataset[tuple[Tensor, Tensor]]):
+class Canvases(Dataset[Batch]):
     """Key -> example; the same key gives the same canvas in any process."""
 
-    def __init__(self, photos: list[Photo], seed: int) -> None:
-        self.photos, self.seed = photos, seed
+    def __init__(self, photos: list[Photo], grounds: list[Array], seed: int) -> None:
+        self.photos, self.grounds, self.seed = photos, grounds, seed
 
-    def __getitem__(self, key: Key) -> tuple[Tensor, Tensor]:
-        """(RGB uint8 (h, w, 3), labels uint8 (h/2, w/2))."""
+    def __getitem__(self, key: Key) -> Batch:
+        """(RGB uint8 (h, w, 3), labels uint8 (h/2, w/2), people's targets float32 (4, h/4, w/4))."""
         nth, which, size = key
-        image, labels = canvas(np.random.default_rng((self.seed, nth)), self.photos[which], self.photos, size)
-        return torch.from_numpy(image), torch.from_numpy(labels)
+        rng = np.random.default_rng((self.seed, nth))
+        image, labels, who = canvas(rng, self.photos[which], self.photos, self.grounds, size)
+        return torch.from_numpy(image), torch.from_numpy(labels), torch.from_numpy(people_targets(who))
 
 
 def batches(plan: Plan, state: State, odds: np.ndarray, progress: Callable[[], float]) -> Iterator[list[Key]]:
@@ -110,6 +116,21 @@ def loss_of(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
     return entropy + (1 - dice[truth > 0]).mean()
 
 
+def people_loss(people: Tensor, targets: Tensor) -> Tensor:
+    """Focal loss of the centre map (CornerNet, arXiv:1808.01244) plus the mean distance of the offsets.
+
+    `people` (B, 3, h, w) as `Lite.with_people` gives it, `targets` (B, 4, h, w) of `people_targets`.
+    """
+    heat, weight = targets[:, 0], targets[:, 3]
+    logit = people[:, 0].float().clamp(-12, 12)
+    chance, peak = logit.sigmoid(), heat > 0.999
+    right = F.logsigmoid(logit) * (1 - chance) ** 2
+    wrong = F.logsigmoid(-logit) * chance**2 * (1 - heat) ** 4
+    focal = -torch.where(peak, right, wrong).sum() / peak.sum().clamp(min=1)
+    apart = F.smooth_l1_loss(people[:, 1:].float(), targets[:, 1:3], reduction="none", beta=0.25).sum(1)
+    return focal + 2 * (apart * weight).sum() / weight.sum().clamp(min=1)
+
+
 class Trainer:
     """The network, its average, the optimiser and where the run is."""
 
@@ -117,23 +138,41 @@ class Trainer:
         self,
         plan: Plan,
         photos: list[Photo],
+        grounds: list[Array],
         work: Path,
         device: str = "cpu",
         workers: int = 1,
-        net: Callable[[], nn.Module] = Tiny,
+        bf16: bool = True,
+        start: Path | None = None,
     ) -> None:
         torch.manual_seed(plan.seed)
-        self.plan, self.photos, self.device, self.workers = plan, photos, device, workers
+        self.plan, self.photos, self.grounds = plan, photos, grounds
+        self.device, self.workers, self.bf16 = device, workers, bf16
         self.checkpoint = work / "checkpoint.pt"
         work.mkdir(parents=True, exist_ok=True)
         counted = counts(photos)
         self.odds = photo_odds(counted)
         self.weights = torch.from_numpy(class_weights(counted)).to(device)
-        self.net = net().to(device).to(memory_format=torch.channels_last)
+        self.net = build(plan.size, pretrained=start is None and not self.checkpoint.exists())
+        if start is not None:
+            self.net.load_state_dict(load_file(start), strict=False)  # all but the norms' step counters
+        self.net.to(device).to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.net).eval().requires_grad_(False)
-        matrices = [p for p in self.net.parameters() if p.ndim > 1]
-        vectors = [p for p in self.net.parameters() if p.ndim <= 1]
-        groups = [{"params": matrices, "weight_decay": plan.decay}, {"params": vectors, "weight_decay": 0.0}]
+        encoder = self.net.encoder
+        self.frozen = [encoder.stem, *encoder.stages[: plan.frozen]]
+        for module in self.frozen:
+            module.requires_grad_(False)
+        inside = {id(p) for p in encoder.parameters()}
+        learning = [p for p in self.net.parameters() if p.requires_grad]
+        groups = [
+            {
+                "params": [p for p in learning if (p.ndim > 1) == matrices and (id(p) in inside) == pretrained],
+                "weight_decay": plan.decay if matrices else 0.0,
+                "share": plan.encoder_rate if pretrained else 1.0,
+            }
+            for matrices in (True, False)
+            for pretrained in (True, False)
+        ]
         self.optimiser = torch.optim.AdamW(groups, lr=plan.rate)
         self.state = State()
         if self.checkpoint.exists():
@@ -166,15 +205,15 @@ class Trainer:
         """Train to the end of the plan, or for `steps`; yields each step's loss."""
         sampler: Any = batches(self.plan, self.state, self.odds, self.progress)
         loader: DataLoader[Batch] = DataLoader(
-            Canvases(self.photos, self.plan.seed),
+            Canvases(self.photos, self.grounds, self.plan.seed),
             batch_sampler=sampler,
             num_workers=self.workers,
             prefetch_factor=4 if self.workers else None,
             pin_memory=self.device == "cuda",
         )
         clock = time.perf_counter()
-        for done, (images, labels) in enumerate(loader, start=1):
-            loss = self.step(images, labels)
+        for done, (images, labels, people) in enumerate(loader, start=1):
+            loss = self.step(images, labels, people)
             now = time.perf_counter()
             self.state = replace(
                 self.state,
@@ -187,18 +226,20 @@ class Trainer:
             if self.progress() >= 1 or done == steps:
                 return
 
-    def step(self, images: Tensor, labels: Tensor) -> float:
-        """One batch: RGB uint8 (B, h, w, 3), labels uint8 (B, h/2, w/2)."""
+    def step(self, images: Tensor, labels: Tensor, people: Tensor) -> float:
+        """One batch: RGB uint8 (B, h, w, 3), labels uint8 (B, h/2, w/2), people's targets (B, 4, h/4, w/4)."""
         warm = min(1.0, (self.state.step + 1) / self.plan.warmup)
         rate = self.plan.rate * warm * (0.005 + 0.995 * (1 + math.cos(math.pi * self.progress())) / 2)
         for group in self.optimiser.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["share"]
         self.net.train()
-        mean, std = torch.tensor(MEAN, device=self.device), torch.tensor(STD, device=self.device)
-        batch = ((images.to(self.device).float() / 255 - mean) / std).permute(0, 3, 1, 2)  # channels last
-        with torch.autocast(self.device.split(":")[0], torch.bfloat16):
-            logits = self.net(batch)
+        for module in self.frozen:
+            module.eval()
+        batch = ((images.to(self.device).float() - MEAN) / STD).permute(0, 3, 1, 2)  # channels last
+        with torch.autocast(self.device.split(":")[0], torch.bfloat16, enabled=self.bf16):
+            logits, found = self.net.with_people(batch)
         loss = loss_of(logits, labels.to(self.device), self.weights)
+        loss = loss + self.plan.people * people_loss(found, people.to(self.device))
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.net.parameters(), 3.0)
@@ -216,15 +257,20 @@ class Trainer:
 
 
 def main(
-    data: Annotated[Path, typer.Option(help="The CCP-ATR folder: images/, labels_atr/.")],
-    out: Annotated[Path, typer.Option(help="Where tiny-atr.safetensors and tiny-atr.md go.")],
-    work: Annotated[Path, typer.Option(help="Checkpoint, log, sample pictures; start again to go on.")],
+    data: Annotated[Path, typer.Option(help="The CCP-ATR folder: images/, labels_atr/, labels_ccp/.")],
+    grounds: Annotated[Path, typer.Option(help="Photos without people: places/, garments/.")],
+    out: Annotated[Path, typer.Option(help="Where lite-atr.safetensors and lite-atr.md go.")],
+    work: Annotated[Path, typer.Option(help="Checkpoint, log, sample pictures; start again to resume.")],
+    size: Annotated[str, typer.Option(help=f"The encoder: {', '.join(SIZES)}.")] = "lite0",
+    start: Annotated[Path | None, typer.Option(help="Weights to begin with instead of ImageNet's.")] = None,
+    rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 2e-3,
     epochs: Annotated[float, typer.Option(help="Length: pictures drawn per training photo.")] = 150,
     minutes: Annotated[float | None, typer.Option(help="Length in minutes of training instead.")] = None,
     seed: int = 1,
     device: str = "cpu",
     threads: Annotated[int, typer.Option(help="torch threads; 0 leaves them alone.")] = 0,
     workers: Annotated[int, typer.Option(help="Processes that make canvases.")] = 1,
+    bf16: Annotated[bool, typer.Option(help="Compute in bfloat16; slower on CPUs without it.")] = True,
     every: Annotated[int, typer.Option(help="Steps between evaluations, each of which writes --out.")] = 600,
 ) -> None:
     """Train, evaluate, export."""
@@ -233,9 +279,13 @@ def main(
         torch.set_num_threads(threads)
     console = Console()
     training, validation = load(data)
-    trainer = Trainer(Plan(epochs, minutes, seed), training, work, device, workers)
-    start = trainer.state.step
-    console.print(f"{len(training)} photos to train on, {len(validation)} to validate; step {start}")
+    empty, _ = load_grounds(grounds)
+    plan = Plan(epochs, minutes, seed, size, rate)
+    trainer = Trainer(plan, training, empty, work, device, workers, bf16, start)
+    console.print(
+        f"{len(training)} photos to train on, {len(validation)} to validate, {len(empty)} without people; "
+        f"step {trainer.state.step}"
+    )
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as bar:
         task = bar.add_task("training", total=1.0)
