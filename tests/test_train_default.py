@@ -12,15 +12,15 @@ import pytest
 import torch
 from torch import nn
 
-from humanparse.models.tiny import Tiny
+from humanparse.models.lite import Lite
 
 RECIPE = Path(__file__).parents[1] / "examples" / "train_default"
-MODULES = ("train", "augment", "photos", "score", "card")
+MODULES = ("train", "augment", "photos", "score", "card", "imagenet", "targets", "crowds", "pseudo")
 SMALL = (((64, 64), 4, 0.5), ((96, 64), 4, 0.5))
 
 
-def small_net() -> nn.Module:
-    return Tiny(widths=(8, 8, 16, 32, 32), depths=(1, 1, 1, 1), head=16)
+def small_net(*_: object, **__: object) -> nn.Module:
+    return Lite(width=0.25, depth=0.5, widths=(16, 16, 32, 32), attention=1)
 
 
 @pytest.fixture
@@ -30,6 +30,7 @@ def recipe(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.syspath_prepend(str(RECIPE))
     import train  # type: ignore[import-not-found]
 
+    monkeypatch.setattr(train, "build", small_net)
     yield train
     for name in MODULES:
         sys.modules.pop(name, None)
@@ -60,11 +61,14 @@ def figures(photos: ModuleType, many: int = 6) -> list[Any]:
     return made
 
 
+def grounds() -> list[Any]:
+    return [np.random.default_rng(9).integers(0, 256, (80, 120, 3), np.uint8)]
+
+
 def trainer(recipe: Any, work: Path, **plan: Any) -> Any:
-    settings = {"epochs": 1000, "warmup": 5, "shapes": (SMALL, SMALL), **plan}
-    return recipe.Trainer(
-        recipe.Plan(**settings), figures(sys.modules["photos"]), work, workers=0, net=small_net
-    )
+    settings = {"epochs": 1000, "warmup": 5, "frozen": 0, "shapes": (SMALL, SMALL), **plan}
+    photos = figures(sys.modules["photos"])
+    return recipe.Trainer(recipe.Plan(**settings), photos, grounds(), work, workers=0)
 
 
 def test_loss_falls_within_a_few_steps(recipe: Any, tmp_path: Path) -> None:
@@ -112,11 +116,87 @@ def test_flip_swaps_left_and_right_labels_and_nothing_else(recipe: Any) -> None:
 
 
 def test_same_key_gives_the_same_canvas(recipe: Any) -> None:
-    dataset = recipe.Canvases(figures(sys.modules["photos"]), seed=3)
+    dataset = recipe.Canvases(figures(sys.modules["photos"]), grounds(), seed=3)
     for nth in range(8):
         first, again = dataset[(nth, nth % 6, (96, 64))], dataset[(nth, nth % 6, (96, 64))]
         assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
-        assert first[0].shape == (96, 64, 3) and first[1].shape == (48, 32)
+        assert first[0].shape == (96, 64, 3) and first[1].shape == (48, 32) and first[2].shape == (4, 24, 16)
+
+
+def test_offsets_lead_from_every_pixel_to_its_persons_centre(recipe: Any) -> None:
+    who = np.zeros((30, 40), np.uint8)
+    who[4:20, 5:11], who[10:29, 20:32], who[0, 39] = 1, 2, 3  # the last one shows too little to have a centre
+    heat, down, right, weight = sys.modules["targets"].people_targets(who)
+    rows, columns = np.mgrid[:30, :40]
+    for person, centre in ((1, (11.5, 7.5)), (2, (19.0, 25.5))):
+        mask = who == person
+        assert np.allclose((rows + down * 8)[mask], centre[0]) and np.allclose(
+            (columns + right * 8)[mask], centre[1]
+        )
+    assert np.array_equal(weight > 0, (who == 1) | (who == 2))
+    assert (heat == 1).sum() == 2 and heat[0, 39] < 0.1
+
+
+def test_frozen_stages_keep_their_weights_and_statistics(recipe: Any, tmp_path: Path) -> None:
+    run = trainer(recipe, tmp_path, frozen=2)
+    before = {name: value.clone() for name, value in run.net.state_dict().items()}
+    list(run.run(3))
+    moved = {name for name, value in run.net.state_dict().items() if not torch.equal(value, before[name])}
+    still = ("encoder.stem.", "encoder.stages.0.", "encoder.stages.1.")
+    assert moved and not any(name.startswith(still) for name in moved)
+
+
+def test_neck_beside_the_face_becomes_face_and_other_skin_stays_unknown(recipe: Any) -> None:
+    labels = np.zeros((100, 60), np.uint8)
+    labels[10:40, 20:40] = 11
+    labels[40:52, 25:35] = 255  # the neck
+    labels[80:90, 25:35] = 255  # a belly
+    skin = labels > 0
+    found = sys.modules["photos"].with_neck(labels, skin)
+    assert (found[40:52, 25:35] == 11).all() and (found[80:90, 25:35] == 255).all()
+
+
+def test_tags_forbid_other_garments_and_unsure_parts_become_unknown(recipe: Any) -> None:
+    import pseudo  # type: ignore[import-not-found]
+
+    found = np.full((18, 4, 6), 1e-3, np.float32)
+    found[7, :, :2], found[5, :, :2] = 0.6, 0.3  # dress rather than skirt, but the tags know no dress
+    found[4, :, 2:4], found[6, :, 2:4] = 0.5, 0.45
+    found[0, :, 4:], found[4, :, 4:] = 0.55, 0.4  # background may be less sure
+    labels = pseudo.label(found, {*pseudo.BODY, 4, 5, 6}, (8, 12), 0.7)
+    assert (labels[:, :3] == 5).all() and (labels[:, 5:7] == 255).all() and (labels[:, 9:] == 0).all()
+
+
+def test_crowd_scores_count_each_true_person_once(recipe: Any) -> None:
+    import crowds  # type: ignore[import-not-found]
+
+    who = np.zeros((60, 80), np.uint8)
+    who[5:45, 5:25], who[10:50, 40:60] = 1, 2
+    labels = np.where(who > 0, 4, 0).astype(np.uint8)
+    labels[30:, :] = np.where(who[30:] > 0, 6, 0)
+
+    def found(person: int, score: float) -> Any:
+        mask = who == person
+        return crowds.Found(score, crowds.tight_box(mask), np.where(mask, labels, 0))
+
+    image = np.zeros((60, 80, 3), np.uint8)
+    both = [found(1, 0.9), found(2, 0.8)]
+    assert crowds.score_crowds([((image, labels, who), both)]) == crowds.CrowdScores(1, 1, 2)
+    doubled = [found(1, 0.9), found(1, 0.85), found(2, 0.8)]
+    assert crowds.score_crowds([((image, labels, who), doubled)]).ap == pytest.approx((1 + 2 / 3) / 2)
+    assert crowds.score_crowds([((image, labels, who), [found(2, 0.8)])]).ap == 0.5
+
+
+def test_canvases_of_crowds_show_everybody(recipe: Any) -> None:
+    import crowds
+
+    rng = np.random.default_rng(0)
+    for _ in range(4):
+        image, labels, who = crowds.crowd(rng, figures(sys.modules["photos"]), grounds())
+        assert image.shape[:2] == labels.shape == who.shape
+        shown = np.bincount(who.ravel())[1:]
+        assert 2 <= len(shown) <= 5 and (shown > 100).all()
+        assert ((who > 0) == (labels > 0)).all()
 
 
 def test_labels_come_back_at_exact_pixel_centres(recipe: Any) -> None:
@@ -140,9 +220,9 @@ def test_written_weights_load_strictly_into_the_network(recipe: Any, tmp_path: P
     list(run.run())
     scores = score.evaluate(run.average, figures(photos, 2), crops=True)
     card.publish(tmp_path, run.average, scores, recipe.facts(run))
-    state = {name: value.float() for name, value in load_file(tmp_path / "tiny-atr.safetensors").items()}
+    state = {name: value.float() for name, value in load_file(tmp_path / "lite-atr.safetensors").items()}
     small_net().load_state_dict(state, strict=True)
-    with safe_open(tmp_path / "tiny-atr.safetensors", "pt") as file:
-        assert file.metadata()["humanparse_model"] == "tiny-atr"
-    text = (tmp_path / "tiny-atr.md").read_text()
+    with safe_open(tmp_path / "lite-atr.safetensors", "pt") as file:
+        assert file.metadata()["humanparse_model"] == "lite-atr"
+    text = (tmp_path / "lite-atr.md").read_text()
     assert "| face |" in text and "Provisional" not in text

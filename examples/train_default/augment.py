@@ -132,7 +132,9 @@ def empty(rng: Rng, grounds: list[Array], size: Size) -> Array:
     image = grounds[int(rng.integers(len(grounds)))]
     rows, columns = image.shape[:2]
     scale = max(size[0] / rows, size[1] / columns) * log_uniform(rng, 1, 2)
-    tall, wide = (min(side, math.ceil(room / scale)) for side, room in zip((rows, columns), size, strict=True))
+    tall, wide = (
+        min(side, math.ceil(room / scale)) for side, room in zip((rows, columns), size, strict=True)
+    )
     top, left = int(rng.integers(rows - tall + 1)), int(rng.integers(columns - wide + 1))
     window = image[top : top + tall, left : left + wide]
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR

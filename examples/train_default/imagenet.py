@@ -50,7 +50,9 @@ def load_encoder(net: Lite, size: Size) -> None:
     path = getattr(package, size.file).get_model_file_path()
     weights = list(torch.load(path, map_location="cpu", weights_only=True).values())
     ours = net.encoder.state_dict()
-    for (name, mine), theirs in zip(ours.items(), weights, strict=False):  # theirs goes on with the classifier
+    for (name, mine), theirs in zip(
+        ours.items(), weights, strict=False
+    ):  # theirs goes on with the classifier
         if mine.shape != theirs.shape:
             raise SystemExit(f"{path}: {name} is {tuple(theirs.shape)}, not {tuple(mine.shape)}")
         mine.copy_(theirs)

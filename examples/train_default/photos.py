@@ -103,6 +103,15 @@ def load(folder: Path) -> tuple[list[Photo], list[Photo]]:
     return [p for i, p in enumerate(photos) if i % 10], photos[::10]
 
 
+def load_tagged(images: Path, labels: Path) -> list[Photo]:
+    """Photos that `pseudo.py` labelled: those of which `labels` holds a PNG."""
+    paths = sorted(labels.glob("*.png"))
+    if not paths:
+        raise SystemExit(f"{labels} holds no *.png: run pseudo.py first")
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(lambda path: read(images / f"{path.stem}.jpg", path), paths))
+
+
 def with_neck(labels: Array, skin: NDArray[np.bool_]) -> Array:
     """Labels in which unlabelled skin beside and below the face is face, as ATR's annotators drew it."""
     face = box_of(labels == FACE)

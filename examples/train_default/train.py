@@ -1,6 +1,6 @@
 """Train humanparse's bundled model `lite-atr`: one command from folders of photos to weights and card.
 
-python examples/train_default/train.py --data CCP --grounds NO_PEOPLE --out humanparse/weights --work DIR --minutes 80
+python examples/train_default/train.py --data CCP --grounds NO_PEOPLE --out humanparse/weights --work DIR
 """
 
 from __future__ import annotations
@@ -23,7 +23,18 @@ import typer
 from augment import canvas
 from card import publish
 from imagenet import SIZES, build
-from photos import CLASSES, IGNORE, Array, Photo, class_weights, counts, load, load_grounds, photo_odds
+from photos import (
+    CLASSES,
+    IGNORE,
+    Array,
+    Photo,
+    class_weights,
+    counts,
+    load,
+    load_grounds,
+    load_tagged,
+    photo_odds,
+)
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from safetensors.torch import load_file
@@ -53,6 +64,7 @@ class Plan:
     decay: float = 0.05
     warmup: int = 200
     ema: float = 0.998
+    tagged: float = 0.5  # how often a photo is drawn whose labels are a network's
     people: float = 0.2  # weight of the people's loss
     late: float = 0.8  # share of the run after which canvases are as large as at inference
     shapes: tuple[Any, Any] = (EARLY, LATE)
@@ -144,6 +156,7 @@ class Trainer:
         workers: int = 1,
         bf16: bool = True,
         start: Path | None = None,
+        tagged: int = 0,
     ) -> None:
         torch.manual_seed(plan.seed)
         self.plan, self.photos, self.grounds = plan, photos, grounds
@@ -152,6 +165,9 @@ class Trainer:
         work.mkdir(parents=True, exist_ok=True)
         counted = counts(photos)
         self.odds = photo_odds(counted)
+        if tagged:  # the last ones, labelled by a network
+            self.odds[-tagged:] *= plan.tagged
+            self.odds /= self.odds.sum()
         self.weights = torch.from_numpy(class_weights(counted)).to(device)
         self.net = build(plan.size, pretrained=start is None and not self.checkpoint.exists())
         if start is not None:
@@ -166,7 +182,9 @@ class Trainer:
         learning = [p for p in self.net.parameters() if p.requires_grad]
         groups = [
             {
-                "params": [p for p in learning if (p.ndim > 1) == matrices and (id(p) in inside) == pretrained],
+                "params": [
+                    p for p in learning if (p.ndim > 1) == matrices and (id(p) in inside) == pretrained
+                ],
                 "weight_decay": plan.decay if matrices else 0.0,
                 "share": plan.encoder_rate if pretrained else 1.0,
             }
@@ -227,7 +245,7 @@ class Trainer:
                 return
 
     def step(self, images: Tensor, labels: Tensor, people: Tensor) -> float:
-        """One batch: RGB uint8 (B, h, w, 3), labels uint8 (B, h/2, w/2), people's targets (B, 4, h/4, w/4)."""
+        """One batch: RGB uint8 (B, h, w, 3), labels uint8 (B, h/2, w/2), targets (B, 4, h/4, w/4)."""
         warm = min(1.0, (self.state.step + 1) / self.plan.warmup)
         rate = self.plan.rate * warm * (0.005 + 0.995 * (1 + math.cos(math.pi * self.progress())) / 2)
         for group in self.optimiser.param_groups:
@@ -270,6 +288,8 @@ def main(
     device: str = "cpu",
     threads: Annotated[int, typer.Option(help="torch threads; 0 leaves them alone.")] = 0,
     workers: Annotated[int, typer.Option(help="Processes that make canvases.")] = 1,
+    tagged: Annotated[Path | None, typer.Option(help="Photos that pseudo.py labelled: images/.")] = None,
+    pseudo: Annotated[Path | None, typer.Option(help="Their labels, as pseudo.py wrote them.")] = None,
     bf16: Annotated[bool, typer.Option(help="Compute in bfloat16; slower on CPUs without it.")] = True,
     every: Annotated[int, typer.Option(help="Steps between evaluations, each of which writes --out.")] = 600,
 ) -> None:
@@ -280,11 +300,12 @@ def main(
     console = Console()
     training, validation = load(data)
     empty, _ = load_grounds(grounds)
+    more = load_tagged(tagged / "images", pseudo) if tagged is not None and pseudo is not None else []
     plan = Plan(epochs, minutes, seed, size, rate)
-    trainer = Trainer(plan, training, empty, work, device, workers, bf16, start)
+    trainer = Trainer(plan, training + more, empty, work, device, workers, bf16, start, len(more))
     console.print(
-        f"{len(training)} photos to train on, {len(validation)} to validate, {len(empty)} without people; "
-        f"step {trainer.state.step}"
+        f"{len(training)} + {len(more)} photos to train on, {len(validation)} to validate, "
+        f"{len(empty)} without people; step {trainer.state.step}"
     )
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as bar:

@@ -1,8 +1,9 @@
 """Lite: the network of the bundled model `lite-atr`, a decoder for parts and people on EfficientNet-Lite.
 
-Encoder: EfficientNet-Lite (Tan & Le, arXiv:1905.11946; Apache-2.0): ReLU6, no squeeze-excite, TensorFlow's padding.
+Encoder: EfficientNet-Lite (Tan & Le, arXiv:1905.11946, Apache-2.0): ReLU6, no squeeze-excite, SAME padding.
 Decoder: this project, Apache-2.0. Attention at stride 32, where left is told from right; skips to stride 4;
-sub-pixel logits. People: a centre map and offsets to each person's centre (Panoptic-DeepLab, arXiv:1911.10194).
+sub-pixel logits. A second head finds people: a map of centres, and each pixel's offset to its person's centre
+(as in Panoptic-DeepLab, arXiv:1911.10194).
 """
 
 from __future__ import annotations
@@ -166,7 +167,9 @@ class Lite(nn.Module):
         self.encoder = Encoder(width, depth)
         _, c4, c8, _, c16, _, c32 = self.encoder.widths
         w4, w8, w16, w32 = widths
-        self.stage32 = nn.Sequential(ConvNorm(c32, w32, act=False), *(Attention(w32) for _ in range(attention)))
+        self.stage32 = nn.Sequential(
+            ConvNorm(c32, w32, act=False), *(Attention(w32) for _ in range(attention))
+        )
         self.context = nn.Sequential(nn.GroupNorm(1, w32), ConvNorm(w32, w16, act=False))
         self.skip16 = ConvNorm(c16, w16, act=False)
         self.fuse16 = Inverted(w16, w16, 5, expand=2)
