@@ -183,6 +183,7 @@ class Lite(nn.Module):
         self.people8 = ConvNorm(w8, w4 // 2, 3)
         self.people4 = nn.Sequential(ConvNorm(w4 + w4 // 2, w4 // 2), ConvNorm(w4 // 2, w4 // 2, 3))
         self.people_head = nn.Conv2d(w4 // 2, 3, 1)
+        nn.init.constant_(self.people_head.bias[:1], -4.6)  # few cells are centres: start at a chance of 1 %
 
     def features(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 3, H, W) -> the decoder's maps at strides 8 and 4: (B, w8, H/8, W/8), (B, w4, H/4, W/4)."""
