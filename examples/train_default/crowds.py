@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import cv2
 import numpy as np
@@ -78,6 +78,17 @@ class CrowdScores:
     ap: float
     part_iou: float
     people: int
+
+
+def found_in(parsing: Any) -> list[Found]:
+    """The people of a `humanparse.Parsing`."""
+    made = []
+    for person in parsing.people:
+        labels = np.zeros(parsing.size, np.uint8)
+        x0, y0, x1, y1 = person.box
+        labels[y0:y1, x0:x1] = person.labels
+        made.append(Found(person.score, person.box, labels))
+    return made
 
 
 def score_crowds(pairs: Sequence[tuple[Canvas, list[Found]]]) -> CrowdScores:
