@@ -39,7 +39,8 @@ def draw(scheme: LabelScheme) -> Image.Image:
             pen.rectangle(box, fill=scheme.palette(palette)[label], outline="black")
         x, y = place(scheme, label, several)
         text = f"{label}  {name.partition(', ')[0]}"  # of several names the first
-        assert font.getlength(text) < TEXT, f"{text} needs more room"
+        while font.getlength(text) >= TEXT:
+            text = text.rstrip("…")[:-1] + "…"
         pen.text((x, y + ROW // 2), text, fill="black", font=font, anchor="lm")
     return picture
 

@@ -13,12 +13,11 @@ from make_pictures import palettes
 from humanparse import ensembles, get_scheme
 from humanparse.ensembles import EnsembleSpec
 from humanparse.manifest import ModelSpec
-from humanparse.schemes import find_remap, scheme_names
+from humanparse.schemes import find_remap, remap_targets, scheme_names
 from humanparse.serve.refusals import REFUSALS
 
 DOCS = Path(__file__).parent
 Spec = ModelSpec | EnsembleSpec
-TARGETS = ("coarse", "atr", "viton", "pascal")
 DETECTORS = ("maskrcnn_resnet50_fpn_v2", "fasterrcnn_mobilenet_v3_large_320_fpn")
 
 
@@ -116,23 +115,24 @@ def labels() -> Iterator[str]:
         if scheme.flip_pairs:
             swaps = ", ".join(f"{left} and {right}" for left, right in scheme.flip_pairs)
             facts.append(f"Left and right: {swaps}.")
-        facts.append(f"Models: {', '.join(f'`{name}`' for name in users) or 'none; a target of `remap`'}.")
+        known = ", ".join(f"`{name}`" for name in users)
+        facts.append(f"Models: {known or 'none'}{'; a target of `remap`' * (key in remap_targets())}.")
         yield " ".join(facts)
+        if scheme.groups:
+            titles = ("group", "labels")
+            rows = [(f"`{name}`", ", ".join(map(scheme.name, labels))) for name, labels in scheme.groups]
+            yield table(titles, rows)
 
 
 def remaps() -> Iterator[str]:
     """Which label set leads to which, and what is lost."""
     rows = []
     for source in map(get_scheme, scheme_names()):
-        for target in TARGETS:
-            try:
-                way = find_remap(source, target)
-            except ValueError:
-                continue
-            if target != source.key:
-                loose = [source.name(label) for label in sorted(way.inexact)]
-                inexact = "all" if len(loose) == len(source) else ", ".join(loose) or "none"
-                rows.append((source.key, target, inexact, way.note))
+        for target in remap_targets(source):
+            way = find_remap(source, target)
+            loose = [source.name(label) for label in sorted(way.inexact)]
+            inexact = "all" if len(loose) == len(source) else ", ".join(loose) or "none"
+            rows.append((source.key, target, inexact, way.note))
     yield table(("from", "to", "labels without exact counterpart", "what happens"), rows)
 
 

@@ -114,15 +114,16 @@ class Person:
         """Where any of these labels is on this person.
 
         Args:
-            labels: names (any case) or numbers.
+            labels: names (any case), numbers, groups such as `"clothes"`, or both sides of a part such as
+                `"arms"`; see `LabelScheme.members`.
 
         Returns:
             bool (H, W) of the picture.
 
         Raises:
-            SchemeError: the scheme has no such label.
+            SchemeError: the scheme has no such label or group; the message lists them.
         """
-        wanted = np.isin(self.labels, [self.scheme.index(label) for label in labels])
+        wanted = np.isin(self.labels, self.scheme.members(*labels))
         return self._placed(wanted & self.silhouette)
 
     def parts(self) -> list[Part]:

@@ -55,15 +55,16 @@ class Parsing:
         """Where any of these labels is.
 
         Args:
-            labels: names (any case) or numbers.
+            labels: names (any case), numbers, groups such as `"clothes"` or `"skin"`, or both sides of a part
+                such as `"arms"`; see `LabelScheme.members`.
 
         Returns:
             bool (H, W).
 
         Raises:
-            SchemeError: the scheme has no such label.
+            SchemeError: the scheme has no such label or group; the message lists them.
         """
-        return np.isin(self.labels, [self.scheme.index(label) for label in labels])
+        return np.isin(self.labels, self.scheme.members(*labels))
 
     def parts(self, background: bool = False) -> list[Part]:
         """The parts that are there, by label number.
@@ -76,12 +77,9 @@ class Parsing:
     def remap(self, target: str | Mapping[str | int, str | int], approximate: bool = False) -> Parsing:
         """The same picture in another label scheme; confidence, logits and part scores do not carry over.
 
-        LIP leads to `atr`, `viton`, `coarse` and `pascal`; CIHP and ATR to `coarse` and `pascal`.
-        Approximate: LIP -> ATR counts jumpsuits as dress, a glove as the arm and a sock as the leg that it
-            touches most (255 where it
-        touches none); any -> Pascal counts visible arms as lower arms, visible legs, socks and shoes as
-        lower legs, pants and skirts as upper legs, dresses as torso, bags as background, since only Pascal
-        splits limbs.
+        `remap_targets(parsing.scheme)` lists the schemes that can be reached; docs/labels.md has a table of
+        all remaps, of the labels without exact counterpart, and of what `approximate` does with them. The
+        error for such labels says it, too.
 
         Args:
             target: a scheme's key, or a mapping from labels (names or numbers) to new names, or to new

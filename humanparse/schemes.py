@@ -1,7 +1,7 @@
-"""Label schemes: names, left/right pairs and palettes of each data set, and the ways from one to another.
+"""Label schemes: names, groups, left/right pairs and palettes of each data set, and remaps between them.
 
-The tables in `schemes.json` are facts about LIP, CIHP, ATR, Pascal-Person-Part, MHPv2, DensePose, VOC, ADE20K
-and Cityscapes.
+The tables in `schemes.json` are facts about LIP, CIHP, ATR, Pascal-Person-Part, MHPv2, FASHN, Fashionpedia,
+CelebAMask-HQ (`face`), Goliath (Sapiens2's 29 labels), DensePose, VOC, ADE20K and Cityscapes.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib import resources
@@ -50,6 +50,8 @@ class LabelScheme:
         aliases: other spellings per label (the original code bases'), may be empty.
         flip_pairs: labels that swap when the picture is mirrored.
         palettes: colours other than PASCAL-VOC by name, one RGB triple (0-255) per label.
+        groups: labels that belong together, by the group's name, such as `clothes`, `skin` or `head`. A
+            group that has the name of a label is that label alone.
     """
 
     key: str
@@ -57,6 +59,7 @@ class LabelScheme:
     aliases: tuple[tuple[str, ...], ...] = ()
     flip_pairs: tuple[tuple[int, int], ...] = ()
     palettes: tuple[tuple[str, tuple[Rgb, ...]], ...] = ()
+    groups: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
     def __len__(self) -> int:
         return len(self.names)
@@ -67,25 +70,67 @@ class LabelScheme:
     @property
     def background(self) -> int | None:
         """The label that stands for nothing, or None in schemes that name every surface."""
-        return 0 if _folded(self.names[0]) == "background" else None
+        first = (self.names[0], *(self.aliases[0] if self.aliases else ()))
+        return 0 if "background" in map(_folded, first) else None
 
     def index(self, label: str | int) -> int:
         """Number of a label given by name (any case, `_` and space count as `-`), alias or number.
 
         Raises:
-            SchemeError: no such label; the message lists the nearest names and all of them.
+            SchemeError: no such label; the message lists the nearest names, all labels and all groups.
         """
-        if isinstance(label, str):
-            wanted = _folded(label)
-            for number, spellings in enumerate(self._spellings()):
-                if wanted in spellings:
-                    return number
-            near = difflib.get_close_matches(wanted, [_folded(name) for name in self.names], n=3)
-            hint = f"; did you mean {', '.join(near)}?" if near else ""
-            raise SchemeError(f"{self.key} has no label {label!r}{hint}\nLabels: {', '.join(self.names)}")
-        if 0 <= int(label) < len(self):
-            return int(label)
-        raise SchemeError(f"{self.key} has labels 0 to {len(self) - 1}, not {label}")
+        if not isinstance(label, str):
+            if 0 <= int(label) < len(self):
+                return int(label)
+            raise SchemeError(f"{self.key} has labels 0 to {len(self) - 1}, not {label}")
+        number = self._numbers().get(_folded(label))
+        if number is not None:
+            return number
+        if self._together(label):
+            raise SchemeError(f"{self.key}: {label!r} is several labels; name one of {', '.join(self.names)}")
+        raise self._unknown(label)
+
+    def members(self, *words: str | int) -> tuple[int, ...]:
+        """Numbers of all labels that some words mean, in ascending order.
+
+        Args:
+            words: labels by name, alias or number, as `index` takes them; groups such as `"clothes"`; or
+                both sides of a part, such as `"arms"` or `"shoe"` for `Left-shoe` and `Right-shoe`. A label
+                comes before a group of the same name.
+
+        Raises:
+            SchemeError: a word means nothing here; the message lists all labels and all groups.
+        """
+        found: set[int] = set()
+        for word in words:
+            alone = self._numbers().get(_folded(word)) if isinstance(word, str) else self.index(word)
+            together = (alone,) if alone is not None else self._together(str(word))
+            if not together:
+                raise self._unknown(str(word))
+            found.update(together)
+        return tuple(sorted(found))
+
+    def _together(self, word: str) -> tuple[int, ...]:
+        """Labels of a group, or of both sides of a part in singular or plural; empty if there are none."""
+        folded = _folded(word)
+        for name, labels in self.groups:
+            if name == folded:
+                return labels
+        numbers = self._numbers()
+        for stem in (folded, folded.removesuffix("s")):
+            sides = (numbers.get(f"{side}{joint}{stem}") for side in ("left", "right") for joint in ("-", ""))
+            both = tuple(label for label in sides if label is not None)
+            if both:
+                return both
+        return ()
+
+    def _unknown(self, word: str) -> SchemeError:
+        groups = [name for name, _ in self.groups]
+        names = [*map(_folded, self.names), *groups]
+        near = difflib.get_close_matches(_folded(word), list(dict.fromkeys(names)), n=3)
+        hint = f"; did you mean {', '.join(near)}?" if near else ""
+        listed = f"\nLabels: {', '.join(self.names)}" + (f"\nGroups: {', '.join(groups)}" if groups else "")
+        return SchemeError(f"{self.key} has no label {word!r}{hint}{listed}")
 
     def name(self, label: int) -> str:
         """Name of a label number; 255 is `Ignore`."""
@@ -109,9 +154,18 @@ class LabelScheme:
         known = ", ".join(["voc", *(key for key, _ in self.palettes)])
         raise SchemeError(f"{self.key} has no palette {name!r}; known: {known}")
 
-    def _spellings(self) -> list[set[str]]:
-        more = self.aliases or ((),) * len(self)
-        return [{_folded(name), *map(_folded, others)} for name, others in zip(self.names, more, strict=True)]
+    def _numbers(self) -> dict[str, int]:
+        return _numbers(self.names, self.aliases)
+
+
+@lru_cache(maxsize=64)
+def _numbers(names: tuple[str, ...], aliases: tuple[tuple[str, ...], ...]) -> dict[str, int]:
+    """Folded spelling -> label; the lower label wins."""
+    found: dict[str, int] = {}
+    for number, (name, others) in enumerate(zip(names, aliases or ((),) * len(names), strict=True)):
+        for spelling in (name, *others):
+            found.setdefault(_folded(spelling), number)
+    return found
 
 
 @dataclass(frozen=True)
@@ -156,16 +210,37 @@ def get_scheme(key: str) -> LabelScheme:
     record = _data()["schemes"].get(key.lower())
     if record is None:
         raise SchemeError(f"no label scheme {key!r}; known: {', '.join(scheme_names())}")
+    names = tuple(record["names"])
     return LabelScheme(
         key=key.lower(),
-        names=tuple(record["names"]),
-        aliases=tuple((alias,) for alias in record.get("aliases", ())),
+        names=names,
+        aliases=_aliases(names, record.get("aliases", ())),
         flip_pairs=tuple((left, right) for left, right in record["flip_pairs"]),
         palettes=tuple(
             (name, tuple((r, g, b) for r, g, b in colours))
             for name, colours in record.get("palettes", {}).items()
         ),
+        groups=tuple(
+            (group, tuple(names.index(name) for name in members))
+            for group, members in record.get("groups", {}).items()
+        ),
     )
+
+
+def _aliases(
+    names: tuple[str, ...], given: list[str] | Mapping[str, Iterable[str]]
+) -> tuple[tuple[str, ...], ...]:
+    """From one alias per label, or several for some labels by name."""
+    if isinstance(given, Mapping):
+        return tuple(tuple(given.get(name, ())) for name in names)
+    return tuple((alias,) for alias in given)
+
+
+def remap_targets(source: LabelScheme | None = None) -> list[str]:
+    """Keys of the schemes that `find_remap` has a table to, from `source` or from any scheme."""
+    ways = [way.split("->") for way in _data()["remaps"]]
+    reached = {target for start, target in ways if source is None or start == source.key}
+    return [key for key in scheme_names() if key in reached]
 
 
 def find_remap(source: LabelScheme, target: str | Mapping[str | int, str | int]) -> Remap:
@@ -173,9 +248,9 @@ def find_remap(source: LabelScheme, target: str | Mapping[str | int, str | int])
 
     Args:
         source: scheme of the label map at hand.
-        target: key of a scheme (`"atr"`, `"viton"`, `"coarse"`, `"pascal"`), or a mapping from labels of
-            `source` (names or numbers) to new names (numbered in order of appearance, `Background` first) or
-            to new numbers 0-254. Background goes to 0 unless the mapping says otherwise.
+        target: key of a scheme (one of `remap_targets(source)`), or a mapping from labels of `source` (names
+            or numbers) to new names (numbered in order of appearance, `Background` first) or to new numbers
+            0-254. Background goes to 0 unless the mapping says otherwise.
 
     Raises:
         SchemeError: no table leads there, or the mapping is unusable.
@@ -187,7 +262,7 @@ def find_remap(source: LabelScheme, target: str | Mapping[str | int, str | int])
         return Remap(source, tuple(range(len(source))))
     record = _data()["remaps"].get(f"{source.key}->{key}")
     if record is None:
-        ways = [way.partition("->")[2] for way in _data()["remaps"] if way.startswith(f"{source.key}->")]
+        ways = remap_targets(source)
         raise SchemeError(
             f"no table leads from {source.key} to {target!r}; known targets: {', '.join(ways) or 'none'}. "
             f"Pass a mapping of your own, such as {{{source.names[1]!r}: 'Head'}}.\n"

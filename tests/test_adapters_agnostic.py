@@ -28,6 +28,12 @@ HIDDEN = {
     ("atr", "overall"): "Upper-clothes Skirt Pants Dress Belt Left-leg Right-leg Left-arm Right-arm",
     ("viton", "upper"): "Upper Left-arm Right-arm",
     ("viton", "lower"): "Bottom Left-leg Right-leg",
+    ("atr-neck", "upper"): "Upper-clothes Dress Left-arm Right-arm Neck",
+    ("fashn", "upper"): "top dress arms torso",
+    ("fashn", "lower"): "dress skirt pants belt legs",
+    ("fashionpedia", "lower"): "pants shorts skirt dress jumpsuit belt tights/stockings",
+    ("face", "upper"): "cloth neck",
+    ("goliath29", "lower"): "Lower_Clothing Left_Lower_Leg Left_Upper_Leg Right_Lower_Leg Right_Upper_Leg",
     ("coarse", "upper"): "Upper-clothes Full-body-clothes Arms Torso-skin",
     ("coarse", "lower"): "Full-body-clothes Lower-clothes Legs",
 }
@@ -57,13 +63,18 @@ def test_the_garment_and_its_limbs_are_hidden_and_nothing_else(scheme: str, clot
     assert hidden(scheme, cloth) == set(HIDDEN[scheme, cloth].split())
 
 
-@pytest.mark.parametrize("scheme", ["lip", "cihp", "atr", "mhpv2", "viton", "coarse", "pascal", "densepose"])
+@pytest.mark.parametrize(
+    "scheme",
+    ["lip", "cihp", "atr", "mhpv2", "fashn", "goliath29", "viton", "coarse", "pascal", "densepose"],
+)
 def test_what_identifies_a_person_stays(scheme: str) -> None:
     everything = hidden(scheme, "upper") | hidden(scheme, "lower") | hidden(scheme, "overall")
+    assert everything == hidden(scheme, "overall")
     kept = set(get_scheme(scheme).names) - everything
     words = ("face", "hair", "head", "hand", "foot", "feet", "shoe", "hat", "glass", "bag", "glove", "sock")
     assert not [name for name in everything if any(word in name.lower() for word in words)]
-    assert "Background" in kept and {"Face", "Head", "Hair"} & kept
+    assert get_scheme(scheme).names[0] in kept
+    assert {"Face", "Head", "Hair", "face", "hair"} & kept
 
 
 def test_schemes_of_bare_bodies_hide_trunk_and_limbs() -> None:
@@ -77,6 +88,8 @@ def test_schemes_of_bare_bodies_hide_trunk_and_limbs() -> None:
 def test_more_can_be_hidden_and_more_left() -> None:
     assert "Scarf" in hidden("lip", "upper", also=["scarf"])
     assert not {"Left-arm", "Right-arm"} & hidden("lip", "upper", keep=["arms"])
+    assert {"Hat", "Glove"} < hidden("lip", "upper", also=["accessories"])
+    assert hidden("atr", "overall", keep=["clothes", "skin"]) == {"Belt"}
     with pytest.raises(SchemeError, match="no label 'cape'"):
         hidden("lip", "upper", also=["cape"])
 
@@ -122,6 +135,8 @@ def test_the_label_map_forgets_the_garment(parsing: Parsing) -> None:
 def test_schemes_and_garments_that_do_not_fit_are_refused(parsing: Parsing) -> None:
     with pytest.raises(SchemeError, match="voc has no label for upper-body clothes"):
         hidden("voc", "upper")
+    with pytest.raises(SchemeError, match="face has no label for lower-body clothes"):
+        hidden("face", "lower")
     with pytest.raises(ModelError, match="upper, lower, overall"):
         agnostic_mask(parsing, "hat")  # type: ignore[arg-type]
     with pytest.raises(ModelError, match="dilate"):

@@ -107,7 +107,9 @@ def test_named_parts_are_one_mask(nodes: ModuleType) -> None:
     assert np.array_equal(everything[1].numpy() == 1, parsings[1].labels > 0)
     (rest,) = run(nodes, "HumanParsePartMask", parsing=parsings, parts="", invert=True)
     assert torch.equal(rest, 1 - everything)
-    with pytest.raises(SchemeError, match="Labels: Background"):
+    (clothes,) = run(nodes, "HumanParsePartMask", parsing=parsings, parts="clothes, arms", invert=False)
+    assert np.array_equal(clothes[0].numpy() == 1, parsings[0].mask("clothes", "arms"))
+    with pytest.raises(SchemeError, match=r"Labels: Background(.|\n)*Groups: clothes"):
         run(nodes, "HumanParsePartMask", parsing=parsings, parts="tail", invert=False)
 
 

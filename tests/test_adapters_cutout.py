@@ -14,7 +14,6 @@ from PIL import Image
 
 from humanparse import ImageError, ModelError, Parser, Parsing, SchemeError, get_scheme, image
 from humanparse.adapters.cutout import cutout
-from humanparse.adapters.regions import chosen_labels
 
 PHOTO = Path(__file__).parents[1] / "examples" / "grace_hopper.jpg"
 ATR = get_scheme("atr")
@@ -91,14 +90,11 @@ def test_nothing_shows_that_was_not_kept(labels: np.ndarray, keep: set[int], fea
     assert feather or (alpha[parsing.mask(*keep)] == 255).all()
 
 
-def test_words_for_both_sides_mean_both_sides() -> None:
-    assert chosen_labels(ATR, ["arms", "Shoe", "hair", 3]) == [2, 3, 9, 10, 14, 15]
-    assert chosen_labels(get_scheme("coarse"), ["arms"]) == [5]
-    assert chosen_labels(get_scheme("mhpv2"), ["boots", "hands"]) == [7, 8, 22, 23]
-    with pytest.raises(SchemeError, match="Labels: Background, Hat"):
-        chosen_labels(ATR, ["wings"])
-    with pytest.raises(SchemeError, match="0 to 17"):
-        chosen_labels(ATR, [18])
+def test_groups_are_kept_and_dropped(parsing: Parsing) -> None:
+    alpha = np.asarray(cutout(PHOTO, parsing, ["head", "clothes"], drop=["accessories"]))[..., 3] > 0
+    assert np.array_equal(alpha, parsing.mask("Hair", "Face", "Upper-clothes", "Skirt", "Pants", "Dress"))
+    with pytest.raises(SchemeError, match=r"Labels: Background, Hat(.|\n)*Groups: clothes"):
+        cutout(PHOTO, parsing, ["wings"])
 
 
 def test_what_cannot_be_is_refused(parsing: Parsing) -> None:
@@ -114,6 +110,9 @@ def test_what_cannot_be_is_refused(parsing: Parsing) -> None:
 
 
 def test_the_command_writes_the_same_picture(run: Run, tmp_path: Path, parsing: Parsing) -> None:
+    assert run(PHOTO, "-o", "head.png", "--keep", "head").status == 0
+    with Image.open(tmp_path / "head.png") as written:
+        assert written.tobytes() == cutout(PHOTO, parsing, ["Hat", "Hair", "Sunglasses", "Face"]).tobytes()
     done = run(PHOTO, "-o", "head.png", "--keep", "hair, face", "--crop", "--feather", 2)
     assert done.status == 0 and "head.png: " in done.out, done.err
     with Image.open(tmp_path / "head.png") as written:

@@ -65,7 +65,6 @@ def test_another_label_set_can_be_chosen(client: Client) -> None:
     ("photo", "labels", "said"),
     [
         (None, "as the model", "Choose a photo"),
-        (PHOTO, "viton", "no table leads"),
         (PHOTO, "pascal", "no exact"),
     ],
 )

@@ -259,6 +259,26 @@ def test_a_part_can_be_hidden_and_shown(visit: Visit, hopper: Parsing) -> None:
     assert np.array_equal(visit.pixels(), shown)
 
 
+def test_a_groups_button_shows_its_parts_alone(visit: Visit, hopper: Parsing) -> None:
+    visit.upload(HOPPER)
+    offered = visit.page.locator("#groups button").all_inner_texts()
+    assert offered == [name for name, _ in ATR.groups if hopper.mask(name).any()]
+    for group in ("clothes", "head"):
+        visit.page.get_by_role("button", name=group, exact=True).click()
+        visit.page.mouse.move(1, 1)
+        visit.page.evaluate("document.activeElement.blur()")
+        visit.frame()
+        assert np.array_equal(visit.pixels()[..., 3] > 0, hopper.mask(group))
+        shown = [name for name in names(hopper) if hopper.scheme.index(name) in ATR.members(group)]
+        assert visit.page.locator("#parts li:has(:checked) .name").all_inner_texts() == shown
+    visit.page.get_by_label("Label set").select_option("coarse")
+    visit.settle()
+    coarse = hopper.remap("coarse")
+    assert visit.page.locator("#groups button").all_inner_texts() == [
+        name for name, _ in coarse.scheme.groups if coarse.mask(name).any()
+    ]
+
+
 def test_a_second_photo_begins_with_all_its_parts(visit: Visit, parser: Parser) -> None:
     visit.upload(HOPPER)
     visit.page.get_by_role("button", name="Hide all").click()
@@ -508,6 +528,8 @@ def test_the_page_can_be_used_by_keyboard_alone(visit: Visit, hopper: Parsing) -
     keyboard.press("Space")
     assert visit.page.locator("#plain").is_visible()
     step(), step()
+    groups = [name for name, _ in ATR.groups if hopper.mask(name).any()]
+    assert [step() for _ in groups] == groups
     for name in names(hopper):
         assert step().startswith(name)
         assert visit.text("#reading").startswith(f"{name}: ")

@@ -47,6 +47,7 @@ def test_a_person_gives_their_own_parts_in_the_pictures_pixels() -> None:
     left, right = pair().people
     assert np.array_equal(left.part("hair"), (LABELS == 2) & LEFT)
     assert np.array_equal(right.part("Hair", "Face"), np.isin(LABELS, (2, 13)) & ~LEFT)
+    assert np.array_equal(left.part("head"), np.isin(LABELS, (1, 2, 4, 13)) & LEFT)  # a group
     assert np.array_equal(left.mask, LEFT) and np.array_equal(right.mask, ~LEFT)
     assert [part.name for part in left.parts()] == ["Hair", "Upper-clothes", "Pants", "Face"]
     assert left.parts()[0].box == (1, 0, 3, 1) and left.parts()[0].share == 2 / 24

@@ -39,6 +39,15 @@ def test_masks_are_found_by_name_number_and_several() -> None:
         parsing.mask("Haar")
 
 
+def test_masks_are_found_by_group_and_by_both_sides() -> None:
+    parsing = lip([[1, 2, 3, 5], [6, 13, 14, 15], [16, 18, 9, 255]])
+    assert np.array_equal(parsing.mask("clothes"), np.isin(parsing.labels, [5, 6, 9]))
+    assert np.array_equal(parsing.mask("skin", "shoe"), np.isin(parsing.labels, [13, 14, 15, 16, 18]))
+    assert np.array_equal(parsing.mask("head", 9), np.isin(parsing.labels, [1, 2, 13, 9]))
+    with pytest.raises(SchemeError, match=r"Labels: Background(.|\n)*Groups: clothes, upper, lower, skin"):
+        parsing.mask("garment")
+
+
 def test_parts_give_number_name_pixels_share_and_half_open_box() -> None:
     hair, upper, face = small().parts()
     assert (hair.label, hair.name, hair.pixels, hair.share, hair.box) == (2, "Hair", 3, 0.25, (2, 0, 4, 2))
@@ -191,6 +200,61 @@ def test_an_approximate_glove_goes_to_the_arm_it_touches_most() -> None:
     assert atr.labels[3, 4] == ATR.index("Left-leg")
     assert [part.name for part in atr.parts()][-1] == "Ignore"
     assert (atr.remap("coarse").labels == 255).sum() == 1  # ignored pixels stay ignored
+
+
+def test_an_approximate_belt_goes_to_the_garment_it_touches_most_and_a_bag_to_the_background() -> None:
+    atr = Parsing(np.array([[4, 4, 16, 0], [8, 8, 0, 8], [6, 6, 6, 0]], np.uint8), ATR)
+    with pytest.raises(SchemeError, match="no exact counterpart for Belt, Bag"):
+        atr.remap("lip")
+    assert atr.remap("lip", approximate=True).labels.tolist() == [[5, 5, 0, 0], [9, 9, 0, 9], [9, 9, 9, 0]]
+    alone = Parsing(np.array([[4, 0, 8]], np.uint8), ATR)
+    for target, upper in (("lip", 5), ("cihp", 5), ("viton", 3)):
+        assert alone.remap(target, approximate=True).labels.tolist() == [[upper, 0, 255]]
+
+
+def test_approximate_skin_of_the_torso_is_face_where_it_is_a_neck() -> None:
+    cihp = Parsing(np.array([[13, 0, 0], [10, 0, 10], [5, 0, 5]], np.uint8), get_scheme("cihp"))
+    atr = cihp.remap("atr", approximate=True)
+    assert atr.labels.tolist() == [[11, 0, 0], [11, 0, 255], [4, 0, 4]]
+
+
+def test_approximate_parts_of_garments_go_to_the_garment_they_touch_most() -> None:
+    fashionpedia = get_scheme("fashionpedia")
+    sleeve, pocket, zipper, dress = map(fashionpedia.index, ("sleeve", "pocket", "zipper", "dress"))
+    labels = np.array(
+        [
+            [5, 5, 0, sleeve, dress, 0],
+            [5, 5, 0, sleeve, zipper, 0],
+            [5, pocket, 0, 0, 7, 0],
+            [0, 0, 0, 0, pocket, 7],
+            [zipper, 0, 0, 0, 7, 7],
+        ],
+        np.uint8,
+    )
+    with pytest.raises(SchemeError, match="no exact counterpart for sleeve, pocket, zipper"):
+        Parsing(labels, fashionpedia).remap("coarse")
+    upper, full, lower = 2, 3, 4  # kinds of clothes in `coarse`
+    assert Parsing(labels, fashionpedia).remap("coarse", approximate=True).labels.tolist() == [
+        [upper, upper, 0, full, full, 0],
+        [upper, upper, 0, full, full, 0],
+        [upper, upper, 0, 0, lower, 0],
+        [0, 0, 0, 0, lower, lower],
+        [255, 0, 0, 0, lower, lower],
+    ]
+
+
+def test_goliaths_bare_limbs_are_split_exactly_for_pascal_and_its_clothes_are_not() -> None:
+    goliath, pascal = get_scheme("goliath29"), get_scheme("pascal")
+    limbs = [n for n, name in enumerate(goliath.names) if name.startswith(("Left", "Right"))]
+    bare = Parsing(np.array([[0, *limbs, goliath.index("Torso"), goliath.index("Hair")]], np.uint8), goliath)
+    parts = ("Upper_Arm",), ("Hand", "Lower_Arm"), ("Upper_Leg",), ("Foot", "Lower_Leg", "Shoe", "Sock")
+    for name, ones in zip(pascal.names[3:], parts, strict=True):
+        sources = [f"{side}_{one}" for side in ("Left", "Right") for one in ones]
+        assert np.array_equal(bare.remap("pascal").mask(name), bare.mask(*sources))
+    dressed = Parsing(np.array([[23, 1, 0], [13, 3, 1]], np.uint8), goliath)
+    with pytest.raises(SchemeError, match="for Apparel, Face_Neck, Lower_Clothing, Upper_Clothing"):
+        dressed.remap("pascal")
+    assert dressed.remap("pascal", approximate=True).labels.tolist() == [[2, 1, 0], [5, 1, 1]]
 
 
 @pytest.mark.parametrize("key", ["lip", "cihp", "atr"])

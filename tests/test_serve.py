@@ -88,6 +88,7 @@ def test_json_holds_the_labels_of_predict_with_names_boxes_and_colours(
     assert [(one["label"], one["name"], tuple(one["color"])) for one in found["classes"]] == [
         (label, name, palette[label]) for label, name in enumerate(expected.scheme.names)
     ]
+    assert {name: tuple(labels) for name, labels in found["groups"].items()} == dict(expected.scheme.groups)
     for part, own in zip(found["parts"], expected.parts(), strict=True):
         assert (part["label"], part["name"], part["pixels"]) == (own.label, own.name, own.pixels)
         assert part["share"] == own.share and tuple(part["box"]) == own.box

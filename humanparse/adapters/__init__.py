@@ -1,7 +1,8 @@
 """One file per foreign package or purpose; each imports its package when it is used.
 
 `supervision`, `transformers`, `datasets`, `gradio`, `torchvision`, `label_studio`, `cvat` and `comfyui` speak
-to the packages of these names; `cutout` and `agnostic` make pictures for others. LabelMe's files are
+to the packages of these names; `cutout` and `agnostic` make pictures for others, `neck` the
+labels of two try-on projects. LabelMe's files are
 `Parsing.export("labelme", …)`.
 """
 

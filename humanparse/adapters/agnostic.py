@@ -12,7 +12,8 @@ DensePose), and a gap between arm and body stays visible. No convex hull is take
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -22,41 +23,17 @@ from PIL import Image
 from ..errors import ModelError, SchemeError
 from ..results import Parsing
 from ..schemes import IGNORE, LabelScheme, Rgb
-from .regions import chosen_labels, parsed_photo
+from .regions import parsed_photo
 
 Cloth = Literal["upper", "lower", "overall"]
 
 GREY: Rgb = (128, 128, 128)
 
-_UPPER = (
-    "Upper-clothes", "Coat", "Upper", "Torso", "Jacket/windbreaker/hoodie", "T-shirt", "Polo-shirt",
-    "Sweater", "Singlet", "Bikini/bra", "Tie", "Other-upper-body-clothes",
-)  # fmt: skip
-_FULL = ("Dress", "Jumpsuits", "Robe", "Full-body-clothes", "Other-full-body-clothes")
-_LOWER = (
-    "Pants",
-    "Skirt",
-    "Shorts/swim-shorts",
-    "Bottom",
-    "Lower-clothes",
-    "Belt",
-    "Other-lower-body-clothes",
-)
-_CLOTHED_LEGS = ("Upper Legs", "Upper Leg Left", "Upper Leg Right")  # of schemes without garments
-_ARMS = (
-    "Left-arm", "Right-arm", "Arms", "Upper Arms", "Lower Arms", "Upper Arm Left", "Upper Arm Right",
-    "Lower Arm Left", "Lower Arm Right",
-)  # fmt: skip
-_LEGS = (
-    "Left-leg", "Right-leg", "Legs", "Lower Legs", "Lower Leg Left", "Lower Leg Right", "Stockings",
-)  # fmt: skip
+_LIMBS = {"upper": "arms", "lower": "legs"}
+"""Garments, a group of the scheme -> the limbs that they cover, another."""
 
-_GARMENTS = {
-    "upper": _UPPER + _FULL,
-    "lower": _LOWER + _FULL + _CLOTHED_LEGS,
-    "overall": _UPPER + _LOWER + _FULL + _CLOTHED_LEGS,
-}
-_LIMBS = {"upper": (*_ARMS, "Torso-skin"), "lower": _LEGS, "overall": (*_ARMS, "Torso-skin", *_LEGS)}
+_ALSO = {"upper": ("Torso", "Torso-skin", "Neck", "Tie"), "lower": ("Belt", "Stockings")}
+"""Labels of some schemes that are hidden with a garment though they are none."""
 
 
 def agnostic_mask(
@@ -75,8 +52,8 @@ def agnostic_mask(
             lower garments, dresses and legs; `"overall"` all of them.
         dilate: pixels by which the mask grows, in a square, over the background only; None is 1 % of the
             longer side.
-        also: parts to hide, too, such as `["scarf"]`.
-        keep: parts to leave visible that would be hidden, such as `["arms"]`.
+        also: parts or groups to hide, too, such as `["scarf"]`; see `LabelScheme.members`.
+        keep: parts or groups to leave visible that would be hidden, such as `["arms"]`.
 
     Returns:
         uint8 (H, W): 255 where the photo is to be repainted, else 0; all 0 where the photo has no such part.
@@ -153,23 +130,26 @@ def _hidden_labels(
 ) -> list[int]:
     if cloth not in get_args(Cloth):
         raise ModelError(f"cloth must be one of {', '.join(get_args(Cloth))}, not {cloth!r}")
-    garments = _known(scheme, _GARMENTS[cloth])
-    if not garments:
+    bodies = ("upper", "lower") if cloth == "overall" else (cloth,)
+    groups = dict(scheme.groups)
+    garments = [label for body in bodies for label in groups.get(body, ())]
+    limbs = [label for body in bodies for label in groups.get(_LIMBS[body], ())]
+    bare = "clothes" not in groups  # such schemes know limbs and trunk, whatever they wear
+    if not garments and not (bare and limbs):
         raise SchemeError(
             f"{scheme.key} has no label for {'' if cloth == 'overall' else cloth + '-body '}clothes; take a "
             f"model of lip, atr, cihp or mhpv2, such as schp-lip\nLabels: {', '.join(scheme.names)}"
         )
-    hidden = garments | _known(scheme, _LIMBS[cloth]) | set(chosen_labels(scheme, also))
-    return sorted(hidden - set(chosen_labels(scheme, keep)))
+    spelt = {label for body in bodies for label in _known(scheme, _ALSO[body])}
+    hidden = {*garments, *limbs, *spelt, *scheme.members(*also)}
+    return sorted(hidden - set(scheme.members(*keep)))
 
 
-def _known(scheme: LabelScheme, names: Iterable[str]) -> set[int]:
-    spelt = {_plain(name) for name in names}
-    return {label for label, name in enumerate(scheme.names) if _plain(name) in spelt}
-
-
-def _plain(name: str) -> str:
-    return name.lower().replace(" ", "-").replace("_", "-")
+def _known(scheme: LabelScheme, names: Iterable[str]) -> Iterator[int]:
+    """Those of some labels that the scheme has."""
+    for name in names:
+        with suppress(SchemeError):
+            yield scheme.index(name)
 
 
 def _dilated(mask: npt.NDArray[np.bool_], radius: int) -> npt.NDArray[np.bool_]:

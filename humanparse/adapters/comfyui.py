@@ -17,15 +17,13 @@ from torch import Tensor
 
 from .. import ensembles
 from ..results import Parsing
-from ..schemes import IGNORE
+from ..schemes import IGNORE, remap_targets
 from .agnostic import Cloth, agnostic_mask
-from .regions import chosen_labels
 
 if TYPE_CHECKING:
     from ..parser import Parser
 
 PARSING = "HUMAN_PARSING"
-TARGETS = ("coarse", "atr", "viton", "pascal")
 
 Inputs = dict[str, dict[str, tuple[Any, ...]]]
 
@@ -69,7 +67,7 @@ class PartMask:
                 "parsing": (PARSING,),
                 "parts": (
                     "STRING",
-                    {"default": "hair, face", "tooltip": "Names with commas; arms means both."},
+                    {"default": "hair, face", "tooltip": "Parts or groups (clothes, skin) with commas."},
                 ),
                 "invert": ("BOOLEAN", {"default": False}),
             }
@@ -98,7 +96,7 @@ class PartMasks:
                 "parsing": (PARSING,),
                 "parts": (
                     "STRING",
-                    {"default": "", "tooltip": "Names with commas; empty: all that are there."},
+                    {"default": "", "tooltip": "Parts or groups with commas; empty: all that are there."},
                 ),
             }
         }
@@ -106,7 +104,7 @@ class PartMasks:
     def masks(self, parsing: list[Parsing], parts: str) -> tuple[list[Tensor], list[str]]:
         """Parsings -> for each part a MASK over all images, and its name."""
         scheme = parsing[0].scheme
-        labels = chosen_labels(scheme, _words(parts)) or sorted(
+        labels = scheme.members(*_words(parts)) or sorted(
             {part.label for one in parsing for part in one.parts() if part.label != IGNORE}
         )
         found = [_masks(one.labels == label for one in parsing) for label in labels]
@@ -129,7 +127,7 @@ class RemapLabels:
         return {
             "required": {
                 "parsing": (PARSING,),
-                "labels": (list(TARGETS), {"default": "coarse"}),
+                "labels": (remap_targets(), {"default": "coarse"}),
                 "approximate": ("BOOLEAN", approximate),
             }
         }
@@ -197,7 +195,7 @@ def _words(parts: str) -> list[str]:
 def _where(parsing: Parsing, parts: str) -> npt.NDArray[np.bool_]:
     words = _words(parts)
     if words:
-        return parsing.mask(*chosen_labels(parsing.scheme, words))
+        return parsing.mask(*words)
     nobody = [IGNORE] if parsing.scheme.background is None else [IGNORE, parsing.scheme.background]
     return ~np.isin(parsing.labels, nobody)
 

@@ -12,7 +12,7 @@ from PIL import Image, ImageColor, ImageFilter
 from ..errors import ImageError, ModelError
 from ..results import Parsing
 from ..schemes import IGNORE, Rgb
-from .regions import chosen_labels, parsed_photo
+from .regions import parsed_photo
 
 
 def cutout(
@@ -30,7 +30,8 @@ def cutout(
     Args:
         image: the photo that was parsed, in any form `Parser.predict` takes.
         parsing: what was found in it.
-        keep: parts to keep, by name (any case), alias or number; `arms` means both. None: all but background.
+        keep: parts to keep, by name (any case), alias, number or group: `clothes`, `arms` (both), see
+            `LabelScheme.members`. None: all but background.
         drop: parts to leave out of those.
         background: a colour to put behind, as RGB 0-255 or a name such as `"white"` or `"#e0e0e0"`; None
             leaves it transparent.
@@ -41,7 +42,7 @@ def cutout(
         RGBA with its alpha; RGB where a background is given.
 
     Raises:
-        SchemeError: no such part, or the photo has another size.
+        SchemeError: no such part or group, or the photo has another size.
         ImageError: the photo cannot be read, or nothing of it is kept.
         ModelError: the colour or the feather cannot be.
     """
@@ -67,8 +68,8 @@ def _kept(
     if keep is None:
         kept = {label for label in range(len(scheme)) if label != scheme.background}
     else:
-        kept = set(chosen_labels(scheme, keep))
-    kept -= set(chosen_labels(scheme, drop))
+        kept = set(scheme.members(*keep))
+    kept -= set(scheme.members(*drop))
     mask: npt.NDArray[np.bool_] = np.isin(parsing.labels, sorted(kept))
     if not mask.any():
         wanted = ", ".join(scheme.name(label) for label in sorted(kept)) or "nothing"

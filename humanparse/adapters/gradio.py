@@ -17,7 +17,7 @@ import numpy as np
 
 from .. import ensembles
 from ..errors import HumanParseError
-from ..schemes import IGNORE, get_scheme, voc_palette
+from ..schemes import IGNORE, get_scheme, remap_targets, voc_palette
 from . import missing
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from ..results import Parsing
 
 AS_MODEL = "as the model"
-TARGETS = ("atr", "viton", "coarse", "pascal")
 
 _RESULTS_KEPT = 16
 _CACHE_SECONDS = 3600
@@ -68,7 +67,7 @@ def demo(parser: Parser | None = None, models: Sequence[str] | None = None) -> g
             with gr.Column():
                 photo = gr.Image(type="numpy", label="Photo")
                 model = gr.Dropdown(offered, value=offered[0], label="Model")
-                labels = gr.Dropdown([AS_MODEL, *TARGETS], value=AS_MODEL, label="Label set")
+                labels = gr.Dropdown([AS_MODEL, *remap_targets()], value=AS_MODEL, label="Label set")
                 loosely = gr.Checkbox(label="Accept label sets without an exact counterpart")
                 button = gr.Button("Parse", variant="primary")
             with gr.Column():
@@ -123,7 +122,7 @@ def _load(model: str) -> Parser:
 
 def _colours(models: Sequence[str]) -> dict[str, str]:
     """A colour for each name in any label set: those of the first model have their labels' colours."""
-    schemes = [*(ensembles.get(model).scheme for model in models), *map(get_scheme, TARGETS)]
+    schemes = [*(ensembles.get(model).scheme for model in models), *map(get_scheme, remap_targets())]
     names = dict.fromkeys(name for scheme in schemes for name in scheme.names)
     palette = voc_palette()
     return {name: "#{:02x}{:02x}{:02x}".format(*palette[at % 256]) for at, name in enumerate(names)}

@@ -1,8 +1,7 @@
-"""What of a parsing is a region of its own, which labels a user's words mean, and a parsing's own photo."""
+"""What of a parsing is a region of its own, and a parsing's own photo."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +12,7 @@ from ..errors import SchemeError
 from ..image import load
 from ..people import Part
 from ..results import Parsing
-from ..schemes import IGNORE, LabelScheme
+from ..schemes import IGNORE
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,41 +71,3 @@ def parsed_photo(image: Any, parsing: Parsing) -> npt.NDArray[np.uint8]:
             "pass the photo that was parsed"
         )
     return photo
-
-
-def chosen_labels(scheme: LabelScheme, words: Iterable[str | int]) -> list[int]:
-    """Labels that are meant by names (any case), aliases or numbers; `arms` means both arms.
-
-    Args:
-        scheme: whose labels.
-        words: names, or one side's name without its side, in singular or plural.
-
-    Raises:
-        SchemeError: the scheme has no such part; the message lists its parts.
-    """
-    found: list[int] = []
-    for word in words:
-        found += _labels_of(scheme, word)
-    return sorted(set(found))
-
-
-def _labels_of(scheme: LabelScheme, word: str | int) -> list[int]:
-    try:
-        return [scheme.index(word)]
-    except SchemeError:
-        if isinstance(word, int):
-            raise
-        stem = word.strip().lower()
-        for one in (stem, stem.removesuffix("s")):
-            sides = (f"{side}{joint}{one}" for side in ("left", "right") for joint in ("-", ""))
-            both = [label for name in sides if (label := _found(scheme, name)) is not None]
-            if both:
-                return both
-        raise
-
-
-def _found(scheme: LabelScheme, name: str) -> int | None:
-    try:
-        return scheme.index(name)
-    except SchemeError:
-        return None

@@ -31,10 +31,11 @@ def agnostic(
         ),
     ] = None,
     also: Annotated[
-        str | None, typer.Option(help="Parts to hide, too, with commas: scarf.", show_default=False)
+        str | None, typer.Option(help="Parts or groups to hide, too, with commas: scarf.", show_default=False)
     ] = None,
     keep: Annotated[
-        str | None, typer.Option(help="Parts to leave visible, with commas: arms.", show_default=False)
+        str | None,
+        typer.Option(help="Parts or groups to leave visible, with commas: arms.", show_default=False),
     ] = None,
     model: Model = "tiny-atr",
     weights: WeightsFiles = None,

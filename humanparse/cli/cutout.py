@@ -26,10 +26,13 @@ def cutout(
     output: Annotated[Path, typer.Option("-o", "--output", help="The PNG to write.")] = Path("cutout.png"),
     keep: Annotated[
         str | None,
-        typer.Option(help="Parts to keep, with commas: hair,face; without it all.", show_default=False),
+        typer.Option(
+            help="Parts or groups to keep, with commas: hair,face or clothes; default: all.",
+            show_default=False,
+        ),
     ] = None,
     drop: Annotated[
-        str | None, typer.Option(help="Parts to leave out, with commas.", show_default=False)
+        str | None, typer.Option(help="Parts or groups to leave out, with commas.", show_default=False)
     ] = None,
     crop: Annotated[bool, typer.Option("--crop", help="Cut the picture to what is kept.")] = False,
     feather: Annotated[int, typer.Option(help="Pixels over which edges fade inwards.")] = 0,

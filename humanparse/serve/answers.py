@@ -103,6 +103,7 @@ def describe(parsing: Parsing) -> dict[str, Any]:
             {"label": label, "name": name, "color": list(colours[label])}
             for label, name in enumerate(scheme.names)
         ],
+        "groups": {name: list(labels) for name, labels in scheme.groups},
         "parts": [_part(part, parsing.labels == part.label) for part in parsing.parts()],
         "people": [_person(person) for person in parsing.people],
     }

@@ -50,6 +50,11 @@ _PARSING = {
         "scheme": {"type": "string"},
         "size": {**_SIZE, "description": "Height and width in pixels."},
         "classes": {"type": "array", "items": _CLASS},
+        "groups": {
+            "type": "object",
+            "description": "Labels that belong together, by the group's name; those of the whole scheme.",
+            "additionalProperties": {"type": "array", "items": {"type": "integer"}},
+        },
         "parts": {"type": "array", "items": _PART},
         "people": {"type": "array", "items": _PERSON},
         "milliseconds": {"type": "number"},
@@ -64,6 +69,7 @@ _EXAMPLE = {
         {"label": 0, "name": "Background", "color": [0, 0, 0]},
         {"label": 11, "name": "Face", "color": [192, 128, 0]},
     ],
+    "groups": {"clothes": [4, 5, 6, 7], "head": [1, 2, 3, 11]},
     "parts": [
         {
             "label": 11,
@@ -77,7 +83,7 @@ _EXAMPLE = {
     "people": [],
     "milliseconds": 48.2,
 }
-"""A picture of 4 x 3 pixels with two pixels of a face; shortened: `classes` lists the whole scheme."""
+"""4 x 3 pixels with two of a face; shortened: `classes` and `groups` list the whole scheme."""
 
 BODY: dict[str, Any] = {
     "requestBody": {

@@ -1,9 +1,10 @@
-// The lists beside the picture: parts with a box to hide each, people with a button to keep each outlined.
+// The lists beside the picture: parts with a box to hide each and a button for each group, people with a button to keep each outlined.
 
 import { percent } from "./parsing.js";
 
 export class Legend {
   #parts = document.getElementById("parts");
+  #groups = document.getElementById("groups");
   #crowd = document.getElementById("crowd");
   #people = document.getElementById("people");
   #onLight;
@@ -17,13 +18,16 @@ export class Legend {
   constructor(onLight, onHide) {
     this.#onLight = onLight;
     this.#onHide = onHide;
-    document.getElementById("show-all").addEventListener("click", () => this.#checkAll(true));
-    document.getElementById("hide-all").addEventListener("click", () => this.#checkAll(false));
+    document.getElementById("show-all").addEventListener("click", () => this.#check(() => true));
+    document.getElementById("hide-all").addEventListener("click", () => this.#check(() => false));
   }
 
   show(parsing) {
     this.#pinned = null;
     this.#parts.replaceChildren(...parsing.parts.map((part) => this.#partRow(part, parsing)));
+    const groups = Object.entries(parsing.groups).filter(([, labels]) => labels.some((one) => parsing.has(one)));
+    this.#groups.replaceChildren(...groups.map(([name, labels]) => this.#groupButton(name, labels)));
+    this.#groups.hidden = groups.length === 0;
     this.#crowd.hidden = parsing.people.length === 0;
     this.#people.replaceChildren(...parsing.people.map((person) => this.#personRow(person)));
   }
@@ -52,6 +56,12 @@ export class Legend {
     row.append(label);
     this.#lights(row, { label: part.label });
     return row;
+  }
+
+  #groupButton(name, labels) {
+    const button = element("button", { type: "button", textContent: name, title: `Show ${name} only` });
+    button.addEventListener("click", () => this.#check((label) => labels.includes(label)));
+    return button;
   }
 
   #personRow(person) {
@@ -85,8 +95,11 @@ export class Legend {
     this.#onLight(this.kept);
   }
 
-  #checkAll(checked) {
-    for (const box of this.#parts.querySelectorAll("input")) box.checked = checked;
+  // Show the parts whose label is wanted, hide the others.
+  #check(wanted) {
+    for (const row of this.#parts.children) {
+      row.querySelector("input").checked = wanted(Number(row.dataset.label));
+    }
     this.#onHide(this.#unchecked());
   }
 

@@ -9,9 +9,9 @@ export class Parsing {
    */
   constructor(text, asked) {
     const answer = JSON.parse(text);
-    const { model, scheme, people, milliseconds } = answer;
+    const { model, scheme, groups, people, milliseconds } = answer;
     const [height, width] = answer.size;
-    Object.assign(this, { height, width, text, asked, model, scheme, people, milliseconds });
+    Object.assign(this, { height, width, text, asked, model, scheme, groups, people, milliseconds });
     this.classes = new Map(answer.classes.map((one) => [one.label, one]));
     this.parts = answer.parts.sort((one, other) => other.pixels - one.pixels);
     this.byLabel = new Map(this.parts.map((part) => [part.label, part]));
