@@ -26,7 +26,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from humanparse import manifest
+from humanparse import registry
 from humanparse.geometry import Frame
 
 NAME = "schp-lip"
@@ -65,7 +65,7 @@ def main(
 ) -> None:
     """Print a table of seconds and ratios, then megabytes."""
     width, height = map(int, size.split("x"))
-    spec = manifest.get(NAME).input
+    spec = registry.get(NAME).input
     frame = Frame((height, width), spec)
     table = Table("logits", "plain s", "Parser's s", "times plain", "labels as plain")
     table.title = (

@@ -29,7 +29,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from humanparse import Parser, checkpoint, manifest
+from humanparse import Parser, checkpoint, registry
 from humanparse.models.schp import Schp
 from humanparse.ops.bilinear import bilinear
 
@@ -94,7 +94,7 @@ def plain_back(logits: Tensor, width: int, height: int, side: int) -> np.ndarray
 
 
 def plain_network(weights: Path) -> nn.Module:
-    network = PlainSchp(len(manifest.get(NAME).scheme))
+    network = PlainSchp(len(registry.get(NAME).scheme))
     network.load_state_dict(checkpoint.load(weights))
     return network.eval()
 
@@ -140,7 +140,7 @@ def main(
     """Print a table of seconds and ratios."""
     with TemporaryDirectory() as folder:
         path, file = photo or portrait(Path(folder)), weights or synthetic_weights(Path(folder))
-        network, side = plain_network(file), manifest.get(NAME).input.size[0]
+        network, side = plain_network(file), registry.get(NAME).input.size[0]
         work: dict[str, Callable[[], np.ndarray]] = {"plain": lambda: plain(path, network, side)}
         for name in contender:
             runtime, _, precision = name.partition(":")

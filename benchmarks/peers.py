@@ -19,18 +19,18 @@ from typing import Annotated
 
 import torch
 import typer
+from humanparse.runtimes.split import split
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from humanparse import image, manifest, models
+from humanparse import image, models, registry
 from humanparse.bench import synthetic_photo
 from humanparse.geometry import Frame
 from humanparse.runtimes.folded import folded
 from humanparse.runtimes.onnx_graph import write_graph
 from humanparse.runtimes.onnxruntime import OnnxRuntimeNetwork
 from humanparse.runtimes.openvino import OpenVinoNetwork
-from humanparse.runtimes.split import split
 
 Run = Callable[[Tensor], Tensor]
 
@@ -70,7 +70,7 @@ def main(
     runs: int = 7,
 ) -> None:
     """Print a table of seconds per photo, ratios and differences."""
-    spec = manifest.get(name)
+    spec = registry.get(name)
     torch.manual_seed(0)
     network = models.build(spec).requires_grad_(False)
     width, height = map(int, size.split("x"))

@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from humanparse import image, manifest, models
+from humanparse import image, models, registry
 from humanparse.geometry import Frame
 
 
@@ -48,7 +48,7 @@ def main(
         title=f"{torch.get_num_threads()} threads",
     )
     for name in names:
-        spec = manifest.get(name)
+        spec = registry.get(name)
         network = models.build(spec)
         for path in photo:
             decode, pixels = timed(runs, lambda path=path: image.load(path))

@@ -10,14 +10,12 @@ from pathlib import Path
 
 from make_pictures import palettes
 
-from humanparse import ensembles, get_scheme
-from humanparse.ensembles import EnsembleSpec
-from humanparse.manifest import ModelSpec
+from humanparse import get_scheme, registry
+from humanparse.registry import Spec
 from humanparse.schemes import find_remap, remap_targets, scheme_names
 from humanparse.serve.refusals import REFUSALS
 
 DOCS = Path(__file__).parent
-Spec = ModelSpec | EnsembleSpec
 DETECTORS = ("maskrcnn_resnet50_fpn_v2", "fasterrcnn_mobilenet_v3_large_320_fpn")
 
 
@@ -41,16 +39,18 @@ def family(names: list[str]) -> str:
 
 def place_of_weights(spec: Spec) -> str:
     """Where a model's file comes from, and what vouches for it."""
-    if isinstance(spec, EnsembleSpec):
-        return "those of " + ", ".join(f"`{part}`" for part in spec.parts.values())
+    network, *others = spec.networks().values()
+    if others:
+        return "those of " + ", ".join(f"`{part.name}`" for part in (network, *others))
+    file = network.file
     if spec.bundled:
-        return f"in the package, {(spec.file.size or 0) / 1e6:.1f} MB"
-    if not spec.file.sources:
+        return f"in the package, {(file.size or 0) / 1e6:.1f} MB"
+    if not file.sources:
         return "never published: bring your own"
-    size = f"{spec.file.size / 1e6:.0f} MB" if spec.file.size else "size not on record"
-    known = "sha256 pinned" if spec.file.sha256 else "first download recorded"
-    if all(source.kind == "manual" for source in spec.file.sources):
-        return f"by hand, [from here]({spec.file.sources[0].url}); {known.replace('download', 'use')}"
+    size = f"{file.size / 1e6:.0f} MB" if file.size else "size not on record"
+    known = "sha256 pinned" if file.sha256 else "first download recorded"
+    if all(source.kind == "manual" for source in file.sources):
+        return f"by hand, [from here]({file.sources[0].url}); {known.replace('download', 'use')}"
     return f"downloaded, {size}, {known}"
 
 
@@ -60,8 +60,9 @@ def row(spec: Spec) -> list[str]:
         f"{claim.metric} {claim.value}, {claim.split} ({'measured' if claim.measured else 'claimed'})"
         for claim in spec.accuracy
     ]
-    kind = "whole photo and crops" if isinstance(spec, EnsembleSpec) else spec.input.extent
-    mirrored = "" if isinstance(spec, EnsembleSpec) or not spec.flip else ", mirrored too"
+    network, *others = spec.networks().values()
+    kind = "whole photo and crops" if others else network.input.extent
+    mirrored = "" if others or not network.flip else ", mirrored too"
     labels = f"[{len(spec.scheme)}, {spec.scheme_key}](labels.md#{spec.scheme_key})"
     cells = [f"`{spec.name}`", labels, kind + mirrored, "<br>".join(claims) or "none claimed"]
     return [*cells, place_of_weights(spec), spec.licence.data]
@@ -69,8 +70,8 @@ def row(spec: Spec) -> list[str]:
 
 def models() -> Iterator[str]:
     """A heading for each original, with what its models share, and a table of them."""
-    specs = sorted((ensembles.get(name) for name in ensembles.names()), key=origin)
-    specs.sort(key=lambda spec: spec.name != "tiny-atr")  # the default stands first
+    specs = sorted((registry.get(name) for name in registry.names()), key=origin)
+    specs.sort(key=lambda spec: spec.name != registry.DEFAULT)  # the default stands first
     for (place, paper), group in groupby(specs, key=origin):
         members = list(group)
         address = f"<{place}>" if place.startswith("https") else place
@@ -88,7 +89,7 @@ def models() -> Iterator[str]:
 
 def detectors() -> Iterator[str]:
     """The detectors of people, with their licences."""
-    specs = [ensembles.detector(name) for name in DETECTORS]
+    specs = [registry.detector(name) for name in DETECTORS]
     rows = [
         (
             f"`{spec.name}`",
@@ -106,7 +107,7 @@ def labels() -> Iterator[str]:
     """A heading, a picture and the facts of each scheme."""
     for key in scheme_names():
         scheme = get_scheme(key)
-        users = [name for name in ensembles.names() if ensembles.get(name).scheme_key == key]
+        users = [name for name in registry.names() if registry.get(name).scheme_key == key]
         yield f"### {key}"
         yield f"![The {len(scheme)} labels of {key} with their colours](pictures/labels_{key}.png)"
         facts = [f"{len(scheme)} labels; palettes: {', '.join(f'`{name}`' for name in palettes(scheme))}."]

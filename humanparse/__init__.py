@@ -12,9 +12,6 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .ensembles import EnsembleSpec
-    from .ensembles import get as model_info
-    from .ensembles import names as list_models
     from .errors import (
         BulkError,
         DatasetError,
@@ -24,7 +21,6 @@ if TYPE_CHECKING:
         ImageError,
         ImageKindError,
         ImageSizeError,
-        ManifestError,
         ModelError,
         PeopleError,
         SchemeError,
@@ -32,8 +28,10 @@ if TYPE_CHECKING:
         ServeError,
         WeightsError,
     )
-    from .manifest import ModelSpec
     from .parser import Parser
+    from .registry import EnsembleSpec, ModelSpec
+    from .registry import get as model_info
+    from .registry import names as list_models
     from .results import Parsing, Part, Person
     from .schemes import LabelScheme, get_scheme
     from .video.frames import VideoFrame
@@ -48,10 +46,10 @@ _HOMES = {
     "VideoFrame": ("video.frames", "VideoFrame"),
     "Part": ("results", "Part"),
     "Person": ("results", "Person"),
-    "ModelSpec": ("manifest", "ModelSpec"),
-    "EnsembleSpec": ("ensembles", "EnsembleSpec"),
-    "list_models": ("ensembles", "names"),
-    "model_info": ("ensembles", "get"),
+    "ModelSpec": ("registry", "ModelSpec"),
+    "EnsembleSpec": ("registry", "EnsembleSpec"),
+    "list_models": ("registry", "names"),
+    "model_info": ("registry", "get"),
     "LabelScheme": ("schemes", "LabelScheme"),
     "get_scheme": ("schemes", "get_scheme"),
     "HumanParseError": ("errors", "HumanParseError"),
@@ -62,7 +60,6 @@ _HOMES = {
     "ImageError": ("errors", "ImageError"),
     "ImageKindError": ("errors", "ImageKindError"),
     "ImageSizeError": ("errors", "ImageSizeError"),
-    "ManifestError": ("errors", "ManifestError"),
     "ModelError": ("errors", "ModelError"),
     "PeopleError": ("errors", "PeopleError"),
     "SchemeError": ("errors", "SchemeError"),
@@ -82,7 +79,6 @@ __all__ = [
     "ImageKindError",
     "ImageSizeError",
     "LabelScheme",
-    "ManifestError",
     "ModelError",
     "ModelSpec",
     "ParsedVideo",

@@ -21,9 +21,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from . import __version__, checkpoint, image, models
 from .errors import ModelError
 from .geometry import Frame
-from .manifest import ModelSpec
 from .parser import Parser
 from .pipelines.semantic import Semantic
+from .registry import ModelSpec
 from .runtimes.placement import DTYPES
 
 Result = TypeVar("Result")
@@ -94,9 +94,9 @@ def measure(parser: Parser, photo: bytes, batch: int = 1, runs: int = 5) -> Cost
         ImageError: the photo cannot be read.
     """
     pipeline = parser._whole
-    spec = parser.spec
-    if not (isinstance(spec, ModelSpec) and isinstance(pipeline, Semantic)):
-        raise ModelError(f"{spec.name} is not a single network with logits: only those are timed")
+    spec, *others = parser.spec.networks().values()
+    if others or not isinstance(pipeline, Semantic):
+        raise ModelError(f"{parser.spec.name} is not a single network with logits: only those are timed")
     if batch < 1 or runs < 1:
         raise ModelError(f"batch and runs must be at least 1, not {batch} and {runs}")
     pixels = image.load(photo)

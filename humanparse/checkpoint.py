@@ -19,22 +19,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from . import manifest
+from . import registry
 from .durable import replacing
 from .errors import WeightsError
-from .manifest import ModelSpec
+from .registry import FAMILIES, ModelSpec
 
 State = dict[str, Tensor]
 
 _WRAPPERS = ("state_dict", "model")
 _PREFIX = "module."
-_FAMILIES = (  # a key that only it has, its classifier's weight, family, what people call it
-    ("edge_net.edge_conv.weight", "decoder_stage2.7.weight", "ssseg-ce2p", "SSSegmentation CE2P"),
-    ("lateral_convs.0.0.weight", "decoder.4.weight", "ssseg-upernet", "SSSegmentation UPerNet"),
-    ("edge_layer.conv1.0.weight", "layer7.3.weight", "ce2p-v2", "CE2P v2"),
-    ("edgelayer.conv1.0.weight", "layer7.3.weight", "ce2p-v1", "CE2P v1 or M-CE2P"),
-    ("fushion.0.weight", "fushion.3.weight", "schp", "SCHP"),
-)
 
 
 def load(path: str | os.PathLike[str]) -> State:
@@ -190,20 +183,22 @@ def _check_family(state: Mapping[str, Tensor], spec: ModelSpec, origin: str) -> 
             f"{origin} is an SSSegmentation file from before December 2020, of another network than the "
             "published ones; get the release that `humanparse info ssseg-ce2p-r101-os8-lip` names"
         )
-    kinds = [kind for kind in _FAMILIES if kind[0] in state and kind[1] in state]
-    if len(kinds) != 1:
+    known = [family for family in FAMILIES.values() if family.marker in state]
+    if len(known) != 1 or known[0].classifier not in (None, *state):
         return
-    _, classifier, family, title = kinds[0]
-    stages = tuple(_blocks(state, layer) for layer in range(1, 5))
-    if family == spec.family and stages == spec.architecture["layers"]:
+    family, stages = known[0], tuple(_blocks(state, layer) for layer in range(1, 5))
+    if family.name == spec.family and spec.architecture.get("layers", stages) == stages:
         return
-    siblings = [s for s in map(manifest.get, manifest.names()) if s.family == family]
-    classes = state[classifier].shape[0]
-    fitting = [s for s in siblings if len(s.scheme) == classes and s.architecture["layers"] == stages]
-    raise WeightsError(
-        f"{origin} is a {title} file (ResNet-{2 + 3 * sum(stages)}, {classes} classes), which {spec.name} "
-        f"cannot take; use one of: {', '.join(s.name for s in fitting or siblings)}"
-    )
+    siblings = [s for s in registry.networks() if s.family == family.name]
+    fitting = [s for s in siblings if s.architecture.get("layers", stages) == stages]
+    facts = [f"ResNet-{2 + 3 * sum(stages)}"] if any(stages) else []
+    if family.classifier is not None:
+        classes = state[family.classifier].shape[0]
+        fitting = [s for s in fitting if len(s.scheme) == classes]
+        facts.append(f"{classes} classes")
+    described = f" ({', '.join(facts)})" if facts else ""
+    hint = f"; use one of: {', '.join(s.name for s in fitting or siblings)}" if siblings else ""
+    raise WeightsError(f"{origin} does not fit {spec.name}: it is a {family.title} file{described}{hint}")
 
 
 def _blocks(state: Mapping[str, Tensor], layer: int) -> int:
@@ -226,8 +221,9 @@ def _check_classes(
             return
         found.add(theirs[0] * len(spec.scheme) / ours[0])
     if len(found) == 1 and (classes := found.pop()).is_integer():
-        siblings = [manifest.get(name) for name in manifest.names()]
-        fitting = [s.name for s in siblings if s.family == spec.family and len(s.scheme) == classes]
+        fitting = [
+            s.name for s in registry.networks() if s.family == spec.family and len(s.scheme) == classes
+        ]
         hint = f"; use {' or '.join(fitting)}" if fitting else ""
         raise WeightsError(
             f"{origin} has {int(classes)} classes, but {spec.name} has "

@@ -25,10 +25,6 @@ class ModelError(HumanParseError, ValueError):
     """A model name or a combination of options is unknown or impossible."""
 
 
-class ManifestError(HumanParseError, ValueError):
-    """An entry of weights_manifest.json is not valid; only a packaging mistake can cause this."""
-
-
 class WeightsError(HumanParseError, RuntimeError):
     """Weights could not be had, verified or loaded; the message says where to put the file by hand."""
 

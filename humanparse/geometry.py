@@ -18,12 +18,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .errors import ImageError
-from .manifest import InputSpec
 from .ops.bilinear import bilinear
 from .ops.resample import Resampled
 from .ops.resample_argmax import resample_argmax
 from .ops.taps import Taps, corner_taps, nearest_index, resize_taps, warp_taps
 from .ops.warp import warp_uint8
+from .registry import InputSpec
 
 Size = tuple[int, int]
 Labels = npt.NDArray[np.uint8]

@@ -12,18 +12,17 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from . import ensembles, hub, image, manifest
+from . import hub, image, registry
 from .detections import Detections, read_people
-from .ensembles import EnsembleSpec
 from .errors import ModelError, PeopleError, WeightsError
 from .geometry import Protocols
-from .manifest import ModelSpec
 from .models.detector import Detector
 from .pipelines.batches import parse_many, parse_one_by_one, raising
 from .pipelines.rules import RULES
 from .pipelines.semantic import Semantic, check_scales, input_at
-from .pipelines.single_stage import DECODERS, SingleStage
+from .pipelines.single_stage import SingleStage, find_decoder
 from .pipelines.top_down import TopDown, find_rule
+from .registry import ModelSpec
 from .results import Parsing
 from .runtimes.hosted import hosted
 from .runtimes.loading import load_network, load_state
@@ -88,7 +87,7 @@ class Parser:
 
     def __init__(
         self,
-        model: str = "tiny-atr",
+        model: str = registry.DEFAULT,
         *,
         weights: Weights | None = None,
         device: str = "auto",
@@ -103,9 +102,9 @@ class Parser:
         offline: bool | None = None,
         progress: bool | None = None,
     ) -> None:
-        self.spec = ensembles.get(model)
+        self.spec = registry.get(model)
         self.scheme = self.spec.scheme
-        parts = self.spec.networks() if isinstance(self.spec, EnsembleSpec) else {"network": self.spec}
+        parts = self.spec.networks()
         self.runtime, device, precision = choose_runtime(runtime, device, precision, parts.values())
         self.device = choose_device(device)
         self.precision = choose_precision(precision, self.device)
@@ -115,9 +114,9 @@ class Parser:
         self.weights = {
             role: _file(spec, self._files.get(role), offline, progress) for role, spec in parts.items()
         }
-        self._detector_spec = ensembles.detector(detector)
+        self._detector_spec = registry.detector(detector)
         self._fetching = (offline, progress)
-        self._rule = rule or (self.spec.rule if isinstance(self.spec, EnsembleSpec) else "schp")
+        self._rule = rule or self.spec.rule
         find_rule(self._rule)
         self._networks = {
             role: self._pipeline(spec, role, test_size, flip, scales, protocol)
@@ -136,7 +135,7 @@ class Parser:
         """One network with what decides its answer."""
         flip = spec.flip if flip is None else flip
         scales = check_scales(spec.scales if scales is None else scales)
-        if spec.decode is not None and (flip or scales != (1.0,)):
+        if not spec.gives_logits and (flip or scales != (1.0,)):
             raise ModelError(f"{spec.name} sees a photo once, as it is: leave flip and scales out")
         network = load_network(spec, self.weights[role], role not in self._files).to(self.device)
         shared: dict[str, Any] = {
@@ -147,16 +146,16 @@ class Parser:
             "device": self.device,
             "protocol": protocol,
         }
-        if spec.decode is None:
+        if spec.gives_logits:
             return Semantic(**shared, flip=flip, scales=scales)
         return SingleStage(
-            **shared, dtype=DTYPES[self.precision], decode=DECODERS[spec.family], thresholds=spec.decode
+            **shared, dtype=DTYPES[self.precision], decode=find_decoder(spec), thresholds=spec.decode or {}
         )
 
     @property
     def finds_people(self) -> bool:
         """Whether the model tells people apart without being asked to."""
-        return isinstance(self.spec, EnsembleSpec) or self.spec.decode is not None
+        return self.spec.finds_people
 
     @property
     def _whole(self) -> Semantic | SingleStage:
@@ -187,7 +186,7 @@ class Parser:
             WeightsError: the detector's weights cannot be had.
         """
         photo, whole = image.load(source), self._whole
-        if people is None and isinstance(self.spec, EnsembleSpec):
+        if people is None and self.finds_people and not self.spec.detects_people:
             people = "detect"
         if people is None:
             return whole(photo, keep_logits, confidence)
@@ -318,8 +317,8 @@ class Parser:
         if isinstance(whole, Semantic):
             extras += [f"flip={whole.flip}"] if whole.flip else []
             extras += [f"scales={whole.scales}"] if whole.scales != (1.0,) else []
-        if isinstance(self.spec, EnsembleSpec):
-            extras.append(f"{' + '.join(self.spec.parts)}, rule {self._rule}")
+        if len(self._networks) > 1:
+            extras.append(f"{' + '.join(self._networks)}, rule {self._rule}")
         extras += [self.runtime] if self.runtime != "torch" else []
         described = ", ".join([whole.input.extent, str(self.device), self.precision, *extras])
         return f"Parser({self.spec.name}: {len(self.scheme)} {self.scheme.key} labels, {described})"
@@ -343,6 +342,6 @@ def _files(name: str, weights: Weights | None, roles: tuple[str, ...]) -> Mappin
 
 
 def _file(
-    spec: manifest.Published, given: PathLike | None, offline: bool | None, progress: bool | None
+    spec: registry.Published, given: PathLike | None, offline: bool | None, progress: bool | None
 ) -> Path:
     return Path(given) if given is not None else hub.fetch(spec, offline=offline, progress=progress)

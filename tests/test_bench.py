@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from golden import SMALL
 
-from humanparse import Parser, image, manifest
+from humanparse import Parser, image, registry
 from humanparse.bench import _gflop, measure, random_weights, synthetic_photo
 from humanparse.cli import main
 from humanparse.pipelines.semantic import Semantic
@@ -44,7 +44,7 @@ def test_every_stage_is_timed_and_adds_up_to_the_throughput() -> None:
 
 
 def test_schp_does_153_gflop_for_a_photo_and_twice_that_when_mirrored(tmp_path: Path) -> None:
-    spec = manifest.get("schp-lip")
+    spec = registry.get("schp-lip")
     parser = Parser(spec.name, weights=random_weights(spec, tmp_path), device="cpu")
     pipeline = parser._whole
     assert isinstance(pipeline, Semantic)

@@ -15,11 +15,11 @@ import torch.nn.functional as F
 from golden import CLASSIFIERS, SMALL, roots, synthetic_state
 from torch import Tensor
 
-from humanparse import Parser, image, manifest, models
-from humanparse.models.schp import Ce2pV2
-from humanparse.models.upernet import UperNet
+from humanparse import Parser, image, models, registry
+from humanparse.models.ce2p_v2 import Ce2pV2
+from humanparse.models.ssseg_upernet import UperNet
 
-NAMES = [*manifest.names("ssseg-*"), "ce2p-lip", "ce2p-v1-lip", *manifest.names("mce2p-*-*")]
+NAMES = [*registry.names("ssseg-*"), "ce2p-lip", "ce2p-v1-lip", *registry.names("mce2p-*-*")]
 SHALLOW = (1, 1, 1, 1)
 
 
@@ -31,9 +31,9 @@ def key_list(name: str) -> str:
 
 
 def test_all_published_names_are_there() -> None:
-    assert len(manifest.names("ssseg-ce2p-*")) == 16 and len(manifest.names("ssseg-upernet-*")) == 12
-    assert {"ce2p-lip", "ce2p-v1-lip"} <= set(manifest.names())
-    assert len([name for name in manifest.names("mce2p-*") if name.count("-") == 2]) == 6
+    assert len(registry.names("ssseg-ce2p-*")) == 16 and len(registry.names("ssseg-upernet-*")) == 12
+    assert {"ce2p-lip", "ce2p-v1-lip"} <= set(registry.names())
+    assert len([name for name in registry.names("mce2p-*") if name.count("-") == 2]) == 6
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -42,7 +42,7 @@ def test_a_network_has_exactly_the_keys_and_shapes_of_its_checkpoints(name: str)
     path = next((path for path in found if path.is_file()), None)
     if path is None:
         pytest.skip(f"the full recordings, which hold {key_list(name)}, are not here")
-    spec = manifest.get(name)
+    spec = registry.get(name)
     with torch.device("meta"):
         network = models.build(spec)
     classes = len(spec.scheme)
@@ -54,9 +54,9 @@ def test_a_network_has_exactly_the_keys_and_shapes_of_its_checkpoints(name: str)
 
 
 def test_output_strides_share_their_keys_but_not_their_answers() -> None:
-    spec = manifest.get("ssseg-ce2p-r50-os8-lip")
+    spec = registry.get("ssseg-ce2p-r50-os8-lip")
     state = synthetic_state("ssseg-ce2p-r50", "ssseg-ce2p-r50")
-    eight, sixteen = models.build(spec), models.build(manifest.get("ssseg-ce2p-r50-os16-lip"))
+    eight, sixteen = models.build(spec), models.build(registry.get("ssseg-ce2p-r50-os16-lip"))
     for network in (eight, sixteen):
         network.load_state_dict(state, strict=True)
     picture = torch.randn(1, 3, 97, 129)
@@ -129,9 +129,9 @@ def test_a_street_scene_of_two_megapixels_stays_under_four_gigabytes() -> None:
     """Random weights: memory does not depend on them. In a process of its own, whose peak is its own."""
     code = """
 import numpy as np, torch
-from humanparse import manifest, models
+from humanparse import models, registry
 from humanparse.pipelines.semantic import Semantic
-spec = manifest.get("ssseg-upernet-r101-os8-cityscapes")
+spec = registry.get("ssseg-upernet-r101-os8-cityscapes")
 network = models.build(spec).requires_grad_(False)
 photo = np.random.default_rng(0).integers(0, 256, (1024, 2048, 3), dtype=np.uint8)
 labels = Semantic(spec.name, network, spec.scheme, spec.input, torch.device("cpu"))(photo).labels

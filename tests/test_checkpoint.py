@@ -16,10 +16,10 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from humanparse import WeightsError, checkpoint, manifest, models
+from humanparse import WeightsError, checkpoint, models, registry
 
-SPEC = manifest.get("tiny-atr")
-SCHP = manifest.get("schp-lip")
+SPEC = registry.get("tiny-atr")
+SCHP = registry.get("schp-lip")
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def state() -> dict[str, Tensor]:
     return models.build(SPEC).state_dict()
 
 
-def expected(spec: manifest.ModelSpec) -> dict[str, Tensor]:
+def expected(spec: registry.ModelSpec) -> dict[str, Tensor]:
     with torch.device("meta"):
         return models.build(spec).state_dict()
 
@@ -103,7 +103,7 @@ def test_values_that_are_no_numbers_are_refused_by_name(container: str, value: f
 
 def test_a_wrong_number_of_classes_names_the_model_that_fits() -> None:
     with pytest.raises(WeightsError, match=r"has 18 classes, but schp-lip has 20 \(lip\); use schp-atr"):
-        checkpoint.check(expected(manifest.get("schp-atr")), expected(SCHP), SCHP, "x.pth")
+        checkpoint.check(expected(registry.get("schp-atr")), expected(SCHP), SCHP, "x.pth")
 
 
 def test_a_number_of_classes_that_no_model_has_is_named_alone() -> None:
@@ -297,29 +297,32 @@ FAMILY_FILES = {
     "mce2p-mhpv2-gt": "CE2P v1 or M-CE2P file .ResNet-101, 59 classes.",
     "ssseg-ce2p-r50-os8-atr": "SSSegmentation CE2P file .ResNet-50, 18 classes.",
     "ssseg-upernet-r101-os16-ade20k": "SSSegmentation UPerNet file .ResNet-101, 150 classes.",
+    "smp-r50-mhpv2": "SMP file .ResNet-50.;",
+    "uniparser-r50-mhpv2": "UniParser file .ResNet-50.;",
+    "tiny-atr": "Tiny file;",
 }
 
 
 @pytest.mark.parametrize("name", FAMILY_FILES)
 def test_a_file_of_another_family_is_recognised_and_its_models_are_named(name: str) -> None:
-    state = expected(manifest.get(name))
-    wanted = manifest.get("ssseg-ce2p-r101-os8-lip")
+    state = expected(registry.get(name))
+    wanted = registry.get("ssseg-ce2p-r101-os8-lip")
     with pytest.raises(WeightsError, match=FAMILY_FILES[name]) as caught:
         checkpoint.check(state, expected(wanted), wanted, "file.pth")
     names = str(caught.value).partition("use one of: ")[2].split(", ")
-    assert name in names and all(manifest.get(n).family == manifest.get(name).family for n in names)
-    assert all(len(manifest.get(n).scheme) == len(manifest.get(name).scheme) for n in names)
+    assert name in names and all(registry.get(n).family == registry.get(name).family for n in names)
+    assert all(len(registry.get(n).scheme) == len(registry.get(name).scheme) for n in names)
 
 
 def test_the_models_own_file_with_a_key_too_few_is_not_called_another_family() -> None:
-    spec = manifest.get("ce2p-lip")
+    spec = registry.get("ce2p-lip")
     state = {key: value for key, value in expected(spec).items() if key != "layer1.0.conv1.weight"}
     with pytest.raises(WeightsError, match=r"missing \(1\):\n    layer1\.0\.conv1\.weight"):
         checkpoint.check(state, expected(spec), spec, "file.pth")
 
 
 def test_a_file_from_before_the_published_network_is_refused_by_its_age() -> None:
-    spec = manifest.get("ssseg-ce2p-r101-os8-lip")
+    spec = registry.get("ssseg-ce2p-r101-os8-lip")
     state = {**expected(spec), "lateral_ppm_layer.0.weight": torch.zeros(1)}
     with pytest.raises(WeightsError, match="before December 2020"):
         checkpoint.check(state, expected(spec), spec, "file.pth")

@@ -21,7 +21,7 @@ from golden import SMALL
 from http_server import Answer, Server
 from PIL import Image
 
-from humanparse import Parsing, checkpoint, hub, image, manifest
+from humanparse import Parsing, checkpoint, hub, image, registry
 
 PHOTOS = SMALL / "images"
 HOPPER, CREW = PHOTOS / "hopper_97x61.png", PHOTOS / "astronaut_431x257.png"
@@ -149,14 +149,14 @@ def test_wrong_usage_exits_with_two(run: Run) -> None:
 
 
 def test_a_bug_is_called_one(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(manifest, "names", lambda pattern: 1 / 0)
+    monkeypatch.setattr(registry, "names", lambda pattern: 1 / 0)
     done = run("models")
     assert done.status == 1 and "internal error: ZeroDivisionError" in done.err and "--debug" in done.err
 
 
 def test_models_are_listed_as_a_table_and_as_json(run: Run) -> None:
     table = run("models").out
-    for name in manifest.names():
+    for name in registry.names():
         assert re.search(rf"^{name} .*(bundled|no)\s*$", table, flags=re.MULTILINE), table
     assert "59.36 LIP val" in table and "267.4 MB" in table
     records = json.loads(run("models", "schp-*", "--json").out)
@@ -193,7 +193,7 @@ def test_download_offline_says_how_to_go_on(
 
 
 def test_convert_makes_safetensors_that_predict_takes(run: Run, tmp_path: Path) -> None:
-    state = checkpoint.load(hub.fetch(manifest.get("tiny-atr")))
+    state = checkpoint.load(hub.fetch(registry.get("tiny-atr")))
     old = {"state_dict": {f"module.{key}": value for key, value in state.items()}}
     torch.save(old, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
     assert run("convert", "old.pth", "new.safetensors", "-m", "tiny-atr").status == 0
@@ -222,7 +222,7 @@ def test_doctor_tells_versions_device_and_cache(run: Run, tmp_path: Path) -> Non
 
 def test_warnings_are_lines_not_dumps(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HUMANPARSE_OFFLINE", "1")
-    place = hub.place(manifest.get("schp-lip"))
+    place = hub.place(registry.get("schp-lip"))
     place.parent.mkdir(parents=True)
     place.write_bytes(b"put here by hand, but wrong")
     done = run("download", "schp-lip")

@@ -29,7 +29,7 @@ import typer
 from command import Run, runner
 from PIL import Image
 
-from humanparse import ensembles, get_scheme, list_models, models
+from humanparse import get_scheme, list_models, models, registry
 from humanparse.cli import app
 from humanparse.metrics.layouts import LAYOUTS
 from humanparse.schemes import scheme_names
@@ -177,7 +177,7 @@ def test_commands_that_cannot_run_here_are_spelled_right(line: str) -> None:
     name, values = understood(line)
     model = values.get("model") or values.get("name")
     assert {*(values.get("models") or ()), *([model] if model else ())} <= set(list_models()), line
-    parts = getattr(ensembles.get(model), "parts", {}) if model else {}
+    parts = getattr(registry.get(model), "parts", {}) if model else {}
     roles = {given.partition("=")[0] for given in values.get("weights") or () if "=" in given}
     assert roles <= {*parts, "detector"}, line
     assert "dataset" not in values or values["dataset"] in LAYOUTS, line
@@ -220,12 +220,12 @@ def data_sets(folder: Path) -> None:
 @pytest.mark.parametrize("line", MIGRATING)
 def test_commands_with_a_checkpoint_run_on_untrained_networks(line: str, folder: Path, run: Run) -> None:
     name, values = understood(line)
-    spec = ensembles.get(values["model"])
-    networks = spec.networks() if isinstance(spec, ensembles.EnsembleSpec) else {"": spec}
+    spec = registry.get(values["model"])
+    networks = spec.networks()
     files = [folder / given.rpartition("=")[2] for given in values["weights"]]
     for given, file in zip(values["weights"], files, strict=True):
         file.parent.mkdir(exist_ok=True)
-        torch.save(models.build(networks[given.rpartition("=")[0]]).state_dict(), file)
+        torch.save(models.build(networks[given.rpartition("=")[0] or "network"]).state_dict(), file)
     done = run(*shlex.split(line)[1:])
     for file in files:
         file.unlink()  # each has some 200 MB

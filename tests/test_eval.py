@@ -21,7 +21,7 @@ from golden import FULL, SMALL, recording, synthetic_state
 from PIL import Image
 from test_metrics_semantic import agree
 
-from humanparse import Parser, Parsing, checkpoint, get_scheme, hub, manifest
+from humanparse import Parser, Parsing, checkpoint, get_scheme, hub, registry
 from humanparse.metrics import semantic_scores
 from humanparse.metrics.people import split_people
 
@@ -127,7 +127,7 @@ def test_label_maps_made_otherwise_are_not_mixed_in(run: Run, atr: Path, tmp_pat
     command = ("--dataset", "atr", "--root", atr, "-m", "tiny-atr", "--keep", "maps")
     assert run(*command).status == 0
     before = {path.name: path.read_bytes() for path in Path("maps").iterdir()}
-    state = checkpoint.load(hub.fetch(manifest.get("tiny-atr")))
+    state = checkpoint.load(hub.fetch(registry.get("tiny-atr")))
     state = {key: value * 2 if value.is_floating_point() else value for key, value in state.items()}
     from safetensors.torch import save_file
 

@@ -12,12 +12,12 @@ import openvino
 import pytest
 from golden import SMALL
 
-from humanparse import Parser, checkpoint, image, manifest, models
+from humanparse import Parser, checkpoint, image, models, registry
 from humanparse.cli import main
 from humanparse.geometry import Frame
 
 PHOTO = SMALL / "images" / "grace_hopper.jpg"
-TINY = manifest.get("tiny-atr")
+TINY = registry.get("tiny-atr")
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from humanparse import ImageError, model_info
 from humanparse.geometry import Frame, Protocols, _Warp
-from humanparse.manifest import InputSpec
+from humanparse.registry import InputSpec
 
 SCHP = model_info("schp-lip").input
 TINY = model_info("tiny-atr").input

@@ -25,10 +25,10 @@ from urllib.request import Request
 import pytest
 from http_server import COMMIT, Answer, Server, wait_until
 
-from humanparse import hub, manifest
+from humanparse import hub, registry
 from humanparse.errors import WeightsError
 from humanparse.hub import download, gdrive, trust
-from humanparse.manifest import ModelSpec, Source, WeightFile
+from humanparse.registry import ModelSpec, Source, WeightFile
 
 BODY = random.Random(0).randbytes(300_000)
 OTHER = random.Random(1).randbytes(300_000)
@@ -40,14 +40,14 @@ ROOT = Path(hub.__file__).parents[1]
 CHILD = """
 import sys
 from dataclasses import replace
-from humanparse import hub, manifest
+from humanparse import hub, registry
 from humanparse.hub import download
-from humanparse.manifest import Source, WeightFile
+from humanparse.registry import Source, WeightFile
 download.PAUSE, download.TIMEOUT = 0.01, 20.0
 size, sha256, *urls = sys.argv[1:]
 hub_file = Source("hf", "hub", repo="someone/parsing", path="w.pth")
 sources = tuple(hub_file if url == "hub" else Source("url", url) for url in urls)
-spec = replace(manifest.get("schp-lip"), file=WeightFile("w.pth", sources, int(size), sha256))
+spec = replace(registry.get("schp-lip"), file=WeightFile("w.pth", sources, int(size), sha256))
 """
 
 
@@ -72,7 +72,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server) -> Pat
 
 def spec_of(*sources: str | Source, size: int | None = len(BODY), sha256: str | None = SHA256) -> ModelSpec:
     listed = tuple(Source("url", source) if isinstance(source, str) else source for source in sources)
-    return replace(manifest.get("schp-lip"), file=WeightFile("w.pth", listed, size, sha256))
+    return replace(registry.get("schp-lip"), file=WeightFile("w.pth", listed, size, sha256))
 
 
 def hugging_face(server: Server, repo: str = "someone/parsing", revision: str | None = None) -> Source:

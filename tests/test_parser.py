@@ -26,9 +26,9 @@ from humanparse import (
     get_scheme,
     hub,
     image,
-    manifest,
+    registry,
 )
-from humanparse.manifest import Source, WeightFile
+from humanparse.registry import Source, WeightFile
 
 PHOTO = SMALL / "images" / "grace_hopper.jpg"
 
@@ -165,7 +165,7 @@ def test_a_downloaded_pickle_is_converted_once_and_the_copy_is_used_from_then_on
             "tiny.pth", (Source("url", f"{server.url}/tiny.pth"),), len(content), sha256(content).hexdigest()
         )
         remote = replace(parser.spec, name="tiny-remote", file=file)
-        monkeypatch.setattr(manifest, "get", lambda name: remote)
+        monkeypatch.setattr(registry, "get", lambda name: remote)
         assert np.array_equal(
             Parser("tiny-remote", device="cpu").predict(PHOTO).labels, parser.predict(PHOTO).labels
         )

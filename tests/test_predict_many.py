@@ -15,7 +15,7 @@ import pytest
 import torch
 from golden import SMALL
 
-from humanparse import ImageError, ModelError, Parser, Parsing, checkpoint, image, manifest, models
+from humanparse import ImageError, ModelError, Parser, Parsing, checkpoint, image, models, registry
 from humanparse.geometry import Frame
 from humanparse.pipelines import batches
 from humanparse.pipelines.batches import read_ahead
@@ -170,7 +170,7 @@ def test_flip_and_scales_work_in_batches_too() -> None:
 
 
 def test_a_model_that_finds_people_takes_photos_one_by_one(tmp_path: Path) -> None:
-    spec = manifest.get("uniparser-r50-mhpv2")
+    spec = registry.get("uniparser-r50-mhpv2")
     torch.manual_seed(0)
     checkpoint.save(models.build(spec).state_dict(), tmp_path / "random.safetensors", {})
     several = Parser(spec.name, weights=tmp_path / "random.safetensors", device="cpu", test_size=(64, 96))

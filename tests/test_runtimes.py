@@ -15,22 +15,24 @@ import torch
 from golden import SMALL
 from torch import nn
 
-from humanparse import DeviceError, ModelError, Parser, WeightsError, checkpoint, hub, manifest, models
+from humanparse import DeviceError, ModelError, Parser, WeightsError, checkpoint, hub, models, registry
 from humanparse.models import _blocks, _ssseg
 from humanparse.models._blocks import InPlaceAbn
-from humanparse.models.ce2p import Ce2p
+from humanparse.models._fast import SplitJoined, SplitPyramid
 from humanparse.models.ce2p_v1 import Ce2pV1
-from humanparse.models.schp import Ce2pV2, Schp
+from humanparse.models.ce2p_v2 import Ce2pV2
+from humanparse.models.lite import Lite
+from humanparse.models.schp import Schp
 from humanparse.models.smp import Smp, SmpMaps
+from humanparse.models.ssseg_ce2p import Ce2p
+from humanparse.models.ssseg_upernet import UperNet
 from humanparse.models.tiny import Tiny
 from humanparse.models.uniparser import UniParser, UniParserMaps
-from humanparse.models.upernet import UperNet
 from humanparse.runtimes import onnx_graph
-from humanparse.runtimes.folded import folded
+from humanparse.runtimes.folded import folded, split
 from humanparse.runtimes.onnxruntime import OnnxRuntimeNetwork
 from humanparse.runtimes.openvino import OpenVinoNetwork
 from humanparse.runtimes.placement import choose_runtime
-from humanparse.runtimes.split import SplitJoined, SplitPyramid, split
 
 SHALLOW = (1, 2, 1, 1)
 NETWORKS = {
@@ -39,6 +41,7 @@ NETWORKS = {
     "ce2p-v1": lambda: Ce2pV1(5, SHALLOW),
     "ssseg-ce2p": lambda: Ce2p(5, SHALLOW, 8),
     "ssseg-upernet": lambda: UperNet(5, SHALLOW, 16),
+    "lite": lambda: Lite(5),
     "tiny": lambda: Tiny(5),
     "smp": lambda: Smp(5, SHALLOW),
     "uniparser": lambda: UniParser(5, SHALLOW),
@@ -58,7 +61,7 @@ def lively(network: nn.Module) -> nn.Module:
 
 
 def test_every_family_is_compared() -> None:
-    assert {manifest.get(name).family for name in manifest.names()} <= set(NETWORKS)
+    assert set(NETWORKS) == set(registry.FAMILIES)
 
 
 def smooth(output: torch.Tensor | SmpMaps | UniParserMaps) -> list[torch.Tensor]:
@@ -94,7 +97,7 @@ def test_a_norm_that_follows_no_convolution_stays() -> None:
 def test_the_bundled_model_is_used_folded() -> None:
     network = Parser(device="cpu")._whole.network
     assert not any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
-    assert models.build(manifest.get("tiny-atr")).state_dict().keys() != network.state_dict().keys()
+    assert models.build(registry.get("tiny-atr")).state_dict().keys() != network.state_dict().keys()
 
 
 @pytest.mark.parametrize("size", [(30, 30), (7, 12), (1, 1), (5, 3)])
@@ -112,7 +115,7 @@ def test_a_split_pyramid_is_the_whole_one_on_any_grid(kind: str, size: tuple[int
 
 
 HOSTS = {"onnxruntime": OnnxRuntimeNetwork, "openvino": OpenVinoNetwork}
-WITH_LOGITS = sorted(set(NETWORKS) - {"smp", "uniparser"})
+WITH_LOGITS = [name for name, family in registry.FAMILIES.items() if family.gives_logits]
 PHOTOS = sorted((SMALL / "images").iterdir())
 
 
@@ -130,7 +133,7 @@ def test_a_graph_gives_the_networks_logits_for_any_batch_and_size(family: str, t
     onnx_graph.write_graph(network, tmp_path / "graph.onnx", {})
     assert [type(module) for module in network.modules()] == before
     hosts = [host(tmp_path / "graph.onnx") for host in HOSTS.values()]
-    sizes = [(32, 64), (96, 128)] if family == "tiny" else [(33, 65), (97, 61), (96, 128)]
+    sizes = [(32, 64), (96, 128)] if family in ("lite", "tiny") else [(33, 65), (97, 61), (96, 128)]
     for batch, size in enumerate(sizes, 1):
         picture = torch.randn(batch, 3, *size, generator=torch.Generator().manual_seed(batch))
         with torch.inference_mode():
@@ -181,7 +184,7 @@ def test_openvino_in_bf16_keeps_as_many_labels_as_torch_in_bf16(home: Path) -> N
 
 
 def test_auto_is_what_was_measured_to_be_the_fastest(monkeypatch: pytest.MonkeyPatch) -> None:
-    resnet, tiny, people = ([manifest.get(name)] for name in ("schp-lip", "tiny-atr", "smp-r50-mhpv2"))
+    resnet, tiny, people = ([registry.get(name)] for name in ("schp-lip", "tiny-atr", "smp-r50-mhpv2"))
     assert choose_runtime("auto", "cpu", "auto", resnet) == ("openvino", "cpu", "auto")
     assert choose_runtime("auto", "cpu", "bf16", resnet)[0] == "torch"
     assert choose_runtime("auto", "cuda", "auto", resnet) == ("torch", "cuda", "auto")
@@ -221,7 +224,7 @@ def test_a_graph_is_made_once_for_the_same_weights(
     assert graph.name.startswith("tiny-atr.") and {
         entry.key: entry.value for entry in onnx.load(graph).metadata_props
     } == {"model": "tiny-atr"}
-    state = checkpoint.load(hub.fetch(manifest.get("tiny-atr")))
+    state = checkpoint.load(hub.fetch(registry.get("tiny-atr")))
     state["head.bias"] = state["head.bias"] + 1
     checkpoint.save(state, tmp_path / "mine.safetensors", {})
     Parser(runtime="onnxruntime", weights=tmp_path / "mine.safetensors")
@@ -233,7 +236,7 @@ def test_a_graph_is_made_once_for_the_same_weights(
 
 def test_networks_that_differ_in_stride_alone_have_graphs_of_their_own(home: Path) -> None:
     network = folded(lively(NETWORKS["ssseg-ce2p"]()))
-    near, far = (manifest.get(f"ssseg-ce2p-r50-os{stride}-lip") for stride in (8, 16))
+    near, far = (registry.get(f"ssseg-ce2p-r50-os{stride}-lip") for stride in (8, 16))
     assert onnx_graph._fingerprint(network, near) != onnx_graph._fingerprint(network, far)
 
 
@@ -275,7 +278,7 @@ def test_impossible_runtimes_say_what_to_do(
 
 
 def test_a_model_of_many_maps_runs_in_torch_alone(tmp_path: Path) -> None:
-    spec = manifest.get("smp-r50-plain-mhpv2")
+    spec = registry.get("smp-r50-plain-mhpv2")
     checkpoint.save(models.build(spec).state_dict(), tmp_path / "smp.safetensors", {})
     with pytest.raises(ModelError, match="runtime='torch'"):
         Parser(spec.name, weights=tmp_path / "smp.safetensors", runtime="onnxruntime")

@@ -17,10 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from humanparse import ModelError, Parser, Parsing, manifest, models
+from humanparse import ModelError, Parser, Parsing, models, registry
 from humanparse.models.smp import SmpMaps
 from humanparse.pipelines import _smp_decoder
-from humanparse.pipelines.single_stage import DECODERS, People, SingleStage, decode_smp, decode_uniparser
+from humanparse.pipelines.single_stage import People, SingleStage, decode_smp, decode_uniparser, find_decoder
 
 SMP_MAPS = cases("smp/decode")
 UNIPARSER_MAPS = cases("uniparser/decode")
@@ -224,12 +224,12 @@ class Given(nn.Module):
 
 
 def given_parser(case: Case, protocol: str = "extract") -> SingleStage:
-    spec = manifest.get("smp-r50-mhpv2")
+    spec = registry.get("smp-r50-mhpv2")
     assert spec.decode is not None
     input = replace(spec.input, size=size(case["img_shape"]))
     cpu = torch.device("cpu")
     return SingleStage(
-        spec.name, Given(case), DECODERS["smp"], spec.decode, spec.scheme, input, cpu, protocol=protocol
+        spec.name, Given(case), decode_smp, spec.decode, spec.scheme, input, cpu, protocol=protocol
     )  # type: ignore[arg-type]
 
 
@@ -267,11 +267,11 @@ def test_what_these_models_cannot_do_is_refused(tmp_path: Path) -> None:
         given_parser(SMP_MAPS[0])(np.zeros((4, 4, 3), np.uint8), keep_logits=True)
 
 
-@pytest.mark.parametrize("name", manifest.names())
+@pytest.mark.parametrize("name", [spec.name for spec in registry.networks()])
 def test_thresholds_are_arguments_of_the_models_decoder(name: str) -> None:
-    spec = manifest.get(name)
+    spec = registry.get(name)
     if spec.decode is not None:
-        known = DECODERS[spec.family].__kwdefaults__
+        known = find_decoder(spec).__kwdefaults__
         assert set(spec.decode) <= set(known) and spec.decode["max_people"] == 100
         assert spec.input.fit == "keep-ratio" and not spec.flip and spec.scales == (1.0,)
 
@@ -283,7 +283,7 @@ MakeParser = Callable[..., Parser]
 def make_parser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeParser]:
     """`Parser` on a file as published: under `state_dict`, keys with `module.`, beside `meta`."""
     files: dict[str, Path] = {}
-    real = manifest.get
+    real = registry.get
 
     def made(case: Case, protocol: str) -> Parser:
         family, _, tail = case.name.partition("/")
@@ -297,7 +297,7 @@ def make_parser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeParser
         if tail == "r50-light-cihp":  # recorded with a shallower backbone than any published model has
             spec = replace(spec, architecture={**spec.architecture, "layers": (3, 4, 6, 3)})
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(manifest, "get", lambda _: spec)
+            patch.setattr(registry, "get", lambda _: spec)
             return Parser(
                 name, weights=files[case.name], device="cpu", test_size=(416, 256), protocol=protocol
             )  # type: ignore[arg-type]
@@ -331,7 +331,7 @@ def test_parser_finds_the_recorded_people(case: Case, make_parser: MakeParser) -
 def untrained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A checkpoint of random weights, whose centres are everywhere."""
     torch.manual_seed(0)
-    network = models.build(manifest.get("uniparser-r50-mhpv2"))
+    network = models.build(registry.get("uniparser-r50-mhpv2"))
     network.mask_head.center_heatmap.bias.data.fill_(1)  # type: ignore[union-attr]
     network.mask_head.seg_kernels.data.uniform_()  # type: ignore[union-attr]
     file = tmp_path_factory.mktemp("untrained") / "uniparser.pth"

@@ -16,7 +16,7 @@ from golden import Case, cases, roots, synthetic_state
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from humanparse import ModelSpec, WeightsError, checkpoint, image, manifest, models
+from humanparse import ModelSpec, WeightsError, checkpoint, image, models, registry
 from humanparse.geometry import Frame
 from humanparse.models._fpn import peaks, with_coordinates
 from humanparse.models.smp import AdaptBlock, DeformableConv, Refinement, Smp
@@ -50,8 +50,8 @@ FEATURES = {  # every a-th channel, b-th pixel
 def spec_of(name: str) -> ModelSpec:
     """The manifest's model; `uniparser-r50-light-cihp` is none, but was recorded."""
     if name != "uniparser-r50-light-cihp":
-        return manifest.get(name)
-    spec = manifest.get("uniparser-r101-light-cihp")
+        return registry.get(name)
+    spec = registry.get("uniparser-r101-light-cihp")
     return replace(spec, architecture={**spec.architecture, "layers": R50})
 
 
@@ -67,21 +67,21 @@ def test_keys_and_shapes_are_exactly_the_originals(path: Path) -> None:
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_sizes_are_those_of_the_released_code(name: str) -> None:
     with torch.device("meta"):
-        network = models.build(manifest.get(name))
+        network = models.build(registry.get(name))
     assert sum(parameter.numel() for parameter in network.parameters()) == PARAMETERS[name]
 
 
 def test_a_checkpoint_of_another_kind_is_refused() -> None:
     def state(name: str) -> dict[str, Tensor]:
         with torch.device("meta"):
-            state = models.build(manifest.get(name)).state_dict()
+            state = models.build(registry.get(name)).state_dict()
         return {key: value for key, value in state.items() if not key.endswith("num_batches_tracked")}
 
     deformable, plain = state("smp-r50-mhpv2"), state("smp-r50-plain-mhpv2")
     with pytest.raises(WeightsError, match=r"unexpected \(26\)(.|\n)*conv_offset"):
-        checkpoint.check(deformable, plain, manifest.get("smp-r50-plain-mhpv2"), "dcn.pth")
+        checkpoint.check(deformable, plain, registry.get("smp-r50-plain-mhpv2"), "dcn.pth")
     with pytest.raises(WeightsError, match=r"smp\.pth does not fit uniparser-r50-mhpv2"):
-        checkpoint.check(plain, state("uniparser-r50-mhpv2"), manifest.get("uniparser-r50-mhpv2"), "smp.pth")
+        checkpoint.check(plain, state("uniparser-r50-mhpv2"), registry.get("uniparser-r50-mhpv2"), "smp.pth")
 
 
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (64, 96), (256, 32)])

@@ -29,8 +29,8 @@ from humanparse import (
     VideoFrame,
     checkpoint,
     image,
-    manifest,
     models,
+    registry,
 )
 from humanparse.bulk.video import VideoSource
 from humanparse.video.reading import VideoReader
@@ -422,7 +422,7 @@ def test_labelling_a_video_reads_the_same_frames_and_lists_a_damaged_one(tmp_pat
 
 
 def test_a_model_that_finds_people_takes_frames_one_by_one_and_unsmoothed(tmp_path: Path, clip: Path) -> None:
-    spec = manifest.get("uniparser-r50-mhpv2")
+    spec = registry.get("uniparser-r50-mhpv2")
     torch.manual_seed(0)
     weights = tmp_path / "random.safetensors"
     checkpoint.save(models.build(spec).state_dict(), weights, {})

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from .. import ensembles
+from .. import registry
 from ..results import Parsing
 from ..schemes import IGNORE, remap_targets
 from .agnostic import Cloth, agnostic_mask
@@ -40,7 +40,7 @@ class ParseHumans:
     @classmethod
     def INPUT_TYPES(cls) -> Inputs:
         """What ComfyUI asks for."""
-        return {"required": {"image": ("IMAGE",), "model": (ensembles.names(), {"default": "tiny-atr"})}}
+        return {"required": {"image": ("IMAGE",), "model": (registry.names(), {"default": registry.DEFAULT})}}
 
     def parse(self, image: Tensor, model: str) -> tuple[list[Parsing], Tensor]:
         """IMAGE -> its parsings, and an IMAGE with each part in its colour."""

@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from ..durable import writing_file
 from ..errors import FormatError
+from ..registry import DEFAULT
 from ..results import Parsing
 from ..schemes import LabelScheme
 from . import missing
@@ -159,7 +160,7 @@ class PartsFunction:
         return shapes
 
 
-def create(model: str = "tiny-atr", people: str | None = None, **options: Any) -> PartsFunction:
+def create(model: str = DEFAULT, people: str | None = None, **options: Any) -> PartsFunction:
     """Make the function; CVAT calls this with what `--function-parameter` says.
 
     Args:

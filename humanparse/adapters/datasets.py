@@ -21,6 +21,7 @@ from PIL import Image
 from .. import __version__
 from ..bulk.settings import ModelChoice
 from ..errors import DatasetError, ImageError
+from ..registry import DEFAULT
 from ..schemes import voc_palette
 from . import missing
 
@@ -123,7 +124,7 @@ class LabelColumns:
 
 
 def label_columns(
-    model: str | ModelChoice = "tiny-atr",
+    model: str | ModelChoice = DEFAULT,
     *,
     image_column: str = "image",
     label_column: str = "labels",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import ensembles
+from .. import registry
 from ..errors import HumanParseError
 from ..schemes import IGNORE, get_scheme, remap_targets, voc_palette
 from . import missing
@@ -56,8 +56,8 @@ def demo(parser: Parser | None = None, models: Sequence[str] | None = None) -> g
     except ImportError as error:
         raise missing("gradio", "gradio", error) from error
     first = [] if parser is None else [parser.spec.name]
-    others = models if models is not None else [] if first else ["tiny-atr"]
-    offered = list(dict.fromkeys([*first, *(ensembles.get(name).name for name in others)]))
+    others = models if models is not None else [] if first else [registry.DEFAULT]
+    offered = list(dict.fromkeys([*first, *(registry.get(name).name for name in others)]))
     desk = _Desk(gr, parser)
     with gr.Blocks(
         title="humanparse", analytics_enabled=False, delete_cache=(_CACHE_SECONDS, _CACHE_SECONDS)
@@ -122,7 +122,7 @@ def _load(model: str) -> Parser:
 
 def _colours(models: Sequence[str]) -> dict[str, str]:
     """A colour for each name in any label set: those of the first model have their labels' colours."""
-    schemes = [*(ensembles.get(model).scheme for model in models), *map(get_scheme, remap_targets())]
+    schemes = [*(registry.get(model).scheme for model in models), *map(get_scheme, remap_targets())]
     names = dict.fromkeys(name for scheme in schemes for name in scheme.names)
     palette = voc_palette()
     return {name: "#{:02x}{:02x}{:02x}".format(*palette[at % 256]) for at, name in enumerate(names)}

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..durable import sync_folder
 from ..errors import BulkError
+from ..registry import DEFAULT
 from .destination import Destination, Shard, check_done, journals
 from .disk import writing
 from .items import Found, Item, Outcome, Source
@@ -128,7 +129,7 @@ def label(
     source: str | Path,
     dest: str | Path,
     *,
-    model: str | ModelChoice = "tiny-atr",
+    model: str | ModelChoice = DEFAULT,
     settings: Settings | None = None,
     conduct: Conduct | None = None,
     every: int = 1,

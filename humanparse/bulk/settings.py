@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BulkError, ModelError, SchemeError
+from ..registry import DEFAULT
 from .writers import check_formats
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ class ModelChoice:
         device, precision, runtime, flip, scales, protocol, test_size, offline: see `Parser`.
     """
 
-    name: str = "tiny-atr"
+    name: str = DEFAULT
     weights: str | Mapping[str, str] | None = None
     device: str = "auto"
     precision: str = "auto"
@@ -84,7 +85,7 @@ class Settings:
             ModelError: the model gives no confidence, and it is asked for.
             SchemeError: its labels do not lead to the scheme that is asked for.
         """
-        gives = getattr(parser.spec, "decode", None) is None
+        gives = parser.spec.gives_logits
         if not gives and (self.confidence or self.min_confidence is not None):
             raise ModelError(f"{parser.spec.name} gives no confidence; leave it and --min-confidence out")
         if self.remap is not None and parser.scheme.key != self.remap:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ..registry import DEFAULT
 from .console import err
 from .cutout import Model, Photo, check_output, make_parser, split, write_png
 from .label import Device, Offline, Precision, Quiet, WeightsFiles
@@ -37,7 +38,7 @@ def agnostic(
         str | None,
         typer.Option(help="Parts or groups to leave visible, with commas: arms.", show_default=False),
     ] = None,
-    model: Model = "tiny-atr",
+    model: Model = DEFAULT,
     weights: WeightsFiles = None,
     device: Device = "auto",
     precision: Precision = "auto",

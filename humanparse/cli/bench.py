@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from .. import ensembles
+from .. import registry
 from ..errors import ImageError, ModelError
-from ..manifest import ModelSpec
 from .console import out, show
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def bench(
-    model: Annotated[str, typer.Argument(help="See `humanparse models`.")] = "tiny-atr",
+    model: Annotated[str, typer.Argument(help="See `humanparse models`.")] = registry.DEFAULT,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, float32, bf16 or fp16.")] = "auto",
     runtime: Annotated[str, typer.Option(help="torch, onnxruntime or openvino.")] = "torch",
@@ -42,15 +41,15 @@ def bench(
     """Time each stage from file to label PNG, and hold the network against this machine's matmul."""
     width, height = _size(size)
     content = _read(photo) if photo is not None else None
-    spec = ensembles.get(model)
-    if not isinstance(spec, ModelSpec) or spec.decode is not None:
+    spec = registry.get(model)
+    if len(spec.networks()) > 1 or not spec.gives_logits:
         raise ModelError(f"{model} is not a single network with logits: only those are timed")
     from ..bench import measure, random_weights, synthetic_photo
     from ..parser import Parser
 
     options: dict[str, Any] = {"device": device, "precision": precision, "runtime": runtime}
     with TemporaryDirectory() as folder:
-        file = random_weights(spec, Path(folder)) if random else weights
+        file = random_weights(registry.network(model), Path(folder)) if random else weights
         parser = Parser(model, weights=file, **options)
         costs = measure(parser, content or synthetic_photo(width, height), batch, runs)
     if json:

@@ -9,6 +9,7 @@ import typer
 
 from ..durable import writing_file
 from ..errors import FormatError
+from ..registry import DEFAULT
 from .label import Device, Offline, Precision, Quiet, WeightsFiles
 from .predict import read_weights
 
@@ -39,7 +40,7 @@ def cutout(
     background: Annotated[
         str | None, typer.Option(help="A colour to put behind: white, #e0e0e0.", show_default=False)
     ] = None,
-    model: Model = "tiny-atr",
+    model: Model = DEFAULT,
     weights: WeightsFiles = None,
     device: Device = "auto",
     precision: Precision = "auto",

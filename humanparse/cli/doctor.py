@@ -15,7 +15,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from .. import hub, manifest
+from .. import hub, registry
 from ..errors import WeightsError
 from .console import show
 
@@ -91,7 +91,7 @@ def _cache(folder: Path) -> str:
 
 
 def _bundled() -> str:
-    spec = next(spec for spec in map(manifest.get, manifest.names()) if spec.bundled)
+    spec = registry.network(registry.DEFAULT)
     try:
         return f"{spec.name}: {hub.fetch(spec, offline=True)}, verified"
     except WeightsError as error:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .. import ensembles, hub, manifest
+from .. import hub, registry
 from ..errors import WeightsError
 from .console import out, report
 
@@ -32,11 +32,10 @@ def download(
         raise typer.Exit(1)
 
 
-def _files(name: str) -> list[manifest.Published]:
+def _files(name: str) -> list[registry.Published]:
     """What a name or pattern stands for: models, the networks of one that has several, detectors."""
-    found: list[manifest.Published] = []
-    for model in ensembles.names(name):
-        several = ensembles.find(model)
-        found += several.networks().values() if several else [manifest.get(model)]
-    found += [ensembles.detector(key) for key in ensembles.detector_names() if fnmatch.fnmatchcase(key, name)]
-    return found or [manifest.get(name)]
+    found: list[registry.Published] = [
+        network for model in registry.names(name) for network in registry.get(model).networks().values()
+    ]
+    found += [registry.detector(key) for key in registry.detector_names() if fnmatch.fnmatchcase(key, name)]
+    return found or [registry.network(name)]

@@ -107,11 +107,9 @@ class _Options:
 
         A model that finds people is scored on a submission of them, where each pixel is one person's.
         """
-        from .. import ensembles
+        from .. import registry
         from ..parser import Parser
 
-        spec = ensembles.get(self.model)
-        people = isinstance(spec, ensembles.EnsembleSpec) or spec.decode is not None
         return Parser(
             self.model,
             weights=read_weights(self.weights),
@@ -119,7 +117,7 @@ class _Options:
             precision=self.precision,  # type: ignore[arg-type]  # Parser checks it
             flip=self.flip,
             scales=self.scales,
-            protocol="extract" if people else "score",
+            protocol="extract" if registry.get(self.model).finds_people else "score",
             offline=self.offline or None,
             progress=False if quiet else None,
         )
@@ -208,13 +206,11 @@ def _refuse_what_cannot_be(
 
 
 def _refuse_other_labels(model: str, data: Dataset) -> None:
-    from .. import ensembles
+    from .. import registry
 
-    scheme = ensembles.get(model).scheme
+    scheme = registry.get(model).scheme
     if scheme.names != data.scheme.names:
-        fitting = [
-            name for name in ensembles.names() if ensembles.get(name).scheme.names == data.scheme.names
-        ]
+        fitting = [name for name in registry.names() if registry.get(name).scheme.names == data.scheme.names]
         raise ModelError(
             f"{model} has {scheme.key}'s labels, {data.key} has {data.scheme.key}'s; "
             f"models that fit: {', '.join(fitting) or 'none'}"

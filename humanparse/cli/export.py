@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from .. import hub, manifest
+from .. import hub, registry
 from ..errors import FormatError
 from .console import out
 
@@ -29,7 +29,7 @@ def export(
 
     The file takes batches of any size, and carries label names and how a photo becomes its input.
     """
-    spec, kind = manifest.get(model), cast("Kind", to)  # `check_export` says which kinds there are
+    spec, kind = registry.network(model), cast("Kind", to)  # `check_export` says which kinds there are
     from ..runtimes.export import check_export
     from ..runtimes.export import export as write
     from ..runtimes.loading import load_network

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 
 from ..errors import BulkError
+from ..registry import DEFAULT
 from .console import err, out
 from .predict import read_weights
 
@@ -56,7 +57,7 @@ def label(
     dest: Annotated[
         Path | None, typer.Option("-o", "--output", help="Folder for the outputs.", show_default=False)
     ] = None,
-    model: Annotated[str, typer.Option("-m", "--model", help="See `humanparse models`.")] = "tiny-atr",
+    model: Annotated[str, typer.Option("-m", "--model", help="See `humanparse models`.")] = DEFAULT,
     formats: Annotated[
         str, typer.Option("--format", help="png, npz, coco, overlay, tar, parquet; several with commas.")
     ] = "png",

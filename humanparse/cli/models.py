@@ -10,10 +10,9 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from .. import ensembles, hub, manifest
-from ..ensembles import EnsembleSpec
+from .. import hub, registry
 from ..errors import ModelError
-from ..manifest import ModelSpec
+from ..registry import ModelSpec, Spec
 from .console import out, show
 
 
@@ -22,9 +21,9 @@ def list_models(
     json: Annotated[bool, typer.Option("--json", help="Print records as JSON.")] = False,
 ) -> None:
     """List the models: labels, input, claimed accuracy, size, licence of the weights, and what is here."""
-    specs = [ensembles.get(name) for name in ensembles.names(pattern)]
+    specs = [registry.get(name) for name in registry.names(pattern)]
     if not specs:
-        raise ModelError(f"no model matches {pattern!r}; known models: {', '.join(ensembles.names())}")
+        raise ModelError(f"no model matches {pattern!r}; known models: {', '.join(registry.names())}")
     if json:
         typer.echo(jsonlib.dumps([_record(spec) for spec in specs], indent=2))
         return
@@ -56,7 +55,7 @@ def info(
     json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
 ) -> None:
     """Say all about one model: labels, input, files and where they come from, claims, licences."""
-    spec = ensembles.get(name)
+    spec = registry.get(name)
     if json:
         typer.echo(jsonlib.dumps(_record(spec), indent=2))
         return
@@ -66,38 +65,39 @@ def info(
     for title, text in _facts(spec):
         table.add_row(title, escape(text))
     show(table)
-    if isinstance(spec, ModelSpec) and spec.bundled:
-        card = hub.fetch(spec).with_suffix(".md").read_text(encoding="utf-8")
+    if spec.bundled:
+        card = hub.fetch(registry.network(name)).with_suffix(".md").read_text(encoding="utf-8")
         out.print(f"\n{card}", highlight=False, markup=False, soft_wrap=True)
 
 
-def _facts(spec: ModelSpec | EnsembleSpec) -> list[tuple[str, str]]:
+def _facts(spec: Spec) -> list[tuple[str, str]]:
     labels = ", ".join(f"{number} {label}" for number, label in enumerate(spec.scheme.names))
+    networks = [*spec.networks().values()]
     return [
         ("name", spec.name),
         ("paper", spec.paper),
         ("origin", spec.origin),
         ("labels", f"{spec.scheme_key}: {labels}"),
-        *(_several(spec) if isinstance(spec, EnsembleSpec) else _single(spec)),
+        *(_single(networks[0]) if len(networks) == 1 else _several(spec)),
         *[("accuracy", f"{a.metric} {a.value} on {a.split} ({a.citation})") for a in spec.accuracy],
         ("code licence", spec.licence.code),
         ("weights licence", spec.licence.weights),
         ("data", spec.licence.data),
-        *(_files(spec) if isinstance(spec, ModelSpec) else [("files", _megabytes(spec))]),
+        *(_files(networks[0]) if len(networks) == 1 else [("files", _megabytes(spec))]),
         ("here", _here(spec)),
     ]
 
 
 def _single(spec: ModelSpec) -> list[tuple[str, str]]:
     return [
-        ("input", f"{_input(spec)}, {spec.input.fit}, {spec.input.channels}"),
+        ("input", f"{spec.input.extent}, {spec.input.fit}, {spec.input.channels}"),
         ("test time", f"flip {'on' if spec.flip else 'off'}, scales {', '.join(map(str, spec.scales))}"),
     ]
 
 
-def _several(spec: EnsembleSpec) -> list[tuple[str, str]]:
+def _several(spec: Spec) -> list[tuple[str, str]]:
     return [
-        ("networks", "\n".join(f"{role}: {part}" for role, part in spec.parts.items())),
+        ("networks", "\n".join(f"{role}: {part.name}" for role, part in spec.networks().items())),
         ("rule", spec.rule),
     ]
 
@@ -112,7 +112,7 @@ def _files(spec: ModelSpec) -> list[tuple[str, str]]:
     ]
 
 
-def _record(spec: ModelSpec | EnsembleSpec) -> dict[str, Any]:
+def _record(spec: Spec) -> dict[str, Any]:
     record = asdict(spec)
     record["scheme"] = {"key": spec.scheme_key, "names": list(spec.scheme.names)}
     record["here"] = _here(spec)
@@ -120,30 +120,23 @@ def _record(spec: ModelSpec | EnsembleSpec) -> dict[str, Any]:
     return record
 
 
-def _input(spec: ModelSpec | EnsembleSpec) -> str:
-    return " + ".join(spec.parts) if isinstance(spec, EnsembleSpec) else spec.input.extent
+def _input(spec: Spec) -> str:
+    networks = spec.networks()
+    return " + ".join(networks) if len(networks) > 1 else networks["network"].input.extent
 
 
-def _claim(spec: ModelSpec | EnsembleSpec) -> str:
+def _claim(spec: Spec) -> str:
     """The first claim; `info` shows the others."""
     return next((f"{a.metric} {a.value} {a.split}" for a in spec.accuracy), "none claimed")
 
 
-def _networks(spec: ModelSpec | EnsembleSpec) -> list[ModelSpec]:
-    """Those of a model's networks that this version has."""
-    if isinstance(spec, ModelSpec):
-        return [spec]
-    return [manifest.get(part) for part in spec.parts.values() if part in manifest.names()]
-
-
-def _megabytes(spec: ModelSpec | EnsembleSpec) -> str:
-    sizes = [network.file.size for network in _networks(spec)]
+def _megabytes(spec: Spec) -> str:
+    sizes = [network.file.size for network in spec.networks().values()]
     known = [size for size in sizes if size is not None]
-    return f"{sum(known) / 1e6:.1f} MB" if sizes and len(known) == len(sizes) else "unknown size"
+    return f"{sum(known) / 1e6:.1f} MB" if len(known) == len(sizes) else "unknown size"
 
 
-def _here(spec: ModelSpec | EnsembleSpec) -> str:
-    if isinstance(spec, ModelSpec):
-        return "bundled" if spec.bundled else "yes" if hub.cached(spec) else "no"
-    networks = _networks(spec)
-    return "yes" if len(networks) == len(spec.parts) and all(map(hub.cached, networks)) else "no"
+def _here(spec: Spec) -> str:
+    if spec.bundled:
+        return "bundled"
+    return "yes" if all(map(hub.cached, spec.networks().values())) else "no"

@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 import typer
 
+from .. import registry
 from ..durable import replacing
 from ..errors import FormatError, ImageError, PeopleError
 from .console import err, out, report, with_progress
@@ -68,7 +69,7 @@ def predict(
         list[str],
         typer.Argument(help="Files, folders, globs or URLs of photos; or videos.", show_default=False),
     ],
-    model: Annotated[str, typer.Option("-m", "--model", help="See `humanparse models`.")] = "tiny-atr",
+    model: Annotated[str, typer.Option("-m", "--model", help="See `humanparse models`.")] = registry.DEFAULT,
     output: Annotated[
         Path, typer.Option("-o", "--output", help="Folder for the results, or a video.")
     ] = Path("parsed"),
@@ -164,12 +165,8 @@ def _people(asked: str | None, photos: int) -> PeopleFile | str | None:
 
 
 def _refuse_nobody(model: str, people: str | None, wanted: _Wanted) -> None:
-    from .. import ensembles
-
     needy = [kind for kind in wanted.formats if kind not in ("coco", "labelme")]
-    spec = ensembles.get(model)
-    finds = isinstance(spec, ensembles.EnsembleSpec) or spec.decode is not None
-    if needy and people is None and not finds:
+    if needy and people is None and not registry.get(model).finds_people:
         raise PeopleError(
             f"--format {needy[0]} is for people: add --people detect or --people FILE.json, or take "
             "a model that finds them, such as schp-cihp"

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import ServeError
+from ..registry import DEFAULT
 from .console import err
 
 
@@ -54,7 +55,7 @@ def serve(
     from ..serve import Settings, run
 
     settings = Settings(
-        models=tuple(models or ("tiny-atr",)),
+        models=tuple(models or (DEFAULT,)),
         weights=read_weights(weights or []),
         people=people,
         detector=detector,

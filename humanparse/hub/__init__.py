@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import WeightsError
-from ..manifest import Published, Source, WeightFile
+from ..registry import Published, Source, WeightFile
 from . import download, gdrive, huggingface, trust
 from .download import SourceError
 from .trust import sha256 as sha256

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..manifest import Source, WeightFile
+from ..registry import Source, WeightFile
 from . import trust
 from .download import SourceError, redact, release
 

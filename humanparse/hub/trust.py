@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from ..errors import WeightsError
-from ..manifest import WeightFile
+from ..registry import WeightFile
 from .download import is_page
 
 # What this process has hashed already: path -> (size, mtime, sha256).

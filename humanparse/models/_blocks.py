@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..ops.bilinear import bilinear
+from ._fast import SplitJoined, SplitPyramid, fold
 
 
 class InPlaceAbn(nn.Module):
@@ -32,6 +33,11 @@ class InPlaceAbn(nn.Module):
         gamma = self.weight.abs() + self.eps
         y = F.batch_norm(x, self.running_mean, self.running_var, gamma, self.bias, eps=self.eps)
         return y if self.slope is None else F.leaky_relu(y, self.slope, inplace=True)
+
+    def fold_into(self, conv: nn.Conv2d) -> nn.Module:
+        """Fold the norm into the convolution before it; returns the activation that remains."""
+        fold(conv, self, self.weight.double().abs() + self.eps)
+        return nn.Identity() if self.slope is None else nn.LeakyReLU(self.slope, inplace=True)
 
 
 def conv_abn(inputs: int, outputs: int, kernel: int = 1, slope: float | None = 0.01) -> nn.Sequential:
@@ -108,6 +114,10 @@ class PyramidPooling(nn.Module):
         joined: Tensor = self.bottleneck(torch.cat([*priors, x], dim=1))
         return joined
 
+    def split(self) -> SplitPyramid:
+        """The same, faster; norms must be folded before."""
+        return SplitPyramid(self.stages, self.bottleneck, priors_first=True, align_corners=True)
+
 
 class Joined(nn.Sequential):
     """Layers on several maps together: enlarged to the size of the largest, then concatenated.
@@ -124,7 +134,7 @@ class Joined(nn.Sequential):
 
     def forward(self, *maps: Tensor) -> Tensor:
         """(B, *, h, w) and smaller ones -> (B, *, h, w)."""
-        size = largest(maps)
+        size = self.largest(maps)
         at_one_size = [self.enlarged(x, size) for x in maps]
         return self.after(0, torch.cat(at_one_size, dim=1))
 
@@ -138,10 +148,14 @@ class Joined(nn.Sequential):
             x = layer(x)
         return x
 
+    def split(self) -> SplitJoined:
+        """The same, faster; norms must be folded before."""
+        return SplitJoined(self)
 
-def largest(maps: Sequence[Tensor]) -> tuple[int, int]:
-    """(height, width) of the map with the most cells."""
-    return max((x.shape[2], x.shape[3]) for x in maps)
+    @staticmethod
+    def largest(maps: Sequence[Tensor]) -> tuple[int, int]:
+        """(height, width) of the map with the most cells."""
+        return max((x.shape[2], x.shape[3]) for x in maps)
 
 
 class Edge(nn.Module):

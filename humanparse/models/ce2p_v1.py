@@ -1,10 +1,10 @@
 """CE2P: Devil in the Details, Towards Accurate ... Human Parsing (Ruan et al., AAAI 2019, arXiv:1809.05996).
 
 Originals: liutinglt/CE2P before February 2019 and RanTaimu/M-CE2P (several people), no licence. ResNet-101
-    with a 7x7
-stem at stride 16, pyramid pooling, an edge branch and one fusion head; norms are followed by ReLU, leaky in
-the pyramid alone. Differs from the originals: they ran on PyTorch 0.3, whose bilinear resize aligned corners
-without being told to; the auxiliary parsing head and the edge map's own classifiers are loaded but never run.
+with a 7x7 stem at stride 16, pyramid pooling, an edge branch and one fusion head; norms are followed by ReLU,
+leaky in the pyramid alone.
+Differs from the originals: they ran on PyTorch 0.3, whose bilinear resize aligned corners without being told
+to; the auxiliary parsing head and the edge map's own classifiers are loaded but never run.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
-"""SCHP: Self-Correction for Human Parsing (Li et al., TPAMI 2020, arXiv:1910.09777), and CE2P, its ancestor.
+"""SCHP: Self-Correction for Human Parsing (Li et al., TPAMI 2020, arXiv:1910.09777).
 
-Originals: GoGoDuck912/Self-Correction-Human-Parsing, MIT; liutinglt/CE2P after February 2019 (Ruan et al.,
-    AAAI 2019,
-arXiv:1809.05996), no licence. ResNet-101 at stride 16, pyramid pooling, an edge branch and one fusion head.
-Differs from the originals: InPlaceABN is plain torch, its inference formula only; the auxiliary parsing head
+Original: GoGoDuck912/Self-Correction-Human-Parsing, MIT. ResNet-101 at stride 16, pyramid pooling, an edge
+branch and one fusion head.
+Differs from the original: InPlaceABN is plain torch, its inference formula only; the auxiliary parsing head
 and the edge map's own classifiers are loaded but never run.
 """
 
@@ -86,36 +85,4 @@ class Schp(Backbone):
         part = self.decoder(context, x2)  # (B, 256, h, w)
         edge = self.edge(x2, x3, x4)  # (B, 256, h, w) (B, 256, h/2, w/2) (B, 256, h/4, w/4)
         logits: Tensor = self.fushion(part, *edge)
-        return logits
-
-
-class Ce2pV2(Backbone):
-    """CE2P as rewritten in 2019: SCHP's network under other names. Shapes as `Schp`.
-
-    Args:
-        num_classes: C.
-        layers: bottlenecks per stage.
-        decoder_align_corners: how the decoder enlarges the context. The code said False until March 2019,
-            after the published weights were trained, and True since; which one they want was never settled
-            without them.
-    """
-
-    def __init__(
-        self,
-        num_classes: int,
-        layers: tuple[int, ...] = (3, 4, 23, 3),
-        decoder_align_corners: bool = True,
-    ) -> None:
-        super().__init__(layers)
-        self.layer5 = PyramidPooling(2048, 512)
-        self.edge_layer = Edge()
-        self.layer6 = Decoder(num_classes, decoder_align_corners)
-        self.layer7 = fusion_head(num_classes)
-
-    def forward(self, image: Tensor) -> Tensor:
-        """(B, 3, H, W) -> (B, C, h, w) with h = ceil(H/4), w = ceil(W/4)."""
-        x2, x3, x4, x5 = self.stages(image)
-        part = self.layer6(self.layer5(x5), x2)  # (B, 256, h, w)
-        edge = self.edge_layer(x2, x3, x4)  # (B, 256, h, w) (B, 256, h/2, w/2) (B, 256, h/4, w/4)
-        logits: Tensor = self.layer7(part, *edge)
         return logits

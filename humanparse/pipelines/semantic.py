@@ -15,8 +15,8 @@ from torch import Tensor
 
 from ..errors import ModelError
 from ..geometry import Frame, Protocols
-from ..manifest import InputSpec
 from ..ops.bilinear import bilinear
+from ..registry import InputSpec
 from ..results import Parsing
 from ..schemes import LabelScheme
 

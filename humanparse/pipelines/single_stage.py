@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +13,8 @@ from torch import nn
 
 from ..errors import ModelError
 from ..geometry import Frame, Protocols
-from ..manifest import InputSpec
 from ..people import Person
+from ..registry import FAMILIES, InputSpec, ModelSpec
 from ..results import Parsing
 from ..schemes import LabelScheme
 from ._centres import People
@@ -21,10 +22,7 @@ from ._smp_decoder import decode_smp
 from ._uniparser_decoder import decode_uniparser
 from .semantic import full_float32
 
-__all__ = ["DECODERS", "People", "SingleStage", "decode_smp", "decode_uniparser"]
-
-DECODERS: Mapping[str, Callable[..., People]] = {"smp": decode_smp, "uniparser": decode_uniparser}
-"""What turns a family's maps into people."""
+__all__ = ["People", "SingleStage", "decode_smp", "decode_uniparser", "find_decoder"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +32,7 @@ class SingleStage:
     Attributes:
         name: the model's name.
         network: (1, 3, h, w) -> maps whose `of(0)` are the arguments of `decode`, on `device`.
-        decode: one of `DECODERS`.
+        decode: what turns its maps into people; see `find_decoder`.
         thresholds: its keyword arguments.
         scheme: the labels.
         input: the network's input.
@@ -82,6 +80,15 @@ class SingleStage:
                 with torch.autocast(self.device.type, self.dtype):
                     maps = self.network(batch)
             return self.decode(*maps.of(0), frame.resized, frame.image_size, **self.thresholds)
+
+
+def find_decoder(spec: ModelSpec) -> Callable[..., People]:
+    """What turns the maps of a model into people."""
+    place = FAMILIES[spec.family].decoder
+    assert place is not None, f"{spec.name} labels parts only"
+    module, _, function = place.partition(":")
+    decoder: Callable[..., People] = getattr(import_module(f".{module}", __package__), function)
+    return decoder
 
 
 def _on_top(people: People) -> npt.NDArray[np.uint8]:

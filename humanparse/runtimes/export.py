@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from .. import __version__
 from ..errors import FormatError, ModelError
 from ..geometry import Frame
-from ..manifest import ModelSpec
+from ..registry import ModelSpec
 from .onnx_graph import write_graph
 from .onnxruntime import OnnxRuntimeNetwork
 from .openvino import OpenVinoNetwork, write_openvino
@@ -56,7 +56,7 @@ def check_export(spec: ModelSpec, path: Path, to: Kind) -> None:
         raise FormatError(f"models are exported to {' or '.join(_ENDINGS)}, not {to!r}")
     if path.suffix != _ENDINGS[to]:
         raise FormatError(f"{path}: the name of an {to} file must end in {_ENDINGS[to]}")
-    if spec.decode is not None:
+    if not spec.gives_logits:
         raise ModelError(f"{spec.name} gives maps of several kinds, not logits, and cannot be exported")
     require(_RUNTIMES[to])
 

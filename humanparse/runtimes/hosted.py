@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ModelError
-from ..manifest import ModelSpec
+from ..registry import ModelSpec
+from .folded import split
 from .onnx_graph import cached_graph
 from .onnxruntime import OnnxRuntimeNetwork
 from .openvino import OpenVinoNetwork
 from .placement import DTYPES
-from .split import split
 
 
 class HalfNetwork:
@@ -51,9 +51,9 @@ def hosted(network: nn.Module, spec: ModelSpec, runtime: str, precision: str) ->
     """
     if runtime == "torch":
         split(network)  # not for graphs, whose grids are free
-        whole = precision == "float32" or spec.decode is not None
+        whole = precision == "float32" or not spec.gives_logits
         return network if whole else HalfNetwork(network, DTYPES[precision])
-    if spec.decode is not None:
+    if not spec.gives_logits:
         raise ModelError(f"{spec.name} gives maps of several kinds, not logits: take runtime='torch'")
     graph = cached_graph(network, spec)
     return OnnxRuntimeNetwork(graph) if runtime == "onnxruntime" else OpenVinoNetwork(graph, precision)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from .. import checkpoint, hub, models
-from ..manifest import ModelSpec
+from ..registry import ModelSpec
 from .folded import folded
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from .. import __version__, hub
 from ..durable import replacing
 from ..errors import WeightsError
-from ..manifest import ModelSpec
+from ..registry import ModelSpec
 
 OPSET = 17
 """The first with layer norm as one operator."""

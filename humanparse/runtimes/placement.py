@@ -9,7 +9,7 @@ from typing import Literal, get_args
 import torch
 
 from ..errors import DeviceError
-from ..manifest import ModelSpec
+from ..registry import FAMILIES, ModelSpec
 
 Precision = Literal["auto", "float32", "bf16", "fp16"]
 Runtime = Literal["auto", "torch", "onnxruntime", "openvino"]
@@ -25,17 +25,13 @@ _PACKAGES: dict[str, tuple[str, ...]] = {
 """What a runtime needs; all of it comes with the extra of the runtime's name."""
 
 
-_FASTEST: tuple[Runtime, ...] = ("openvino", "onnxruntime")
-"""Faster than torch for ResNets in float32 on a CPU, the fastest first: `benchmarks/peers.py` measures it."""
-
-
 def choose_runtime(
     name: Runtime, device: str, precision: Precision, specs: Iterable[ModelSpec]
 ) -> tuple[Runtime, str, Precision]:
     """The runtime, and the device and precision to ask for with it.
 
-    `"auto"` is OpenVINO, or else ONNX Runtime, where it is installed, for ResNets in float32 on the CPU; it
-    is torch otherwise: on other devices, in half precision, and for `tiny-atr`, where it is the fastest.
+    `"auto"` is the fastest installed runtime in float32 on the CPU, as measured for the model's family (see
+    `Family.faster`); it is torch on other devices and in half precision.
 
     Args:
         name: as the user gave it.
@@ -64,9 +60,11 @@ def choose_runtime(
 def _fastest(device: str, precision: Precision, specs: Iterable[ModelSpec]) -> Runtime:
     on_cpu = device == "cpu" or (device == "auto" and not torch.cuda.is_available())
     exact = precision in ("auto", "float32")
-    if on_cpu and exact and all(spec.decode is None and spec.family != "tiny" for spec in specs):
-        return next((runtime for runtime in _FASTEST if not _missing(runtime)), "torch")
-    return "torch"
+    if not (on_cpu and exact):
+        return "torch"
+    first, *others = (FAMILIES[spec.family].faster for spec in specs)
+    faster = [runtime for runtime in first if all(runtime in each for each in others)]
+    return next((runtime for runtime in faster if not _missing(runtime)), "torch")
 
 
 def _missing(runtime: str) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..registry import DEFAULT
 from .refusals import REFUSALS
 
 _BINARY = {"type": "string", "format": "binary"}
@@ -62,7 +63,7 @@ _PARSING = {
 }
 
 _EXAMPLE = {
-    "model": "tiny-atr",
+    "model": DEFAULT,
     "scheme": "atr",
     "size": [4, 3],
     "classes": [

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import uvicorn
 
-from .. import ensembles, hub
+from .. import hub, registry
 from ..errors import ServeError
 from . import metrics
 from .settings import VARIABLE, Settings
@@ -61,15 +61,14 @@ def fetch(settings: Settings) -> None:
         WeightsError: one cannot be had.
     """
     for name in settings.models:
-        spec, given = ensembles.get(name), settings.weights.get(name)
+        spec, given = registry.get(name), settings.weights.get(name)
         if isinstance(given, str):
             continue
-        parts = spec.networks() if isinstance(spec, ensembles.EnsembleSpec) else {"network": spec}
-        for role, part in parts.items():
+        for role, part in spec.networks().items():
             if role not in (given or {}):
                 hub.fetch(part)
     if settings.people:
-        hub.fetch(ensembles.detector(settings.detector))
+        hub.fetch(registry.detector(settings.detector))
 
 
 def _check_address(host: str, port: int) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .. import ensembles, hub
+from .. import hub, registry
 from ..parser import Parser
 from .answers import reachable
 from .batcher import Batcher
@@ -43,7 +43,7 @@ class Models:
     def __init__(self, settings: Settings, parsers: Mapping[str, Parser], observe: Observe) -> None:
         self._settings = settings
         self._observe = observe
-        self._specs = {name: ensembles.get(name) for name in settings.models}
+        self._specs = {name: registry.get(name) for name in settings.models}
         self._given = dict(parsers)
         self._loaded: dict[str, Loaded] = {}
         self._failed: set[str] = set()
@@ -140,12 +140,11 @@ class Models:
         )
 
     def _can_tell_people(self, name: str) -> bool:
-        spec = self._specs[name]
-        if not isinstance(spec, ensembles.EnsembleSpec) and spec.decode is not None:
+        if self._specs[name].detects_people:
             return True
         given = self._settings.weights.get(name)
         if isinstance(given, Mapping) and "detector" in given:
             return True
         if self._settings.people is not None:
             return self._settings.people
-        return hub.cached(ensembles.detector(self._settings.detector))
+        return hub.cached(registry.detector(self._settings.detector))

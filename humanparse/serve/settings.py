@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
-from .. import ensembles
+from .. import registry
 from ..errors import ServeError
 
 VARIABLE = "HUMANPARSE_SERVE"
@@ -50,7 +50,7 @@ class Settings:
         ServeError: a value out of range.
     """
 
-    models: tuple[str, ...] = ("tiny-atr",)
+    models: tuple[str, ...] = (registry.DEFAULT,)
     weights: Mapping[str, str | Mapping[str, str]] = field(default_factory=dict)
     people: bool | None = None
     detector: str = "maskrcnn_resnet50_fpn_v2"
@@ -76,7 +76,7 @@ class Settings:
         if not self.models:
             raise ServeError("name at least one model to serve")
         for name in (*self.models, *self.weights):
-            ensembles.get(name)
+            registry.get(name)
         if twice := {name for name in self.models if self.models.count(name) > 1}:
             raise ServeError(f"{', '.join(sorted(twice))} is named twice; name each model once")
         if stray := set(self.weights) - set(self.models):

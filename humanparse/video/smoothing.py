@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import ModelError
-from ..manifest import InputSpec
+from ..registry import InputSpec
 
 Smooth = Literal["exponential", "flow"]
 Grey = npt.NDArray[np.uint8]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ... import image
 from ...errors import BulkError, HumanParseError
+from ...registry import DEFAULT
 from ..items import Content, Found, Item
 from ..labeller import Labeller, Photo, finished
 from ..naming import key_of_path, key_of_url
@@ -41,7 +42,7 @@ def label_dataset(
     ds: Any,
     dest: str | Path | None = None,
     *,
-    model: str | ModelChoice = "tiny-atr",
+    model: str | ModelChoice = DEFAULT,
     settings: Settings | None = None,
     image_column: str = "image",
     key_column: str | None = None,

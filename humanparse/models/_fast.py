@@ -1,13 +1,39 @@
-"""Convolutions of enlarged maps computed before they are enlarged: on fewer cells, equal up to rounding."""
+"""Faster forms of shared blocks, equal up to rounding; a block gives its own, by `fold_into` or `split`.
+
+Norms are folded into convolutions. Convolutions of enlarged maps are computed on fewer cells: before the maps
+are enlarged.
+"""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..models import _blocks, _ssseg
 from ..ops.bilinear import bilinear
+
+if TYPE_CHECKING:
+    from ._blocks import InPlaceAbn, Joined
+
+
+def fold(conv: nn.Conv2d, norm: nn.BatchNorm2d | InPlaceAbn, gamma: Tensor) -> None:
+    """Multiply a convolution by what the norm after it multiplies by, and add what it adds, in float64.
+
+    Args:
+        conv: it is changed.
+        norm: with its running statistics.
+        gamma: float64 (C,), the norm's factor.
+    """
+    assert norm.running_mean is not None and norm.running_var is not None
+    scale = gamma / (norm.running_var.double() + norm.eps).sqrt()
+    shift = norm.bias.double() - norm.running_mean.double() * scale
+    before = 0 if conv.bias is None else conv.bias.double() * scale
+    weight = conv.weight.double() * scale[:, None, None, None]
+    dtype = conv.weight.dtype
+    conv.weight = nn.Parameter(weight.to(dtype), requires_grad=False)
+    conv.bias = nn.Parameter((before + shift).to(dtype), requires_grad=False)
 
 
 class SplitPyramid(nn.Module):
@@ -81,7 +107,7 @@ class SplitJoined(nn.Module):
     among them; maps of one size stay together.
     """
 
-    def __init__(self, joined: _blocks.Joined) -> None:
+    def __init__(self, joined: Joined) -> None:
         super().__init__()
         conv = joined[0]
         assert isinstance(conv, nn.Conv2d) and conv.kernel_size == (1, 1)
@@ -89,7 +115,7 @@ class SplitJoined(nn.Module):
 
     def forward(self, *maps: Tensor) -> Tensor:
         """(B, *, h, w) and smaller ones -> (B, *, h, w)."""
-        size = _blocks.largest(maps)
+        size = self.joined.largest(maps)
         weights = torch.split(self.conv.weight, [x.shape[1] for x in maps], dim=1)
         alike: dict[tuple[int, int], list[int]] = {size: []}
         for place, x in enumerate(maps):
@@ -102,21 +128,3 @@ class SplitJoined(nn.Module):
             total = x if total is None else total.add_(self.joined.enlarged(x, size))
         assert total is not None
         return self.joined.after(1, total)
-
-
-def split(network: nn.Module) -> None:
-    """Replace what can be split in a network; norms must be folded before."""
-    for module in list(network.modules()):
-        for name, child in list(module.named_children()):
-            split: nn.Module
-            if isinstance(child, _blocks.Joined):
-                split = SplitJoined(child)
-            elif isinstance(child, _blocks.PyramidPooling):
-                split = SplitPyramid(child.stages, child.bottleneck, priors_first=True, align_corners=True)
-            elif isinstance(child, _ssseg.PyramidPooling):
-                split = SplitPyramid(
-                    child.branches, child.bottleneck, priors_first=False, align_corners=False
-                )
-            else:
-                continue
-            setattr(module, name, split)

@@ -1,10 +1,10 @@
 """UPerNet: Unified Perceptual Parsing for Scene Understanding (Xiao et al., ECCV 2018, arXiv:1807.10221).
 
 Original: SegmentationBLWX/sssegmentation, Apache-2.0. ResNet-50 or -101 at stride 8 or 16, pyramid pooling,
-    a feature
-pyramid of 512 channels. Differs from the original: the auxiliary head, of use in training only, is loaded
-but never run; the decoder's convolution over four concatenated levels is the sum of one per level, so that
-they never lie side by side in memory.
+a feature pyramid of 512 channels.
+Differs from the original: the auxiliary head, of use in training only, is loaded but never run; the
+decoder's convolution over four concatenated levels is the sum of one per level, so that they never lie side
+by side in memory.
 """
 
 from __future__ import annotations

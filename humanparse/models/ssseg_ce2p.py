@@ -1,10 +1,10 @@
 """CE2P as SSSegmentation built it (Ruan et al., AAAI 2019, arXiv:1809.05996).
 
 Original: SegmentationBLWX/sssegmentation, Apache-2.0. ResNet-50 or -101 at stride 8 or 16, pyramid pooling,
-    an edge
-branch, a wider second stage than the authors' CE2P; its checkpoints do not fit that one. Plain batch norm,
-ReLU in the backbone, leaky ReLU after it. Differs from the original: the first stage's classifier and the
-edge maps, which only training reads, are loaded but never run.
+an edge branch, a wider second stage than the authors' CE2P (`ce2p_v1.py`, `ce2p_v2.py`), which its
+checkpoints do not fit. Plain batch norm, ReLU in the backbone, leaky ReLU after it.
+Differs from the original: the first stage's classifier and the edge maps, which only training reads, are
+loaded but never run.
 """
 
 from __future__ import annotations

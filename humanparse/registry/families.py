@@ -1,0 +1,93 @@
+"""The families of networks: for each, what the rest of the package must know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+_GRAPHS: tuple[Literal["openvino", "onnxruntime"], ...] = ("openvino", "onnxruntime")
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One family of networks. Its file in `humanparse.models` bears its name, with `_` for `-`.
+
+    Attributes:
+        name: as in a model's `family`.
+        network: class in the family's file; it takes the number of labels and a model's `architecture`.
+        title: what people call its checkpoints.
+        marker: a key that only its checkpoints have.
+        classifier: key of the weight with one row per label; None where there is no such weight.
+        gives_logits: whether the network maps a photo to logits, and not to maps that only `decoder` reads.
+        decoder: what finds people in a network's maps: `module:function` in `humanparse.pipelines`. It takes
+            a model's `decode` as keyword arguments. None for a family that labels parts only.
+        faster: runtimes measured faster than torch in float32 on a CPU, the fastest first
+            (`benchmarks/peers.py`).
+    """
+
+    name: str
+    network: str
+    title: str
+    marker: str
+    classifier: str | None = None
+    gives_logits: bool = True
+    decoder: str | None = None
+    faster: tuple[Literal["openvino", "onnxruntime"], ...] = ()
+
+    @property
+    def module(self) -> str:
+        """Name of its file in `humanparse.models`, without the ending."""
+        return self.name.replace("-", "_")
+
+
+_TABLE = (
+    Family("schp", "Schp", "SCHP", "fushion.0.weight", "fushion.3.weight", faster=_GRAPHS),
+    Family("ce2p-v2", "Ce2pV2", "CE2P v2", "edge_layer.conv1.0.weight", "layer7.3.weight", faster=_GRAPHS),
+    Family(
+        "ce2p-v1",
+        "Ce2pV1",
+        "CE2P v1 or M-CE2P",
+        "edgelayer.conv1.0.weight",
+        "layer7.3.weight",
+        faster=_GRAPHS,
+    ),
+    Family(
+        "ssseg-ce2p",
+        "Ce2p",
+        "SSSegmentation CE2P",
+        "edge_net.edge_conv.weight",
+        "decoder_stage2.7.weight",
+        faster=_GRAPHS,
+    ),
+    Family(
+        "ssseg-upernet",
+        "UperNet",
+        "SSSegmentation UPerNet",
+        "lateral_convs.0.0.weight",
+        "decoder.4.weight",
+        faster=_GRAPHS,
+    ),
+    Family(
+        "smp",
+        "Smp",
+        "SMP",
+        "mask_head.solo_cate.weight",
+        gives_logits=False,
+        decoder="_smp_decoder:decode_smp",
+    ),
+    Family(
+        "uniparser",
+        "UniParser",
+        "UniParser",
+        "mask_head.seg_kernels",
+        gives_logits=False,
+        decoder="_uniparser_decoder:decode_uniparser",
+    ),
+    Family("lite", "Lite", "Lite", "people_head.weight"),
+    Family("tiny", "Tiny", "Tiny", "fuse16.squeeze.weight"),
+)
+
+FAMILIES: Mapping[str, Family] = MappingProxyType({family.name: family for family in _TABLE})
+"""Every family, by name."""

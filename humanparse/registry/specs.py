@@ -1,0 +1,204 @@
+"""What the table of models says of each network, as frozen values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ..schemes import LabelScheme, get_scheme
+from .families import FAMILIES
+
+Fit = Literal["warp-corner", "warp-half", "squash", "shortest-edge", "keep-ratio"]
+SourceKind = Literal["hf", "url", "gdrive", "manual", "bundled"]
+
+
+@dataclass(frozen=True, slots=True)
+class InputSpec:
+    """How a picture becomes the network's input, and logits the picture's labels.
+
+    Attributes:
+        size: (height, width) in pixels; for `shortest-edge` (short side, limit of the long side); for
+            `keep-ratio` the limits of both sides, the larger for the long one.
+        fit: `warp-corner`, the affine map of SCHP with corner-aligned centres and black border; `warp-half`,
+            that of CE2P, which sends the picture's centre half a pixel further; `squash`, a resize to `size`
+            whatever the aspect; `shortest-edge` or `keep-ratio`, resizes that keep the aspect.
+        channels: order in which the network takes colours, and in which `mean` and `std` are given.
+        mean: per channel, for values of `scale`.
+        std: per channel, for values of `scale`.
+        scale: range of the colours before mean and deviation, `0-1` or `0-255`.
+        resize_on: whether `uint8` colours are resized and then normalised, or `float` ones, normalised
+            before.
+        interpolation: `linear` (four taps at any scale) or `area` (averages when shrinking).
+        pad_multiple: the resized picture is padded to this at the right and bottom (with zeros, after
+            normalisation).
+        align_corners: whether every bilinear resize of tensors maps corner pixels onto each other.
+        upsampling: `two-step`, to the network's input size and from there to the picture, or `one-step`.
+        extract: what protocol `extract` brings back to the picture: `logits`, or, for originals without an
+            extractor, `labels`, as protocol `paper`.
+    """
+
+    size: tuple[int, int]
+    fit: Fit
+    channels: Literal["rgb", "bgr"]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    scale: Literal["0-1", "0-255"] = "0-1"
+    resize_on: Literal["uint8", "float"] = "uint8"
+    interpolation: Literal["linear", "area"] = "linear"
+    pad_multiple: int = 1
+    align_corners: bool = True
+    upsampling: Literal["one-step", "two-step"] = "two-step"
+    extract: Literal["logits", "labels"] = "logits"
+
+    @property
+    def extent(self) -> str:
+        """The size in words, such as `473x473` or `short side 512, at most 2048`."""
+        first, second = self.size
+        if self.fit == "shortest-edge":
+            return f"short side {first}, at most {second}"
+        return f"within {first}x{second}" if self.fit == "keep-ratio" else f"{first}x{second}"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where to download a weight file.
+
+    Attributes:
+        kind: `hf` (Hugging Face file), `url` (plain HTTPS), `gdrive` (Google Drive file), `manual` (a page,
+            folder or archive from which a person fetches the file) or `bundled` (inside the package).
+        url: where a person finds it; for `bundled` the path inside the package.
+        repo: Hugging Face repository.
+        revision: commit the source is pinned to; None where only the file's hash pins it.
+        path: file inside the repository.
+        file_id: Google Drive file id.
+        note: anything a person should know.
+    """
+
+    kind: SourceKind
+    url: str
+    repo: str | None = None
+    revision: str | None = None
+    path: str | None = None
+    file_id: str | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WeightFile:
+    """One checkpoint file: name, size in bytes, sha256 (None where no public record exists), sources."""
+
+    filename: str
+    sources: tuple[Source, ...]
+    size: int | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """A claimed score: `value` in percent, on which split, by whom. `measured`: we measured it ourselves."""
+
+    metric: str
+    value: float
+    split: str
+    citation: str
+    measured: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Licence:
+    """Terms of the original code, of the weights, and of the data they were trained on."""
+
+    code: str
+    weights: str
+    data: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """What every entry of the table says.
+
+    Attributes:
+        name: as in `Parser(name)`.
+        paper: title, year and identifier.
+        origin: original code.
+        accuracy: claims, each with its citation.
+        licence: see `Licence`.
+    """
+
+    name: str
+    paper: str
+    origin: str
+    accuracy: tuple[Accuracy, ...]
+    licence: Licence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published(Entry):
+    """An entry with a weight file: a network, or a detector of people.
+
+    Attributes:
+        file: the checkpoint; `sources` is empty for "bring your own checkpoint".
+    """
+
+    file: WeightFile
+
+    @property
+    def bundled(self) -> bool:
+        """Whether the weights are inside the package."""
+        return any(source.kind == "bundled" for source in self.file.sources)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSpec(Published):
+    """A model of one network.
+
+    Attributes:
+        name, paper, origin, accuracy, licence: see `Entry`.
+        file: the checkpoint; `sources` is empty for "bring your own checkpoint".
+        family: key of `humanparse.registry.FAMILIES`.
+        architecture: constructor arguments beside the number of classes.
+        scheme_key: label scheme; the number of classes is its length.
+        input: see `InputSpec`.
+        flip: whether the original averages with the mirrored picture by default.
+        scales: the original's default scales.
+        decode: thresholds of the family's decoder, by name, for a network that finds people; None for one
+            that labels parts only.
+    """
+
+    family: str
+    architecture: Mapping[str, Any] = field(hash=False)
+    scheme_key: str
+    input: InputSpec
+    flip: bool = False
+    scales: tuple[float, ...] = (1.0,)
+    decode: Mapping[str, int | float] | None = field(default=None, hash=False)
+
+    @property
+    def scheme(self) -> LabelScheme:
+        """The label scheme."""
+        return get_scheme(self.scheme_key)
+
+    @property
+    def gives_logits(self) -> bool:
+        """Whether it has logits and confidence for every pixel."""
+        return FAMILIES[self.family].gives_logits
+
+    @property
+    def finds_people(self) -> bool:
+        """Whether it tells people apart without being asked to."""
+        return not self.gives_logits
+
+    @property
+    def detects_people(self) -> bool:
+        """Whether it finds people by itself, always or when asked to; other models need a detector."""
+        return self.decode is not None
+
+    @property
+    def rule(self) -> str:
+        """Name of the rule that fuses the logits of a photo and of its people: SCHP's."""
+        return "schp"
+
+    def networks(self) -> dict[str, ModelSpec]:
+        """What each network does -> its record; here the model itself, as `network`."""
+        return {"network": self}
