@@ -160,7 +160,7 @@ class Trainer:
     ) -> None:
         torch.manual_seed(plan.seed)
         self.plan, self.photos, self.grounds = plan, photos, grounds
-        self.device, self.workers, self.bf16 = device, workers, bf16
+        self.device, self.workers, self.bf16, self.tagged = device, workers, bf16, tagged
         self.checkpoint = work / "checkpoint.pt"
         work.mkdir(parents=True, exist_ok=True)
         counted = counts(photos)
@@ -344,6 +344,7 @@ def facts(trainer: Trainer) -> dict[str, str]:
         "epochs": f"{state.seen / len(trainer.photos):.1f}",
         "steps": str(state.step),
         "minutes": f"{state.seconds / 60:.0f}",
+        "tagged": str(trainer.tagged),
         "seed": str(plan.seed),
         "finished": str(trainer.progress() >= 1),
         "command": "\n".join(f"{command} {length} --seed {plan.seed}" for length in state.lengths),
