@@ -297,10 +297,12 @@ def main(
     cv2.setNumThreads(0)  # OpenCV's thread pool does not survive the fork into workers
     if threads:
         torch.set_num_threads(threads)
+    if (tagged is None) != (pseudo is None):
+        raise typer.BadParameter("--tagged names the photos and --pseudo their labels: give both or neither")
     console = Console()
     training, validation = load(data)
     empty, _ = load_grounds(grounds)
-    more = load_tagged(tagged / "images", pseudo) if tagged is not None and pseudo is not None else []
+    more = load_tagged(tagged / "images", pseudo) if tagged and pseudo else []
     plan = Plan(epochs, minutes, seed, size, rate)
     trainer = Trainer(plan, training + more, empty, work, device, workers, bf16, start, len(more))
     console.print(
@@ -339,7 +341,9 @@ def note(work: Path, line: str) -> None:
 def facts(trainer: Trainer) -> dict[str, str]:
     """What the weights' metadata and the card say about the run."""
     plan, state = trainer.plan, trainer.state
-    command = "python examples/train_default/train.py --data CCP --out humanparse/weights --work DIR"
+    command = "python examples/train_default/train.py --data CCP --grounds NO_PEOPLE"
+    command += " --tagged TAGGED --pseudo LABELS --start FIRST" if trainer.tagged else ""
+    command += f" --rate {plan.rate:g} --out humanparse/weights --work DIR"
     return {
         "epochs": f"{state.seen / len(trainer.photos):.1f}",
         "steps": str(state.step),
