@@ -95,14 +95,15 @@ def faults_of_network(spec: ModelSpec) -> Iterator[str]:
     yield from faults_of_input(spec.input)
     if not spec.scales or min(spec.scales) <= 0:
         yield "scales are not positive"
-    if spec.decode is not None and any(isinstance(one, bool) or one < 0 for one in spec.decode.values()):
-        yield "a threshold of decode is no number from 0 on"
+    thresholds = {**(spec.decode or {}), **(spec.people_head or {})}
+    if min(thresholds.values(), default=0) < 0:
+        yield "a threshold is below 0"
     if spec.family not in FAMILIES:
         yield f"there is no family {spec.family!r}"
-    elif spec.decode is not None and FAMILIES[spec.family].decoder is None:
-        yield "decode is for families with a decoder"
-    elif spec.decode is None and not spec.gives_logits:
-        yield "without logits, decode must say how people are found"
+    elif (spec.decode is None) != (FAMILIES[spec.family].decoder is None):
+        yield "decode is for families with a decoder, and all their models have it"
+    elif spec.decode is not None and spec.people_head is not None:
+        yield "a people head is for networks with logits"
 
 
 def faults(entry: Any) -> list[str]:
@@ -197,9 +198,11 @@ def with_source(place: int, **changes: Any) -> ModelSpec:
         (replace(SCHP, name="Schp_Lip"), "lower-case words"),
         (replace(SCHP, family="schq"), "no family"),
         (replace(SCHP, decode={"ctr_score": 0.1}), "families with a decoder"),
-        (replace(SMP, decode=None), "how people are found"),
+        (replace(SMP, decode=None), "families with a decoder"),
+        (replace(SMP, people_head={}), "a people head is for networks with logits"),
+        (replace(SCHP, people_head={"threshold": True}), "people_head"),
         (replace(SMP, decode={"ctr_score": "much"}), "decode"),
-        (replace(SMP, decode={"ctr_score": -0.1}), "from 0 on"),
+        (replace(SMP, decode={"ctr_score": -0.1}), "below 0"),
         (replace(CIHP, parts={"global": "schp-cihp-global"}), "a global network and others"),
         (replace(CIHP, parts={"local": "schp-cihp-local", "global": "schp-cihp-global"}), "a global network"),
         (replace(CIHP, parts={"global": "schp-cihp-global", "local": "schp-lip"}), "other labels"),
@@ -239,7 +242,6 @@ def test_every_family_has_a_file_of_its_name_and_a_decoder_where_it_needs_one(fa
     module = import_module(f"humanparse.models.{family.module}")
     network = getattr(module, family.network)
     assert issubclass(network, nn.Module) and network.__module__ == module.__name__
-    assert family.gives_logits or family.decoder is not None
     if family.decoder is not None:
         place, _, function = family.decoder.partition(":")
         assert callable(getattr(import_module(f"humanparse.pipelines.{place}"), function))
@@ -262,7 +264,6 @@ def test_a_family_of_a_later_version_is_refused_by_name() -> None:
         ("smp-r50-mhpv2", True, False, True),
         ("uniparser-r50-mhpv2", True, False, True),
         ("schp-cihp", True, True, False),
-        (registry.DEFAULT, False, True, False),
     ],
 )
 def test_models_say_what_they_can_do(name: str, finds: bool, logits: bool, detects: bool) -> None:
@@ -270,12 +271,8 @@ def test_models_say_what_they_can_do(name: str, finds: bool, logits: bool, detec
     assert (spec.finds_people, spec.gives_logits, spec.detects_people) == (finds, logits, detects)
 
 
-def test_a_network_with_logits_and_a_decoder_finds_people_only_when_asked_to(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    two_heads = replace(FAMILIES["tiny"], decoder="_smp_decoder:decode_smp")
-    monkeypatch.setattr("humanparse.registry.specs.FAMILIES", {**FAMILIES, "tiny": two_heads})
-    spec = replace(registry.network(registry.DEFAULT), family="tiny", decode={"ctr_score": 0.1})
+def test_a_network_with_a_people_head_finds_people_only_when_asked_to() -> None:
+    spec = replace(registry.network(registry.DEFAULT), people_head={"threshold": 0.1})
     assert (spec.finds_people, spec.gives_logits, spec.detects_people) == (False, True, True)
 
 

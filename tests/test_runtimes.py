@@ -115,7 +115,7 @@ def test_a_split_pyramid_is_the_whole_one_on_any_grid(kind: str, size: tuple[int
 
 
 HOSTS = {"onnxruntime": OnnxRuntimeNetwork, "openvino": OpenVinoNetwork}
-WITH_LOGITS = [name for name, family in registry.FAMILIES.items() if family.gives_logits]
+WITH_LOGITS = [name for name, family in registry.FAMILIES.items() if family.decoder is None]
 PHOTOS = sorted((SMALL / "images").iterdir())
 
 

@@ -85,7 +85,7 @@ class SingleStage:
 def find_decoder(spec: ModelSpec) -> Callable[..., People]:
     """What turns the maps of a model into people."""
     place = FAMILIES[spec.family].decoder
-    assert place is not None, f"{spec.name} labels parts only"
+    assert place is not None, f"{spec.name} gives logits"
     module, _, function = place.partition(":")
     decoder: Callable[..., People] = getattr(import_module(f".{module}", __package__), function)
     return decoder

@@ -20,9 +20,8 @@ class Family:
         title: what people call its checkpoints.
         marker: a key that only its checkpoints have.
         classifier: key of the weight with one row per label; None where there is no such weight.
-        gives_logits: whether the network maps a photo to logits, and not to maps that only `decoder` reads.
-        decoder: what finds people in a network's maps: `module:function` in `humanparse.pipelines`. It takes
-            a model's `decode` as keyword arguments. None for a family that labels parts only.
+        decoder: for a family that gives maps instead of logits, what finds people in them: `module:function`
+            in `humanparse.pipelines`, which takes a model's `decode` as keyword arguments.
         faster: runtimes measured faster than torch in float32 on a CPU, the fastest first
             (`benchmarks/peers.py`).
     """
@@ -32,7 +31,6 @@ class Family:
     title: str
     marker: str
     classifier: str | None = None
-    gives_logits: bool = True
     decoder: str | None = None
     faster: tuple[Literal["openvino", "onnxruntime"], ...] = ()
 
@@ -69,20 +67,12 @@ _TABLE = (
         "decoder.4.weight",
         faster=_GRAPHS,
     ),
-    Family(
-        "smp",
-        "Smp",
-        "SMP",
-        "mask_head.solo_cate.weight",
-        gives_logits=False,
-        decoder="_smp_decoder:decode_smp",
-    ),
+    Family("smp", "Smp", "SMP", "mask_head.solo_cate.weight", decoder="_smp_decoder:decode_smp"),
     Family(
         "uniparser",
         "UniParser",
         "UniParser",
         "mask_head.seg_kernels",
-        gives_logits=False,
         decoder="_uniparser_decoder:decode_uniparser",
     ),
     Family("lite", "Lite", "Lite", "people_head.weight"),

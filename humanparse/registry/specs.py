@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ..schemes import LabelScheme, get_scheme
-from .families import FAMILIES
 
 Fit = Literal["warp-corner", "warp-half", "squash", "shortest-edge", "keep-ratio"]
 SourceKind = Literal["hf", "url", "gdrive", "manual", "bundled"]
@@ -162,8 +161,10 @@ class ModelSpec(Published):
         input: see `InputSpec`.
         flip: whether the original averages with the mirrored picture by default.
         scales: the original's default scales.
-        decode: thresholds of the family's decoder, by name, for a network that finds people; None for one
-            that labels parts only.
+        decode: for a network that finds people and their parts at once (single-stage), the thresholds of its
+            family's decoder, by name; None for one that gives logits.
+        people_head: for a network that gives logits and finds people, too, when asked to, the thresholds of
+            its second head's decoder, by name; None for one without.
     """
 
     family: str
@@ -173,6 +174,7 @@ class ModelSpec(Published):
     flip: bool = False
     scales: tuple[float, ...] = (1.0,)
     decode: Mapping[str, int | float] | None = field(default=None, hash=False)
+    people_head: Mapping[str, int | float] | None = field(default=None, hash=False)
 
     @property
     def scheme(self) -> LabelScheme:
@@ -182,7 +184,7 @@ class ModelSpec(Published):
     @property
     def gives_logits(self) -> bool:
         """Whether it has logits and confidence for every pixel."""
-        return FAMILIES[self.family].gives_logits
+        return self.decode is None
 
     @property
     def finds_people(self) -> bool:
@@ -192,7 +194,7 @@ class ModelSpec(Published):
     @property
     def detects_people(self) -> bool:
         """Whether it finds people by itself, always or when asked to; other models need a detector."""
-        return self.decode is not None
+        return self.decode is not None or self.people_head is not None
 
     @property
     def rule(self) -> str:
