@@ -60,7 +60,7 @@ def test_a_disk_that_fills_up_ends_the_run_and_nothing_is_torn(
         real(handle)
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(BulkError, match=r"(?s)the disk is neither full nor read-only.*--resume"):
+    with pytest.raises(BulkError, match=r"(?s)the disk is neither full nor read-only.*resume=True"):
         label(photos, tmp_path / "out")
     monkeypatch.undo()
     assert whole(tmp_path / "out") < 12
@@ -76,7 +76,7 @@ def test_a_file_size_limit_of_the_system_is_a_clear_error(photos: Path, tmp_path
     )
     command = [sys.executable, "-c", code, str(photos), str(tmp_path / "out")]
     done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 1 and "BulkError" in done.stderr and "--resume" in done.stderr
+    assert done.returncode == 1 and "BulkError" in done.stderr and "`resume=True`" in done.stderr
     assert whole(tmp_path / "out") < 12
     assert label(photos, tmp_path / "out").counts.done == 12
 

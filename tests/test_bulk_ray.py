@@ -190,7 +190,7 @@ def test_a_destination_that_cannot_be_written_to_ends_the_run(
 ) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "more").write_bytes(b"a file where a folder must be")
-    with pytest.raises(BulkError, match=r"outputs cannot be written to .*--resume"):
+    with pytest.raises(BulkError, match=r"outputs cannot be written to .*`resume=True`"):
         label(photos, tmp_path / "out")
     assert not list((tmp_path / "out").rglob(".*.part"))
 
@@ -207,8 +207,8 @@ def test_a_worker_refuses_other_weights_than_those_of_the_run(photos: Path, tmp_
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"concurrency": 0}, "--concurrency takes"),
-        ({"gpus_per_worker": -1}, "--gpus-per-worker takes"),
+        ({"concurrency": 0}, "`concurrency` takes"),
+        ({"gpus_per_worker": -1}, "`gpus_per_worker` takes"),
         ({"gpus_per_worker": 1}, "the model runs on cpu here"),
     ],
 )

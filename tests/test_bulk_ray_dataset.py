@@ -114,7 +114,7 @@ def test_what_cannot_be_is_said_at_once(ray_cluster: None, tmp_path: Path) -> No
         label_dataset(ds, tmp_path / "out")
     with pytest.raises(BulkError, match="write_parquet"):
         label_dataset(ds, tmp_path / "out", key_column="id", settings=bulk.Settings(formats=("tar",)))
-    with pytest.raises(BulkError, match=r"has 0 GPUs.*--gpus-per-worker"):
+    with pytest.raises(BulkError, match=r"has 0 GPUs.*`gpus_per_worker=0.5`"):
         label_dataset(ds, model=bulk.ModelChoice(device="cuda"), gpus_per_worker=0.5)
 
 

@@ -20,8 +20,11 @@ from command import Run, runner
 from golden import SMALL
 from http_server import Answer, Server
 from PIL import Image
+from typer.main import get_command
 
 from humanparse import Parsing, checkpoint, hub, image, registry
+from humanparse.cli import app
+from humanparse.cli.console import with_options
 
 PHOTOS = SMALL / "images"
 HOPPER, CREW = PHOTOS / "hopper_97x61.png", PHOTOS / "astronaut_431x257.png"
@@ -152,6 +155,21 @@ def test_a_bug_is_called_one(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "names", lambda pattern: 1 / 0)
     done = run("models")
     assert done.status == 1 and "internal error: ZeroDivisionError" in done.err and "--debug" in done.err
+
+
+def test_arguments_that_an_error_of_the_library_names_become_the_commands_options() -> None:
+    params = get_command(app).commands["label"].params  # type: ignore[attr-defined]
+    for said, shown in (
+        ("`batch` takes numbers from 1 on", "--batch takes numbers from 1 on"),
+        ("`formats` takes png", "--format takes png"),
+        ("resume it with `resume=True`", "resume it with --resume"),
+        ("leave `confidence=False` out", "leave --no-confidence out"),
+        ("take `device='cpu'`, `gpus_per_worker=0.5`", "take --device cpu, --gpus-per-worker 0.5"),
+        ("another `dest`", "another --output"),
+        ("`source` and `approximate=True`", "`source` and `approximate=True`"),
+        ("run `humanparse models`", "run `humanparse models`"),
+    ):
+        assert with_options(said, params) == shown
 
 
 def test_models_are_listed_as_a_table_and_as_json(run: Run) -> None:

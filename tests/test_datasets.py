@@ -198,7 +198,7 @@ def test_atr_without_a_list_says_so_and_gives_all_photos_when_asked(tmp_path: Pa
     (tmp_path / "test_id.txt").unlink()
     photo(tmp_path / "humanparsing" / "JPEGImages" / "dataset10k_1.jpg")
     put(tmp_path / "humanparsing" / "SegmentationClassAug" / "dataset10k_1.png", labels(1))
-    with pytest.raises(DatasetError, match=r"write one stem a line into one of these; or take --split all"):
+    with pytest.raises(DatasetError, match=r"write one stem a line into one of these; or take `split='all'`"):
         read_dataset("atr", tmp_path)
     stems = [sample.stem for sample in read_dataset("atr", tmp_path, "all")]
     assert stems == ["dataset10k_1", "dataset10k_997"]

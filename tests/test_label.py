@@ -100,12 +100,17 @@ def test_failures_are_tried_again_on_request_only(run: Run, photos: Path, tmp_pa
     ("arguments", "reason"),
     [
         (("label", "nowhere", "-o", "out"), "no such file or folder"),
+        (("label", "list.csv", "-o", "out"), "name it with --column"),
         (("label", "*.jpg", "-o", "out"), "no pictures or tars match"),
-        (("label", "photos", "-o", "photos"), "would hold its own labels"),
+        (("label", "photos", "-o", "photos"), "choose another folder with --output"),
         (("label", "photos", "-o", "out", "--format", "pdf"), "--format takes png"),
         (("label", "photos", "-o", "out", "--shard", "3"), "--shard takes i/n"),
         (("label", "photos", "-o", "out", "--shard", "9/8"), "--shard takes i/n"),
         (("label", "photos", "-o", "out", "--min-confidence", "7"), "--min-confidence takes"),
+        (
+            ("label", "photos", "-o", "out", "--min-confidence", "0.5", "--no-confidence"),
+            "--min-confidence needs the confidence that --no-confidence leaves out",
+        ),
         (("label", "photos", "-o", "out", "-m", "schp-lpi"), "did you mean schp-lip"),
         (("label", "photos"), "humanparse label SOURCE -o DEST"),
         (("label", "photos", "-o", "photos/a.jpg"), "cannot be written to"),
@@ -116,6 +121,7 @@ def test_failures_are_tried_again_on_request_only(run: Run, photos: Path, tmp_pa
 def test_a_mistake_is_one_red_line_with_the_repair(
     arguments: tuple[str, ...], reason: str, run: Run, photos: Path
 ) -> None:
+    Path("list.csv").write_text("number,note\n1,none\n")
     done = run(*arguments)
     assert done.status == 1 and re.search(f"error: .*({reason})", done.err), done.err
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,16 @@ def test_foreign_packages_are_imported_only_where_they_belong(path: Path) -> Non
         assert allowed is None or where.startswith(allowed), f"{where}:{line} imports {name}"
         if room(path) in NO_TORCH:
             assert name.partition(".")[0] != "torch", f"{where}:{line} imports torch"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_only_the_command_line_names_its_options_in_errors(path: Path) -> None:
+    if room(path) == "cli" or path.name == "service.py":  # who runs a service is told how to start it
+        return
+    for node in ast.walk(ast.parse(path.read_text())):
+        for part in ast.walk(node) if isinstance(node, ast.Raise) else ():
+            said = part.value if isinstance(part, ast.Constant) and isinstance(part.value, str) else ""
+            assert not re.search(r"(?<![\w-])-(o|m|q|-[a-z]+)\b(?! install)", said), f"{path.name}: {said}"
 
 
 def test_every_module_has_a_room_and_stays_short() -> None:

@@ -83,9 +83,9 @@ def contact_sheet(
     if target.suffix.lower() not in (".jpg", ".jpeg", ".png", ".html"):
         raise FormatError(f"{path}: a contact sheet is a .jpg, .png or .html file")
     if order not in get_args(Order):
-        raise BulkError(f"--order takes {', '.join(get_args(Order))}, not {order!r}")
+        raise BulkError(f"`order` takes {', '.join(get_args(Order))}, not {order!r}")
     if min(count, columns) < 1 or side < 16:
-        raise BulkError("--count and --columns take numbers from 1 on, --side from 16 on")
+        raise BulkError("`count` and `columns` take numbers from 1 on, `side` from 16 on")
     cards = list(_cards(Path(dest), count, order, side))
     with replacing(target) as part:
         if target.suffix.lower() == ".html":
@@ -108,8 +108,8 @@ def _cards(dest: Path, count: int, order: Order, side: int) -> Iterator[Card]:
         ]
         if not found:
             raise BulkError(
-                f"{dest}: nothing to show: no output is there yet, or none has a confidence; label with a "
-                "model that gives it, without --no-confidence, or take another --order"
+                f"{dest}: nothing to show: there is no output yet, or none with confidence; label with "
+                "confidence and a model that gives it, or take another `order`"
             )
         worst = sorted(found, key=lambda each: each[:2])[:count]
         made = {}
@@ -121,7 +121,7 @@ def _cards(dest: Path, count: int, order: Order, side: int) -> Iterator[Card]:
 def _journals(dest: Path) -> list[Journal]:
     found = journals(dest)
     if not found:
-        raise BulkError(f"{dest}: no run has written here; its folder is the one given with -o")
+        raise BulkError(f"{dest}: no run has written here; name the folder that a run was told to write to")
     return [Journal(path, writable=False) for path in found]
 
 
@@ -192,7 +192,7 @@ class Run:
         if not self.packs.kinds:
             raise BulkError(
                 f"{self.dest}: a contact sheet is made of labels, and this run wrote "
-                f"{', '.join(self.settings['formats'])} alone; label with --format png, npz, tar or parquet"
+                f"{', '.join(self.settings['formats'])} alone; label to png, npz, tar or parquet, too"
             )
         with TemporaryDirectory() as folder:
             path = Path(folder) / "labels.png"

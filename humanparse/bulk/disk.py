@@ -21,5 +21,5 @@ def writing(dest: Path) -> Iterator[None]:
     except (OSError, FormatError) as error:
         raise BulkError(
             f"outputs cannot be written to {dest} ({error}); see that the disk is neither full nor "
-            "read-only, and go on with --resume"
+            "read-only, and resume with `resume=True`"
         ) from error

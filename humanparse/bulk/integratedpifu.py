@@ -58,7 +58,7 @@ class SubjectSource:
                 lines = path.read_text(encoding="utf-8-sig").splitlines()
             except OSError as error:
                 raise BulkError(
-                    f"{path}: {error.strerror}; --integratedpifu-dir is the folder with the lists of subjects"
+                    f"{path}: {error.strerror}; `root` is the folder with the lists of subjects"
                 ) from error
             names.update((line.strip(), None) for line in lines if line.strip())
         outside = [name for name in names if "/" in name or "\\" in name or name.startswith(".")]
@@ -106,7 +106,7 @@ def label_subjects(
         SchemeError: the model has other labels, and `approximate` is off.
     """
     if split not in get_args(Split):
-        raise BulkError(f"--split takes {', '.join(get_args(Split))}, not {split!r}")
+        raise BulkError(f"`split` takes {', '.join(get_args(Split))}, not {split!r}")
     choice = ModelChoice(model) if isinstance(model, str) else model
     settings = Settings(formats=("integratedpifu",), batch=batch, remap="pascal", approximate=approximate)
     source = Path(root).absolute()

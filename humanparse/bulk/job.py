@@ -88,7 +88,7 @@ class Job:
 
     def __post_init__(self) -> None:
         if self.shard is not None and not 1 <= self.shard[0] <= self.shard[1]:
-            raise BulkError(f"--shard takes i/n with i from 1 to n, not {self.shard[0]}/{self.shard[1]}")
+            raise BulkError(f"`shard` takes i/n as (i, n), with i from 1 to n, not {self.shard}")
 
     def listing(self) -> Iterator[Found]:
         """The inputs of this shard: which, depends on their own names alone, not on what else is there."""
@@ -188,8 +188,8 @@ def run(job: Job, conduct: Conduct, engine: StartEngine | None = None) -> Summar
         known = bool(journal.settings())
         if known and not (conduct.resume or conduct.restart):
             raise BulkError(
-                f"{job.dest} holds a run already; go on with it (--resume), or delete its outputs and begin "
-                "anew (--restart)"
+                f"{job.dest} holds a run already; resume it with `resume=True`, or delete its outputs and "
+                "start over with `restart=True`"
             )
         parser = job.model.parser()
         conduct.loading(parser)
@@ -267,7 +267,7 @@ def status(dest: str | Path) -> tuple[Counts, Iterator[tuple[str, str]], dict[st
     """
     found = journals(Path(dest))
     if not found:
-        raise BulkError(f"{dest}: no run has written here; its folder is the one given with -o")
+        raise BulkError(f"{dest}: no run has written here; name the folder that a run was told to write to")
     opened = [Journal(path, writable=False) for path in found]
     counts = [journal.counts() for journal in opened]
     total = Counts(*map(sum, zip(*map(astuple, counts), strict=True)))

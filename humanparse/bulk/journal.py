@@ -106,7 +106,7 @@ class Journal:
             changes = "\n".join(f"  {key}: {before.get(key)} there, {settings.get(key)} now" for key in other)
             raise BulkError(
                 f"{self.path.parents[2]} holds a run with other settings; repeat those, name another folder, "
-                f"or begin anew with --restart\n{changes}"
+                f"or start over with `restart=True`\n{changes}"
             )
         with self._transaction() as db:
             db.execute("INSERT OR REPLACE INTO run VALUES ('settings', ?)", (json.dumps(settings),))
@@ -120,7 +120,7 @@ class Journal:
                     owner = db.execute("SELECT place FROM inputs WHERE key = ?", (key,)).fetchone()
                     raise BulkError(
                         f"{_place(owner[0])} and {place} would both be labelled as {key}; rename one, or "
-                        "give outputs the suffix of their input with --keep-suffix"
+                        "give outputs the suffix of their input with `keep_suffix=True`"
                     ) from error
 
     def batches(self, size: int, state: State = "todo") -> Iterator[list[Item]]:
@@ -295,7 +295,7 @@ class Journal:
         except sqlite3.Error as error:
             raise BulkError(
                 f"the journal {self.path} cannot be used ({error}); see that the disk is neither full nor "
-                "read-only. What was done is kept: go on with --resume"
+                "read-only. What was done is kept: resume with `resume=True`"
             ) from error
 
 

@@ -85,7 +85,7 @@ class Labeller:
             if self._failed_in_a_row >= _PATIENCE:
                 raise BulkError(
                     f"the network failed on {_PATIENCE} inputs in a row ({type(error).__name__}: {error}); "
-                    "mend that, with a smaller --batch or another --device, and go on with --resume"
+                    "fix that, with a smaller `batch` or another `device`, and resume with `resume=True`"
                 ) from error
             return f"the network failed on it: {type(error).__name__}: {error}"
         self._failed_in_a_row = 0

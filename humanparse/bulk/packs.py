@@ -95,7 +95,9 @@ class Packs:
                 for key, content in _READERS[kind](path):
                     if key == item.found.key:
                         return content
-        raise BulkError(f"{self.dest}: the labels of {item.found.place} are gone; go on with --resume")
+        raise BulkError(
+            f"{self.dest}: the labels of {item.found.place} are gone; resume the run with `resume=True`"
+        )
 
     def _waiting(self) -> list[int]:
         folder = self.state / SPOOL

@@ -72,11 +72,11 @@ class Settings:
     def __post_init__(self) -> None:
         check_formats(self.formats)
         if self.batch < 1 or self.pack_size < 1:
-            raise BulkError("--batch and --pack-size take numbers from 1 on")
+            raise BulkError("`batch` and `pack_size` take numbers from 1 on")
         if self.min_confidence is not None and not 0 < self.min_confidence <= 1:
-            raise BulkError(f"--min-confidence takes a number above 0, at most 1, not {self.min_confidence}")
+            raise BulkError(f"`min_confidence` takes a number above 0, at most 1, not {self.min_confidence}")
         if self.min_confidence is not None and self.confidence is False:
-            raise BulkError("--min-confidence needs the confidence that --no-confidence leaves out")
+            raise BulkError("`min_confidence` needs the confidence that `confidence=False` leaves out")
 
     def fitted(self, parser: Parser) -> Settings:
         """The settings with what only the model decides filled in.
@@ -87,7 +87,7 @@ class Settings:
         """
         gives = parser.spec.gives_logits
         if not gives and (self.confidence or self.min_confidence is not None):
-            raise ModelError(f"{parser.spec.name} gives no confidence; leave it and --min-confidence out")
+            raise ModelError(f"{parser.spec.name} gives no confidence; leave it and `min_confidence` out")
         if self.remap is not None and parser.scheme.key != self.remap:
             from ..schemes import find_remap
 
@@ -95,7 +95,7 @@ class Settings:
             if way.inexact and not self.approximate:
                 raise SchemeError(
                     f"{parser.spec.name} has {parser.scheme.key}'s labels, without exact counterpart in "
-                    f"{self.remap}'s: {way.note}. Accept that with --approximate, or take a model of "
+                    f"{self.remap}'s: {way.note}. Accept that with `approximate=True`, or take a model of "
                     f"{self.remap}'s labels"
                 )
         return Settings(**{**asdict(self), "confidence": gives and self.confidence is not False})

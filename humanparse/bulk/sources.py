@@ -44,7 +44,7 @@ def open_source(
     path, suffix = Path(text), Path(text).suffix.lower()
     if path.is_dir():
         if path.resolve() == dest.resolve():
-            raise BulkError(f"{text} would hold its own labels; name another folder with -o")
+            raise BulkError(f"{text} would hold its own labels; choose another folder with `dest`")
         return FolderSource(path, dest, keep_suffix)
     if not path.is_file():
         return _matching(text, dest, keep_suffix)
@@ -242,7 +242,7 @@ class ListSource:
         if not found:
             raise BulkError(
                 f"{self.path}: no column {' or '.join(wanted)} among {', '.join(header)}; "
-                "name it with --column"
+                "name it with `column`"
             )
         return found[0]
 

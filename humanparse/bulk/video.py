@@ -27,7 +27,7 @@ class VideoSource:
 
     def __init__(self, path: Path, every: int = 1) -> None:
         if every < 1:
-            raise BulkError(f"--every takes a number from 1 on, not {every}")
+            raise BulkError(f"`every` takes a number from 1 on, not {every}")
         self._path, self._every = path, every
         self._reader: VideoReader | None = None
 

@@ -42,7 +42,7 @@ def check_formats(names: tuple[str, ...]) -> None:
     """
     unknown = [name for name in names if name not in (*ENDINGS, *PACKED)]
     if unknown or not names or len(set(names)) < len(names):
-        raise BulkError(f"--format takes {', '.join(OFFERED)}, each once, not {','.join(names)!r}")
+        raise BulkError(f"`formats` takes {', '.join(OFFERED)}, each once, not {','.join(names)!r}")
 
 
 def write(name: str, parsing: Parsing, photo: Picture | None, path: Path) -> int:

@@ -25,9 +25,9 @@ from . import (
     predict,
     serve,
 )
-from .console import err, report
+from .console import Commands, err, report
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.command("predict")(predict.predict)
 app.command("label")(label.label)
 app.command("contact-sheet")(contact_sheet.contact_sheet)

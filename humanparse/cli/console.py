@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
+from typer.core import TyperGroup
 
 from ..errors import HumanParseError
+
+_ARGUMENT = re.compile(r"`(\w+)(?:=([^`]+))?`")  # as the library's messages spell one: `resume=True`
 
 Item = TypeVar("Item")
 
@@ -26,6 +30,39 @@ def _console(stderr: bool) -> Console:
 
 out = _console(stderr=False)
 err = _console(stderr=True)
+
+
+class Commands(TyperGroup):
+    """Commands whose errors name options where the library's name arguments."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except HumanParseError as error:
+            error.args = (with_options(str(error), self.commands[ctx.invoked_subcommand].params),)
+            raise
+
+
+def with_options(message: str, params: Iterable[Any]) -> str:
+    """A message of the library, its arguments spelled as a command's options.
+
+    Args:
+        message: names arguments as Python does: `` `batch` ``, `` `resume=True` ``, `` `device='cpu'` ``.
+        params: of the command, as click has them; other arguments stay as they are.
+    """
+    options = {param.name: param for param in params if param.param_type_name == "option"}
+
+    def option(found: re.Match[str]) -> str:
+        name, value = found.groups()
+        if name not in options:
+            return found[0]
+        if value == "False":
+            return str(next(iter(options[name].secondary_opts), found[0]))
+        flag: str = max(options[name].opts, key=len)
+        return flag if value in (None, "True") else " ".join((flag, value.strip("'")))
+
+    return _ARGUMENT.sub(option, message)
 
 
 def show(table: Table) -> None:

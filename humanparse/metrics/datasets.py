@@ -206,7 +206,7 @@ class _Search:
         if self.split == "all":
             return list(labels)
         tried = "\n".join(f"  {path}" for path in places)
-        rest = "; or take --split all" if "all" in self.layout.splits else ""
+        rest = "; or take `split='all'`" if "all" in self.layout.splits else ""
         raise DatasetError(
             f"{self.layout.title}: no list of the split {self.split!r}; "
             f"write one stem a line into one of these{rest}\n{tried}"

@@ -81,5 +81,5 @@ def _check_address(host: str, port: int) -> None:
     except OSError as error:
         raise ServeError(
             f"cannot listen at {host} port {port}: {error.strerror or error}; "
-            "choose others with --host and --port"
+            "choose others with `host` and `port`"
         ) from error

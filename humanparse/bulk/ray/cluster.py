@@ -56,9 +56,9 @@ class Cluster:
 
     def __post_init__(self) -> None:
         if self.concurrency is not None and self.concurrency < 1:
-            raise BulkError(f"--concurrency takes a number of workers from 1 on, not {self.concurrency}")
+            raise BulkError(f"`concurrency` takes a number of workers from 1 on, not {self.concurrency}")
         if self.gpus_per_worker is not None and self.gpus_per_worker < 0:
-            raise BulkError(f"--gpus-per-worker takes 0 or more, not {self.gpus_per_worker}")
+            raise BulkError(f"`gpus_per_worker` takes 0 or more, not {self.gpus_per_worker}")
         import_ray()  # before a run begins that could not go on
 
     def __call__(self, job: Job, labeller: Labeller, conduct: Conduct) -> Engine:
@@ -88,10 +88,10 @@ class Cluster:
         if gpus and not on_gpu:
             raise BulkError(
                 f"the model runs on {parser.device} here, and workers do as this machine does; begin the run "
-                "on a machine with a GPU, or leave --gpus-per-worker out"
+                "on a machine with a GPU, or leave `gpus_per_worker` out"
             )
         if on_gpu and not gpus:
-            raise BulkError("a worker without a GPU cannot run the model on one; add --device cpu")
+            raise BulkError("a worker without a GPU cannot run the model on one; take `device='cpu'`")
         return gpus
 
 
@@ -136,13 +136,13 @@ def workers_for(
         if not count:
             raise BulkError(
                 f"this Ray cluster has {there.get('GPU', 0):g} GPUs, and a worker takes {gpus:g}; let "
-                "workers share one (--gpus-per-worker 0.5), add --device cpu, or give --concurrency to wait"
+                "workers share one (`gpus_per_worker=0.5`), take `device='cpu'`, or wait with `concurrency`"
             )
         return count, min(1.0, cpus / count)
     if not (cpus or concurrency):
         raise BulkError(
             f"this Ray cluster has {there.get('CPU', 0):g} CPUs, too few for a worker; give it more, or give "
-            "--concurrency to wait for them"
+            "`concurrency` to wait for them"
         )
     count = concurrency or max(1, cpus // threads)
     return count, min(threads, max(1, cpus // count))

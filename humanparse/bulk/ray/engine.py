@@ -175,7 +175,7 @@ class Crew:
             if self._died_early >= _DEATHS:
                 raise BulkError(
                     "workers die before they can begin; see that this version of humanparse is installed on "
-                    f"all machines, and that a model fits into their memory, and go on with --resume\n{error}"
+                    f"all machines and a model fits into their memory, and resume with `resume=True`\n{error}"
                 ) from error
             self._start()
             return
