@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "humanparse"
 
 ROOMS = [
-    "errors", "durable", "schemes", "people", "manifest", "ensembles", "decode", "image", "ops", "geometry",
+    "errors", "durable", "schemes", "people", "manifest", "ensembles", "metadata", "decode", "image", "ops", "geometry",
     "checkpoint", "hub", "models", "runtimes", "render", "formats", "metrics", "detections", "results",
     "pipelines", "video", "parser", "bulk", "adapters", "serve", "bench", "cli",
     "__init__", "__main__",
@@ -59,6 +59,7 @@ NO_TORCH = (
     "schemes",
     "people",
     "manifest",
+    "metadata",
     "decode",
     "image",
     "hub",
