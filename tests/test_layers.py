@@ -10,9 +10,9 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "humanparse"
 
 ROOMS = [
-    "errors", "durable", "schemes", "people", "manifest", "ensembles", "metadata", "decode", "image", "ops", "geometry",
-    "checkpoint", "hub", "models", "runtimes", "render", "formats", "metrics", "detections", "results",
-    "pipelines", "video", "parser", "bulk", "adapters", "serve", "bench", "cli",
+    "errors", "durable", "schemes", "people", "manifest", "ensembles", "suffixes", "metadata", "decode",
+    "image", "ops", "geometry", "checkpoint", "hub", "models", "runtimes", "render", "formats", "metrics",
+    "detections", "results", "pipelines", "video", "parser", "bulk", "adapters", "serve", "bench", "cli",
     "__init__", "__main__",
 ]  # fmt: skip
 
