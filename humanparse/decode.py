@@ -14,7 +14,8 @@ PPM, PGM, PBM, JPEG 2000, AVIF, opaque GIF, and TIFF, all with these exceptions:
 - Float TIFF with values in 0-1, ICO, and HEIC once pillow-heif is registered: read here, not by OpenCV.
 - Radiance HDR and PFM: read by OpenCV, refused here.
 
-Nothing here prints; the libtiff inside Pillow may, on a corrupt TIFF, and Pillow may warn of broken metadata.
+Pillow is shown files without their metadata (`humanparse.metadata`): damaged or oversized, it costs no
+picture. Nothing here prints; the libtiff inside Pillow may, on a corrupt TIFF, and Pillow may warn of one.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
+from . import metadata
 from .errors import ImageError, ImageKindError, ImageSizeError
 
 # Pixel formats only: EPS, for one, would start Ghostscript on whatever a stranger uploads. HEIF and JXL are
@@ -37,7 +39,6 @@ FORMATS = (
     *("WEBP", "TIFF", "AVIF", "JPEG2000", "SUN", "ICO", "HEIF", "JXL"),
 )
 
-_ORIENTATION = 0x0112  # the EXIF tag
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -63,7 +64,10 @@ def stream_to_rgb(stream: IO[bytes], name: str, max_pixels: int) -> NDArray[np.u
     Raises:
         ImageError: empty, not a picture, damaged, truncated or too large.
     """
-    return picture_to_rgb(_identify(stream, name), name, max_pixels)
+    picture = _identify(stream, name)
+    _refuse_size(picture, name, max_pixels)
+    _load(picture, name)
+    return _upright(picture, name)
 
 
 def pixel_count(content: bytes, name: str) -> int:
@@ -91,6 +95,22 @@ def picture_to_rgb(picture: Image.Image, name: str, max_pixels: int) -> NDArray[
     Raises:
         ImageError: truncated, damaged, too large, without pixels, or in a mode without a known value range.
     """
+    _refuse_size(picture, name, max_pixels)
+    try:
+        _load(picture, name)
+    except ImageError as error:
+        file = getattr(picture, "fp", None)
+        if file is None or file.closed or picture.tell():
+            raise
+        file.seek(0)
+        try:  # once more without its metadata
+            return stream_to_rgb(file, name, max_pixels)
+        except ImageError:
+            raise error from error.__cause__
+    return _upright(picture, name)
+
+
+def _refuse_size(picture: Image.Image, name: str, max_pixels: int) -> None:
     width, height = picture.size
     if width < 1 or height < 1:
         raise ImageError(f"{name}: the picture has no pixels ({width} x {height}, width x height)")
@@ -99,14 +119,19 @@ def picture_to_rgb(picture: Image.Image, name: str, max_pixels: int) -> NDArray[
             f"{name}: {width} x {height} (width x height) is more than {max_pixels} pixels; shrink the"
             " picture, or raise humanparse.image.MAX_PIXELS if you trust it"
         )
-    container = picture.format or ""
+
+
+def _load(picture: Image.Image, name: str) -> None:
     try:
         picture.load()
     except MemoryError:
         raise
     except Exception as error:  # a damaged file brings anything out of Pillow's plugins
-        raise _damaged(name, container, error) from error
-    turn = _UPRIGHT.get(_orientation(picture))
+        raise _damaged(name, picture.format or "", error) from error
+
+
+def _upright(picture: Image.Image, name: str) -> NDArray[np.uint8]:
+    container, turn = picture.format or "", _UPRIGHT.get(_orientation(picture))
     return _to_rgb(picture if turn is None else picture.transpose(turn), container, name)
 
 
@@ -140,10 +165,12 @@ def _identify(stream: IO[bytes], name: str) -> ImageFile.ImageFile:
     """
     try:
         head = stream.read(256)
+        pixels = metadata.pixels_of(stream)
     except OSError as error:
         raise ImageError(f"{name}: reading failed: {error}") from error
     if not head:
         raise ImageError(f"{name}: it is empty (0 bytes)")
+    file = stream if pixels is None else pixels.open(stream)
     damage: tuple[str, Exception] | None = None
     Image.preinit()
     for container in FORMATS:
@@ -155,12 +182,16 @@ def _identify(stream: IO[bytes], name: str) -> ImageFile.ImageFile:
         if not _accepts(accept, head[:16]):
             continue
         try:
-            stream.seek(0)
-            return factory(stream, "")
+            file.seek(0)
+            picture = factory(file, "")
         except MemoryError:
             raise
         except Exception as error:  # as above
             damage = damage or (container, error)
+            continue
+        if pixels is not None and pixels.exif:
+            picture.info["exif"] = b"Exif\0\0" + pixels.exif
+        return picture
     foreign = _foreign(head)
     if damage is None or foreign:
         raise ImageKindError(f"{name}: not a picture that can be read" + (f"; {foreign}" if foreign else ""))
@@ -208,14 +239,7 @@ def _orientation(picture: Image.Image) -> int:
     Not `picture.getexif()`: that falls back to XMP, which OpenCV ignores. A TIFF is turned by its loading.
     """
     block = picture.info.get("exif")
-    if not block:
-        return 1
-    exif = Image.Exif()
-    try:
-        exif.load(block)
-        return int(exif.get(_ORIENTATION, 1))
-    except Exception:  # the pixels are good even where the metadata is not
-        return 1
+    return metadata.orientation_of(block.removeprefix(b"Exif\0\0")) if isinstance(block, bytes) else 1
 
 
 def _to_rgb(picture: Image.Image, container: str, name: str) -> NDArray[np.uint8]:
@@ -236,8 +260,9 @@ def _to_rgb(picture: Image.Image, container: str, name: str) -> NDArray[np.uint8
         return np.repeat(floats_to_bytes(np.asarray(picture), name)[..., None], 3, axis=2)
     if mode in ("La", "RGBa"):  # premultiplied modes convert to nothing but their plain form
         picture = picture.convert(mode.upper())
-    if mode == "P" and "transparency" in picture.info:  # straight to RGB, Pillow warns on stderr
-        picture = picture.convert("RGBA")
+    if "transparency" in picture.info:  # Pillow would warn on stderr, or refuse what it does not understand
+        picture = picture.copy()
+        del picture.info["transparency"]
     return np.array(picture if picture.mode == "RGB" else picture.convert("RGB"))
 
 

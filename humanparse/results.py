@@ -14,7 +14,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from . import formats, render
-from .errors import SchemeError
+from .errors import FormatError, SchemeError
 from .image import load as load_image
 from .ops.touching import touching_label
 from .people import Part as Part
@@ -174,19 +174,34 @@ class Parsing:
     def _record(self) -> formats.Record:
         return formats.Record(self.labels, self.scheme, self.model, self.confidence, self.logits, self.people)
 
-    def export(self, kind: str, folder: str | os.PathLike[str], stem: str) -> list[Path]:
+    def export(
+        self,
+        kind: str,
+        folder: str | os.PathLike[str],
+        stem: str | None = None,
+        *,
+        photo: str | os.PathLike[str] | None = None,
+    ) -> list[Path]:
         """Write people and parts as others read them.
+
+            parsing.export("coco", "annotations", photo="photos/group.jpg")
 
         Args:
             kind: `"cihp"` (submission folders, for LV-MHP too), `"mhp"` (a label PNG per person), `"coco"`
                 (JSON with run lengths) or `"labelme"` (JSON); see `formats.export`.
             folder: must exist.
-            stem: name of the photo without its suffix.
+            stem: name of the files without what the format adds; None: the photo's, without its suffix.
+            photo: path or address of the photo. COCO and LabelMe name it, relative to the file they are in;
+                without it they name `stem`, and no reader finds the photo.
 
         Raises:
-            FormatError: unknown kind, or a file cannot be written.
+            FormatError: unknown kind, neither `stem` nor `photo`, or a file cannot be written.
         """
-        return formats.export(kind, Path(folder), stem, self.labels, self.scheme, self.people)
+        if stem is None and photo is None:
+            raise FormatError('say what the photo is called: export(kind, folder, photo="group.jpg")')
+        name = formats.PhotoName(stem or "") if photo is None else formats.photo_name(photo, folder)
+        stem = name.stem if stem is None else stem
+        return formats.export(kind, Path(folder), stem, name, self.labels, self.scheme, self.people)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], scheme: str | None = None) -> Parsing:

@@ -63,6 +63,18 @@ def test_parts_of_one_person_are_one_group() -> None:
     assert [mask.attrib["group_id"] for mask in root.iter("mask")] == ["1", "1", "2"]
 
 
+def test_photos_are_named_as_they_were_uploaded_with_every_character_that_xml_has() -> None:
+    one = Parsing(np.zeros((1, 1), np.uint8), ATR)
+    names = ["a b#1.jpg", "50%25.jpg", "what?.jpg", 'it\'s "it" & <me>.jpg', "grün/line\nbreak\t.v2.jpg"]
+    images = ElementTree.fromstring(to_xml([(name, one) for name in names])).findall("image")
+    assert [image.attrib["name"] for image in images] == names
+    (image,) = ElementTree.fromstring(to_xml([(Path("a") / "b.jpg", one)])).findall("image")
+    assert image.attrib["name"] == "a/b.jpg"
+    for name in ("bell\x07.jpg", "half\ud800.jpg"):
+        with pytest.raises(FormatError, match=r"XML.* cannot hold all characters of this name"):
+            to_xml([(name, one)])
+
+
 def test_files_of_no_photo_or_two_schemes_are_refused(tmp_path: Path) -> None:
     one = Parsing(np.zeros((1, 1), np.uint8), ATR)
     with pytest.raises(FormatError, match="here are 2"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
@@ -70,6 +71,33 @@ def test_the_task_says_where_the_photo_is_what_model_and_how_sure(tmp_path: Path
     first = task["predictions"][0]["result"][0]
     assert (first["original_width"], first["original_height"]) == (512, 600)
     assert first["type"] == "brushlabels" and 0 < first["score"] <= 1
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("https://h.org/a b/ü.jpg?x=1&y=2", "https://h.org/a%20b/%C3%BC.jpg?x=1&y=2"),
+        ("https://h.org/a%20b.jpg", "https://h.org/a%20b.jpg"),
+        ("https://h.org/100%.jpg", "https://h.org/100%25.jpg"),
+        ('s3://bucket/it\'s "it".jpg', "s3://bucket/it's%20%22it%22.jpg"),
+        ("/data/local-files/?d=a b/#1&2+3?.jpg", "/data/local-files/?d=a%20b/%231%262%2B3%3F.jpg"),
+        ("/data/upload/1/a b#1.jpg", "/data/upload/1/a%20b%231.jpg"),
+    ],
+)
+def test_addresses_are_escaped_and_what_is_escaped_stays(given: str, expected: str) -> None:
+    assert tasks([(given, Parsing(np.array([[0]], np.uint8), ATR))])[0]["data"] == {"image": expected}
+
+
+def test_files_get_the_address_under_which_label_studio_serves_them(tmp_path: Path) -> None:
+    nobody = Parsing(np.array([[0]], np.uint8), ATR)
+    photo = tmp_path / "a b" / "50%25 #1?.jpg"
+    (task,) = json.loads(write_tasks([(photo, nobody)], tmp_path / "tasks.json", tmp_path).read_text())
+    assert parse_qs(urlsplit(task["data"]["image"]).query) == {"d": ["a b/50%25 #1?.jpg"]}
+    assert task["data"]["image"].startswith("/data/local-files/?d=")
+    with pytest.raises(FormatError, match="the folder that Label Studio serves"):
+        tasks([(photo, nobody)])
+    with pytest.raises(FormatError, match="not in "):
+        tasks([(tmp_path.parent / "b.jpg", nobody)], tmp_path)
 
 
 def test_each_persons_parts_are_strokes_of_their_own() -> None:

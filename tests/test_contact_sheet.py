@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from pathlib import Path
@@ -122,6 +123,54 @@ def test_part_maps_for_integratedpifu_are_shown(photos: Path, tmp_path: Path) ->
         (float(np.float32(value)), label) for label, value in enumerate((0, 0.5, 0.6, 0.7, 0.8, 0.9, 1))
     }
     assert bulk.contact_sheet(tmp_path / "out", tmp_path / "sheet.jpg") == 1
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH: apt-get install chromium (Debian)")
+def test_links_to_any_name_open_in_a_browser(tmp_path: Path) -> None:
+    playwright = pytest.importorskip("playwright.sync_api")
+    names = ["plain", "a b#1", "50%25", "100%", "what?", "it's", 'say "hi" & <b>', "grün:me", "deep er/x;y=1"]
+    for number, name in enumerate(names):
+        path = tmp_path / "pho#tos" / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        noise = np.random.default_rng(number).integers(0, 256, (30 + number, 40, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(path)
+    (tmp_path / "pages").mkdir()
+    label(tmp_path / "pho#tos", tmp_path / "la bels%20", "png")
+    assert bulk.contact_sheet(tmp_path / "la bels%20", tmp_path / "pages" / "sheet.html") == len(names)
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page()
+        page.goto((tmp_path / "pages" / "sheet.html").as_uri())
+        links = page.eval_on_selector_all("a", "(all) => all.map((link) => [link.innerText, link.href])")
+        assert len(links) == len(names)
+        for text, address in links:
+            page.goto(address)
+            height = page.evaluate("document.querySelector('img').naturalHeight")
+            assert names[height - 30] == text.partition(". ")[2].removesuffix(".png")
+        browser.close()
+
+
+def test_names_that_are_no_utf_8_are_shown_as_far_as_they_are(tmp_path: Path) -> None:
+    os.mkdir(tmp_path / "in")
+    odd = Path(os.fsdecode(os.fsencode(tmp_path / "in") + b"/caf\xe9.png"))
+    Image.new("RGB", (40, 30), "red").save(odd)
+    label(tmp_path / "in", tmp_path / "out", "png")
+    for name in ("sheet.html", "sheet.png"):
+        assert bulk.contact_sheet(tmp_path / "out", tmp_path / name) == 1
+    assert "caf?.png" in (tmp_path / "sheet.html").read_text(encoding="utf-8")
+
+
+def test_a_run_that_was_refused_before_it_began_is_told(run: Run, photos: Path) -> None:
+    assert run("label", photos, "-o", "out", "-m", "schp-lip", "--offline").status == 1
+    done = run("contact-sheet", "out", "-o", "sheet.html")
+    assert done.status == 1 and "was refused before it labelled anything" in done.err
+    assert "internal error" not in done.err and not Path("sheet.html").exists()
+    assert run("label", "--status", "out").status == 3
+    label(photos, Path("out"), "png")
+    assert run("contact-sheet", "out", "-o", "sheet.html").status == 0
 
 
 def test_what_cannot_be_shown_says_why(run: Run, photos: Path, tmp_path: Path) -> None:

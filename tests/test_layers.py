@@ -11,9 +11,9 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "humanparse"
 
 ROOMS = [
-    "errors", "durable", "schemes", "people", "registry", "decode", "image", "ops", "geometry",
-    "checkpoint", "hub", "models", "runtimes", "render", "formats", "metrics", "detections", "results",
-    "pipelines", "video", "parser", "bulk", "adapters", "serve", "bench", "cli",
+    "errors", "durable", "schemes", "people", "registry", "suffixes", "metadata", "decode", "image", "ops",
+    "geometry", "checkpoint", "hub", "models", "runtimes", "render", "formats", "metrics", "detections",
+    "results", "pipelines", "video", "parser", "bulk", "adapters", "serve", "bench", "cli",
     "__init__", "__main__",
 ]  # fmt: skip
 
@@ -60,6 +60,7 @@ NO_TORCH = (
     "schemes",
     "people",
     "registry",
+    "metadata",
     "decode",
     "image",
     "hub",

@@ -9,8 +9,9 @@ Labels of the project: `project_labels(parser.scheme)`, as JSON for the "Raw" ta
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 Mask = npt.NDArray[np.bool_]
 
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
 
 def project_labels(scheme: LabelScheme) -> list[dict[str, Any]]:
     """The scheme's parts as CVAT's labels: `name`, `color`, `type`, `attributes`."""
@@ -43,16 +46,17 @@ def project_labels(scheme: LabelScheme) -> list[dict[str, Any]]:
     ]
 
 
-def to_xml(photos: Iterable[tuple[str, Parsing]]) -> bytes:
+def to_xml(photos: Iterable[tuple[str | os.PathLike[str], Parsing]]) -> bytes:
     """Annotations as "CVAT for images 1.1": a mask per part, those of one person in one group.
 
     Args:
-        photos: of each its file name in the CVAT task, and what was found in it; all in one label scheme.
+        photos: of each its name in the CVAT task, path and suffix as they were uploaded, and what was found
+            in it; all in one label scheme.
 
     Raises:
-        FormatError: no photo, or two label schemes.
+        FormatError: no photo, two label schemes, or a name that XML cannot hold.
     """
-    named = list(photos)
+    named = [(_name(photo), parsing) for photo, parsing in photos]
     schemes = {parsing.scheme for _, parsing in named}
     if len(schemes) != 1:
         raise FormatError(f"CVAT's file is for photos of one label scheme; here are {len(schemes)}")
@@ -74,16 +78,25 @@ def to_xml(photos: Iterable[tuple[str, Parsing]]) -> bytes:
     return bytes(ElementTree.tostring(root, encoding="utf-8", xml_declaration=True))
 
 
-def write_xml(photos: Iterable[tuple[str, Parsing]], path: str | os.PathLike[str]) -> Path:
+def write_xml(photos: Iterable[tuple[str | os.PathLike[str], Parsing]], path: str | os.PathLike[str]) -> Path:
     """Write `to_xml`; the file appears under its name only when it is whole.
 
     Raises:
-        FormatError: no photo, two label schemes, or it cannot be written.
+        FormatError: as for `to_xml`, or it cannot be written.
     """
     path, content = Path(path), to_xml(photos)
     with writing_file(path) as part:
         part.write_bytes(content)
     return path
+
+
+def _name(photo: str | os.PathLike[str]) -> str:
+    name = photo if isinstance(photo, str) else PurePath(photo).as_posix()
+    if _NOT_XML.search(name):
+        raise FormatError(
+            f"{name!r}: XML, and so CVAT's file, cannot hold all characters of this name; rename it"
+        )
+    return name
 
 
 def run_lengths(mask: Mask) -> list[int]:

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from xml.etree import ElementTree
 
 import numpy as np
 import numpy.typing as npt
 
 from ..durable import writing_file
+from ..errors import FormatError
 from ..results import Parsing
 from ..schemes import LabelScheme
 from .regions import regions
@@ -29,33 +32,67 @@ _WIDTHS = (3, 4, 8, 16)
 
 _LONGEST = 1 << _WIDTHS[-1]
 
+_LOCAL = "/data/local-files/?d="
+"""What stands before the path of a file that Label Studio serves itself."""
 
-def tasks(photos: Iterable[tuple[str, Parsing]]) -> list[dict[str, Any]]:
+_LONE_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
+
+
+def tasks(
+    photos: Iterable[tuple[str | os.PathLike[str], Parsing]], root: str | os.PathLike[str] | None = None
+) -> list[dict[str, Any]]:
     """Label Studio's tasks with predictions, ready to be imported.
 
     Args:
         photos: of each its address as Label Studio is to show it (`https://…`, `s3://…`,
-            `/data/local-files/?d=…`), and what was found in it.
+            `/data/local-files/?d=…`; what an address must escape is escaped), or, as a `Path`, its file; and
+            what was found in it.
+        root: folder that Label Studio serves, its `LOCAL_FILES_DOCUMENT_ROOT`; files must lie in it.
+
+    Raises:
+        FormatError: a file without `root`, or outside of it.
     """
     return [
         {
-            "data": {DATA: address},
+            "data": {DATA: _address(photo, root)},
             "predictions": [{"model_version": parsing.model or "humanparse", "result": _result(parsing)}],
         }
-        for address, parsing in photos
+        for photo, parsing in photos
     ]
 
 
-def write_tasks(photos: Iterable[tuple[str, Parsing]], path: str | os.PathLike[str]) -> Path:
+def write_tasks(
+    photos: Iterable[tuple[str | os.PathLike[str], Parsing]],
+    path: str | os.PathLike[str],
+    root: str | os.PathLike[str] | None = None,
+) -> Path:
     """Write `tasks` as JSON; the file appears under its name only when it is whole.
 
     Raises:
-        FormatError: it cannot be written.
+        FormatError: as for `tasks`, or it cannot be written.
     """
-    path = Path(path)
+    path, content = Path(path), json.dumps(tasks(photos, root))
     with writing_file(path) as part:
-        part.write_text(json.dumps(tasks(photos)), encoding="utf-8")
+        part.write_text(content, encoding="utf-8")
     return path
+
+
+def _address(photo: str | os.PathLike[str], root: str | os.PathLike[str] | None) -> str:
+    if isinstance(photo, str):
+        if photo.startswith(_LOCAL):
+            return _LOCAL + _escaped(photo.removeprefix(_LOCAL), "/")
+        return _escaped(photo, "/:?&=+,;@~!$'()*[]#" if "://" in photo else "/:,;")
+    if root is None:
+        raise FormatError(f"{photo}: pass as `root` the folder that Label Studio serves")
+    folder, path = Path(os.path.realpath(root)), Path(os.path.realpath(Path(photo).parent)) / Path(photo).name
+    if not path.is_relative_to(folder):
+        raise FormatError(f"{photo}: not in {root}, the folder that Label Studio serves")
+    return _LOCAL + quote(os.fsencode(path.relative_to(folder).as_posix()))
+
+
+def _escaped(address: str, safe: str) -> str:
+    """An address with all escaped that must be; what is escaped already stays."""
+    return _LONE_PERCENT.sub("%25", quote(address, safe=f"{safe}%"))
 
 
 def labeling_config(scheme: LabelScheme) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, get_args
+from urllib.parse import quote
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -90,7 +91,7 @@ def contact_sheet(
     with replacing(target) as part:
         if target.suffix.lower() == ".html":
             links = os.path.relpath(dest, target.parent)
-            part.write_text(_page(cards, links, side), encoding="utf-8")
+            part.write_text(_page(cards, links, side), encoding="utf-8", errors="replace")
         else:
             kind = "PNG" if target.suffix.lower() == ".png" else "JPEG"
             _sheet(cards, columns, side).save(part, format=kind, quality=88)
@@ -122,7 +123,16 @@ def _journals(dest: Path) -> list[Journal]:
     found = journals(dest)
     if not found:
         raise BulkError(f"{dest}: no run has written here; name the folder that a run was told to write to")
-    return [Journal(path, writable=False) for path in found]
+    begun = []
+    for path in found:
+        journal = Journal(path, writable=False)
+        if journal.settings():
+            begun.append(journal)
+        else:  # refused before it began
+            journal.close()
+    if not begun:
+        raise BulkError(f"{dest}: the run there was refused before it labelled anything; start it again")
+    return begun
 
 
 def _doubt(seen: Statistics, order: Order) -> float:
@@ -266,7 +276,8 @@ def _page(cards: list[Card], links: str, side: int) -> str:
 def _figure(rank: int, card: Card, links: str) -> str:
     name, numbers = map(html.escape, _caption(rank, card))
     if card.file:
-        name = f'<a href="{html.escape(Path(links, card.file).as_posix())}">{name}</a>'
+        place = Path(links, card.file).as_posix()
+        name = f'<a href="{quote(place.encode("utf-8", "surrogateescape"))}">{name}</a>'
     parts = sorted(card.seen.parts.items(), key=lambda part: -part[1])
     shares = html.escape(", ".join(f"{part} {share:.1%}" for part, share in parts))
     pictures = [f'<img src="{_inline(card.overlay)}" alt="parts of {html.escape(card.place)}">']

@@ -8,6 +8,7 @@ line only; and "image" in a subject's name stays.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +49,15 @@ class SubjectSource:
 
     def read(self, found: Found) -> Content:
         """Decode one of them."""
-        return read_picture(self.root / _PICTURES / found.place, found.place)
+        return read_picture(self.photo(found), found.place)
+
+    def left_out(self) -> Counter[str]:
+        """Nothing."""
+        return Counter()
+
+    def photo(self, found: Found) -> Path:
+        """The file of one of them."""
+        return self.root / _PICTURES / found.place
 
     def _subjects(self) -> list[str]:
         names: dict[str, None] = {}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
@@ -115,3 +117,9 @@ class Source(Protocol):
 
     def read(self, found: Found) -> Content:
         """Read and decode an input, in any thread; raises `ImageError` where it cannot be had."""
+
+    def left_out(self) -> Counter[str]:
+        """Suffixes of files that look like pictures and were not listed, once `listing` is through."""
+
+    def photo(self, found: Found) -> Path | str:
+        """The file of an input, or its address; what it is called where it is neither, as in a tar."""

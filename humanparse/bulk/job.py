@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..durable import sync_folder
 from ..errors import BulkError
 from ..registry import DEFAULT
+from ..suffixes import told
 from .destination import Destination, Shard, check_done, journals
 from .disk import writing
 from .items import Found, Item, Outcome, Source
@@ -21,7 +22,7 @@ from .labeller import SPOOL, Labeller
 from .packs import Packs, import_pyarrow
 from .pipeline import default_workers, label_batches
 from .settings import ModelChoice, Settings, described
-from .sources import open_source
+from .sources import STDIN, open_source
 from .writers import PACKED
 
 
@@ -54,12 +55,14 @@ class Summary:
         fresh: labelled or failed in this run.
         seconds: that it took, without loading the model and listing the inputs.
         stopped: whether it was asked to stop before its end.
+        left_out: suffix -> number of files that look like pictures and are of a kind that is not read.
     """
 
     counts: Counts
     fresh: int
     seconds: float
     stopped: bool
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
 
 Engine = Callable[[Iterable[list[Item]]], Iterator[list[Outcome]]]
@@ -90,12 +93,26 @@ class Job:
         if self.shard is not None and not 1 <= self.shard[0] <= self.shard[1]:
             raise BulkError(f"`shard` takes i/n as (i, n), with i from 1 to n, not {self.shard}")
 
-    def listing(self) -> Iterator[Found]:
-        """The inputs of this shard: which, depends on their own names alone, not on what else is there."""
+    def listing(self, begun: bool = False) -> Iterator[Found]:
+        """The inputs of this shard: which, depends on their own names alone, not on what else is there.
+
+        Args:
+            begun: whether there were inputs before.
+
+        Raises:
+            BulkError: there are none at all, now or before.
+        """
+        empty = not begun
         for found in self.source.listing():
+            empty = False
             name = zlib.crc32(found.place.encode("utf-8", "surrogateescape"))
             if self.shard is None or name % self.shard[1] == self.shard[0] - 1:
                 yield found
+        if empty:
+            others = told(self.source.left_out())
+            where = Path(self.described["source"])
+            source = "standard input" if where.name == STDIN else where
+            raise BulkError(f"{source}: no pictures in it{others and f'; left out: {others}'}")
 
 
 @dataclass(frozen=True)
@@ -145,8 +162,8 @@ def label(
     bytes as one that was not.
 
     Args:
-        source: a folder, a glob, a list of paths or URLs (`.txt`, `.csv`, `.tsv`, `.parquet`), a WebDataset
-            tar or a glob of such, or a video.
+        source: a folder, a glob, a list of paths or URLs (`.txt`, `.csv`, `.tsv`, `.parquet`; `-` is one on
+            standard input), a WebDataset tar or a glob of such, or a video.
         dest: folder, made if need be.
         model: a name, or one with options.
         settings: what is written; None: label PNGs.
@@ -199,7 +216,7 @@ def run(job: Job, conduct: Conduct, engine: StartEngine | None = None) -> Summar
         labeller = Labeller(parser, job.source, settings, job.dest, destination.state)
         kinds = tuple(name for name in settings.formats if name in PACKED)
         packs = Packs(journal, job.dest, destination.state, kinds, settings.pack_size, destination.label)
-        journal.begin(described(job.model, parser, settings, job.described), job.listing())
+        journal.begin(described(job.model, parser, settings, job.described), job.listing(journal.last() >= 0))
         if known:
             destination.remove_leftovers(journal)
             check_done(journal, job.source, packs, job.dest)
@@ -231,7 +248,8 @@ def _work(journal: Journal, packs: Packs, labeller: Labeller, work: Engine, cond
         counts = _moved(counts, outcomes)
     packs.finish()
     counts = journal.counts()
-    return Summary(counts, fresh, time.monotonic() - begin, counts.todo > 0)
+    others = dict(labeller.source.left_out())
+    return Summary(counts, fresh, time.monotonic() - begin, counts.todo > 0, others)
 
 
 def _synchronise(labeller: Labeller, outcomes: list[Outcome], spool: bool) -> None:

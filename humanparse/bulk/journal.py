@@ -10,12 +10,13 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import BulkError
 from .items import Found, Item, Outcome, State, Statistics
+from .naming import hash_of
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS run (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -94,7 +95,8 @@ class Journal:
     def begin(self, settings: dict[str, Any], listing: Iterable[Found]) -> None:
         """Note what a run is asked, or see that it is as before; add new inputs, mark those that changed.
 
-        All or nothing: a run whose inputs could not be listed has not begun.
+        All or nothing: a run whose inputs could not be listed has not begun. An address, which nobody can
+        rename, gets a hash behind the name of its outputs where another input has that name.
 
         Raises:
             BulkError: it was begun with other settings, which are listed; or two inputs would have the same
@@ -113,15 +115,7 @@ class Journal:
             number = db.execute("SELECT coalesce(max(number), -1) FROM inputs").fetchone()[0]
             for found in listing:
                 number += 1
-                place, key, *rest = astuple(found)
-                try:
-                    db.execute(_LIST, (number, _storable(place), key, *rest))
-                except sqlite3.IntegrityError as error:
-                    owner = db.execute("SELECT place FROM inputs WHERE key = ?", (key,)).fetchone()
-                    raise BulkError(
-                        f"{_place(owner[0])} and {place} would both be labelled as {key}; rename one, or "
-                        "give outputs the suffix of their input with `keep_suffix=True`"
-                    ) from error
+                _list(db, number, found)
 
     def batches(self, size: int, state: State = "todo") -> Iterator[list[Item]]:
         """Inputs that belong into one batch and of which one at least is in that state, batch by batch.
@@ -297,6 +291,21 @@ class Journal:
                 f"the journal {self.path} cannot be used ({error}); see that the disk is neither full nor "
                 "read-only. What was done is kept: resume with `resume=True`"
             ) from error
+
+
+def _list(db: sqlite3.Connection, number: int, found: Found) -> None:
+    """Add an input, or note what is known of it now; an address whose name is taken gets another one."""
+    place, key, *rest = astuple(found)
+    try:
+        db.execute(_LIST, (number, _storable(place), key, *rest))
+    except sqlite3.IntegrityError as error:
+        if "://" in place and not key.endswith(hash_of(place)):
+            return _list(db, number, replace(found, key=f"{key}-{hash_of(place)}"))
+        owner = db.execute("SELECT place FROM inputs WHERE key = ?", (key,)).fetchone()
+        raise BulkError(
+            f"{_place(owner[0])} and {place} would both be labelled as {key}; rename one, or give outputs "
+            "the suffix of their input with `keep_suffix=True`"
+        ) from error
 
 
 def _item(row: tuple[Any, ...]) -> Item:

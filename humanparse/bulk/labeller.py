@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import BulkError, HumanParseError, ImageError
+from ..formats import PhotoName, photo_name
 from ..schemes import IGNORE
 from . import writers
 from .disk import writing
@@ -135,11 +136,18 @@ class Labeller:
                 if name in writers.ENDINGS:
                     path = self.dest / f"{item.found.key}{writers.ENDINGS[name]}"
                     path.parent.mkdir(parents=True, exist_ok=True)
-                    size = writers.write(name, parsing, content.pixels, path)
+                    called = self._called(item, path.parent) if name == "coco" else None
+                    size = writers.write(name, parsing, content.pixels, path, called)
                     outputs[path.relative_to(self.dest).as_posix()] = size
             if self._packs:
                 writers.write("png", parsing, None, spooled(self.state, item.number))
         return outputs
+
+    def _called(self, item: Item, folder: Path) -> PhotoName:
+        photo = self.source.photo(item.found)
+        if isinstance(photo, Path) or "://" in photo:
+            return photo_name(photo, folder)
+        return PhotoName(photo)
 
 
 def spooled(state: Path, number: int) -> Path:

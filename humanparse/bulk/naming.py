@@ -31,7 +31,7 @@ def key_of_url(url: str, keep_suffix: bool = False) -> str:
     """`"https://host.org/a/b.jpg?w=9"` -> `"host.org/a/b-…"`, where what follows `?` became a hash."""
     parts = urlsplit(url)
     path = key_of_path(f"{parts.netloc}/{unquote(parts.path)}", keep_suffix)
-    return f"{path}-{_hash(parts.query)}" if parts.query else path
+    return f"{path}-{hash_of(parts.query)}" if parts.query else path
 
 
 def _component(name: str) -> str:
@@ -40,10 +40,14 @@ def _component(name: str) -> str:
         return "__"
     if name.startswith("."):
         name = "_" + name[1:]  # hidden names are kept for the run's own files
-    if len(name.encode()) <= _LONGEST:
-        return name
-    return f"{name.encode()[: _LONGEST - 9].decode(errors='ignore')}-{_hash(name)}"
+    return name if len(name.encode()) <= _LONGEST else shortened(name)
 
 
-def _hash(text: str) -> str:
+def shortened(name: str) -> str:
+    """A name that is too long for a file, cut, with a hash of the whole."""
+    return f"{name.encode('utf-8', 'replace')[: _LONGEST - 9].decode(errors='ignore')}-{hash_of(name)}"
+
+
+def hash_of(text: str) -> str:
+    """Eight digits that tell names apart."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]

@@ -8,19 +8,23 @@ import hashlib
 import io
 import os
 import stat
+import sys
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TextIO
 
 from .. import decode, image
 from ..errors import BulkError, ImageError
+from ..suffixes import SUFFIXES as SUFFIXES
+from ..suffixes import is_picture, left_out, looks_like_picture, suffix_of
 from ..video.containers import SUFFIXES as VIDEOS
 from .items import Content, Found, Source
 from .naming import key_of_path, key_of_url
 
-SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".jfif", ".mpo", ".ppm", ".avif")
-)
+STDIN = "-"
 LISTS = frozenset((".txt", ".csv", ".tsv", ".parquet"))
 _COLUMNS = ("url", "path", "file", "file_name", "filename", "image", "image_path", "image_url")
 
@@ -32,7 +36,7 @@ def open_source(
 
     Args:
         text: a folder; a glob of pictures or of tars; a list (`.txt`, a line each; `.csv`, `.tsv`,
-            `.parquet`) of paths or URLs; a `.tar`; a video.
+            `.parquet`) of paths or URLs, `-` for one on standard input; a `.tar`; a video.
         dest: where outputs go; nothing in it is an input.
         every: of a video every n-th frame is taken.
         column: of a list with columns; None looks for `url`, `path` and the like.
@@ -42,6 +46,8 @@ def open_source(
         BulkError: there is nothing of that name, or it is of no known kind.
     """
     path, suffix = Path(text), Path(text).suffix.lower()
+    if text == STDIN or (path.name == STDIN and not path.exists()):  # as a journal names it
+        return ListSource(path.absolute(), column, keep_suffix, stdin=True)
     if path.is_dir():
         if path.resolve() == dest.resolve():
             raise BulkError(f"{text} would hold its own labels; choose another folder with `dest`")
@@ -52,10 +58,12 @@ def open_source(
         return ListSource(path, column, keep_suffix)
     if suffix == ".tar" or suffix in VIDEOS:
         return _container([path], suffix, every)
-    if suffix in SUFFIXES:
+    if is_picture(path.name):
         return PictureSource((path,), path.parent, keep_suffix)
     if path.name.lower().endswith((".tar.gz", ".tgz")):
         raise BulkError(f"{text}: a compressed tar cannot be read from its middle; unpack it with gunzip")
+    if unread := left_out([path.name]):
+        raise BulkError(f"{text}: {unread}")
     raise BulkError(
         f"{text}: neither a folder nor a picture, list ({', '.join(sorted(LISTS))}), .tar or video "
         f"({', '.join(sorted(VIDEOS))})"
@@ -74,11 +82,13 @@ def _matching(text: str, dest: Path, keep_suffix: bool) -> Source:
     tars = [path for path in found if path.suffix.lower() == ".tar"]
     if tars:
         return _container(tars, ".tar", 1)
-    pictures = tuple(path for path in found if path.suffix.lower() in SUFFIXES)
+    pictures = tuple(path for path in found if is_picture(path.name))
     if not pictures:
-        raise BulkError(f"{text}: no pictures or tars match this pattern")
+        unread = left_out(path.name for path in found)
+        raise BulkError(f"{text}: no pictures or tars match this pattern{unread and f'; left out: {unread}'}")
     root = Path(os.path.commonpath([path.parent.absolute() for path in pictures]))
-    return PictureSource(pictures, root, keep_suffix)
+    others = Counter(suffix_of(path.name) for path in found if looks_like_picture(path.name))
+    return PictureSource(pictures, root, keep_suffix, others)
 
 
 def _container(paths: list[Path], suffix: str, every: int) -> Source:
@@ -129,10 +139,12 @@ class FolderSource:
     root: Path
     dest: Path
     keep_suffix: bool = False
+    others: Counter[str] = field(default_factory=Counter, compare=False)
     in_order = False
 
     def listing(self) -> Iterator[Found]:
         """The pictures, folder by folder."""
+        self.others.clear()
         own = self.dest.resolve()
         pending = [""]
         while pending:
@@ -153,13 +165,23 @@ class FolderSource:
                 if entry.is_dir(follow_symlinks=False):
                     if Path(entry.path).resolve() != own:
                         below.append(place)
-                elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:
+                elif is_picture(entry.name):
                     yield _file(place, Path(entry.path), key_of_path(place, self.keep_suffix))
+                elif looks_like_picture(entry.name):
+                    self.others[suffix_of(entry.name)] += 1
             pending += reversed(below)
 
     def read(self, found: Found) -> Content:
         """Decode one of them."""
         return read_picture(self.root / found.place, found.place)
+
+    def left_out(self) -> Counter[str]:
+        """What looks like a picture and is not listed."""
+        return self.others
+
+    def photo(self, found: Found) -> Path:
+        """The file of one of them."""
+        return self.root / found.place
 
 
 @dataclass(frozen=True)
@@ -169,6 +191,7 @@ class PictureSource:
     paths: tuple[Path, ...]
     root: Path
     keep_suffix: bool = False
+    others: Counter[str] = field(default_factory=Counter, compare=False)
     in_order = False
 
     def listing(self) -> Iterator[Found]:
@@ -182,14 +205,26 @@ class PictureSource:
         """Decode one of them."""
         return read_picture(self.root / found.place, found.place)
 
+    def left_out(self) -> Counter[str]:
+        """What looks like a picture and is not listed."""
+        return self.others
+
+    def photo(self, found: Found) -> Path:
+        """The file of one of them."""
+        return self.root / found.place
+
 
 @dataclass(frozen=True)
 class ListSource:
-    """Paths, relative to the list's own folder, or URLs; taken to hold the same picture for ever."""
+    """Paths, relative to the list's own folder, or URLs; taken to hold the same picture for ever.
+
+    With `stdin` a list on standard input, a line each, with paths relative to the folder of `path`.
+    """
 
     path: Path
     column: str | None = None
     keep_suffix: bool = False
+    stdin: bool = False
     in_order = False
 
     def listing(self) -> Iterator[Found]:
@@ -207,14 +242,22 @@ class ListSource:
             return Content(image.load(found.place))
         return read_picture(self.path.parent / found.place, found.place)
 
+    def left_out(self) -> Counter[str]:
+        """Nothing: a list says itself what its pictures are."""
+        return Counter()
+
+    def photo(self, found: Found) -> Path | str:
+        """The file or the address of one of them."""
+        return found.place if "://" in found.place else self.path.parent / found.place
+
     def _entries(self) -> Iterator[str]:
         suffix = self.path.suffix.lower()
         try:
             if suffix == ".parquet":
                 yield from self._from_parquet()
                 return
-            with self.path.open(encoding="utf-8-sig", newline="" if suffix != ".txt" else None) as file:
-                if suffix == ".txt":
+            with self._opened() as file:
+                if suffix == ".txt" or self.stdin:
                     yield from (line.strip() for line in file if line.strip())
                     return
                 rows = csv.reader(file, delimiter="\t" if suffix == ".tsv" else ",")
@@ -223,6 +266,17 @@ class ListSource:
                 yield from (row[position] for row in rows if len(row) > position and row[position])
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise BulkError(f"{self.path}: not a readable list ({error})") from error
+
+    @contextmanager
+    def _opened(self) -> Iterator[TextIO]:
+        if self.stdin:
+            file = io.TextIOWrapper(sys.stdin.buffer, "utf-8-sig", "surrogateescape")
+            yield file
+            file.detach()  # else it would be closed
+            return
+        newline = None if self.path.suffix.lower() == ".txt" else ""
+        with self.path.open(encoding="utf-8-sig", newline=newline) as opened:
+            yield opened
 
     def _from_parquet(self) -> Iterator[str]:
         from .packs import import_pyarrow

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import tarfile
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import BulkError, ImageError
+from ..suffixes import is_picture, looks_like_picture, suffix_of
 from .items import Content, Found
 from .naming import key_of_path
-from .sources import SUFFIXES, decoded
+from .sources import decoded
 
 
 @dataclass(frozen=True)
@@ -23,16 +24,20 @@ class TarSource:
     """
 
     paths: tuple[Path, ...]
+    others: Counter[str] = field(default_factory=Counter, compare=False)
     in_order = False
 
     def listing(self) -> Iterator[Found]:
         """The pictures, tar by tar, as they lie in it."""
+        self.others.clear()
         for number, path in enumerate(self.paths):
             try:
                 modified = path.stat().st_mtime_ns
                 with tarfile.open(path, "r:") as archive:
                     for member in archive:
-                        if member.isreg() and os.path.splitext(member.name)[1].lower() in SUFFIXES:
+                        if member.isreg() and looks_like_picture(member.name):
+                            self.others[suffix_of(member.name)] += 1
+                        if member.isreg() and is_picture(member.name):
                             place = f"{number}:{path.name}/{member.name}"
                             yield Found(
                                 place, self._key(path, member.name), member.offset_data, member.size, modified
@@ -58,3 +63,11 @@ class TarSource:
         if len(content) != found.size:
             raise ImageError(f"{name}: the tar ends within this file; get a fresh copy of it")
         return decoded(content, name)
+
+    def left_out(self) -> Counter[str]:
+        """What looks like a picture and is not listed."""
+        return self.others
+
+    def photo(self, found: Found) -> str:
+        """The name of one of them in its tar."""
+        return found.place.partition("/")[2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,14 @@ class VideoSource:
             self._reader = None
             raise ImageError(f"{found.place}: this frame cannot be read")
         return Content(frame)
+
+    def left_out(self) -> Counter[str]:
+        """Nothing."""
+        return Counter()
+
+    def photo(self, found: Found) -> str:
+        """What a frame is called."""
+        return found.place
 
     def _opened(self) -> VideoReader:
         try:

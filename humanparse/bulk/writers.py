@@ -45,7 +45,9 @@ def check_formats(names: tuple[str, ...]) -> None:
         raise BulkError(f"`formats` takes {', '.join(OFFERED)}, each once, not {','.join(names)!r}")
 
 
-def write(name: str, parsing: Parsing, photo: Picture | None, path: Path) -> int:
+def write(
+    name: str, parsing: Parsing, photo: Picture | None, path: Path, called: formats.PhotoName | None = None
+) -> int:
     """Write one format.
 
     Args:
@@ -53,6 +55,7 @@ def write(name: str, parsing: Parsing, photo: Picture | None, path: Path) -> int
         parsing: what is written.
         photo: RGB uint8 (H, W, 3), for overlays.
         path: final name; its folder must exist.
+        called: what the photo is called, for COCO; None: as its outputs.
 
     Returns:
         The file's size in bytes.
@@ -68,8 +71,8 @@ def write(name: str, parsing: Parsing, photo: Picture | None, path: Path) -> int
         formats.write(record, path)
         return path.stat().st_size
     if name == "coco":
-        stem = path.name.removesuffix(ENDINGS[name])
-        content = json.dumps(formats.coco(stem, parsing.labels, parsing.scheme, parsing.people)).encode()
+        called = called or formats.PhotoName(path.name.removesuffix(ENDINGS[name]))
+        content = json.dumps(formats.coco(called, parsing.labels, parsing.scheme, parsing.people)).encode()
     else:
         content = _CONTENTS[name](parsing, photo)
     with replacing(path) as part:

@@ -11,6 +11,7 @@ from ..registry import DEFAULT
 from .console import err
 from .cutout import Model, Photo, check_output, make_parser, split, write_png
 from .label import Device, Offline, Precision, Quiet, WeightsFiles
+from .photos import read_photo
 
 
 def agnostic(
@@ -52,9 +53,8 @@ def agnostic(
     from PIL import Image
 
     from ..adapters.agnostic import agnostic_image, agnostic_mask, agnostic_parsing
-    from ..image import load
 
-    pixels = load(photo)
+    pixels = read_photo(photo)
     parsing = make_parser(model, weights, device, precision, offline, quiet).predict(pixels)
     hidden, visible = split(also or ""), split(keep or "")
     mask = agnostic_mask(parsing, cloth, dilate=dilate, also=hidden, keep=visible)  # type: ignore[arg-type]

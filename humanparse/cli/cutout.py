@@ -11,6 +11,7 @@ from ..durable import writing_file
 from ..errors import FormatError
 from ..registry import DEFAULT
 from .label import Device, Offline, Precision, Quiet, WeightsFiles
+from .photos import read_photo
 from .predict import read_weights
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from ..parser import Parser
 
-Photo = Annotated[str, typer.Argument(help="File or URL.", show_default=False)]
+Photo = Annotated[str, typer.Argument(help="File, URL, or - for standard input.", show_default=False)]
 Model = Annotated[str, typer.Option("-m", "--model", help="See `humanparse models`.")]
 
 
@@ -50,9 +51,8 @@ def cutout(
     """Cut parts out of a photo: a PNG of its size with what is kept, transparent elsewhere."""
     check_output(output, photo)
     from ..adapters.cutout import cutout as cut
-    from ..image import load
 
-    pixels = load(photo)
+    pixels = read_photo(photo)
     parsing = make_parser(model, weights, device, precision, offline, quiet).predict(pixels)
     kept = None if keep is None else split(keep)
     picture = cut(pixels, parsing, kept, split(drop or ""), background=background, feather=feather, crop=crop)

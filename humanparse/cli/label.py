@@ -16,6 +16,7 @@ from rich.progress import Progress as Bar
 
 from ..errors import BulkError
 from ..registry import DEFAULT
+from ..suffixes import told
 from .console import err, out
 from .predict import read_weights
 
@@ -50,7 +51,7 @@ def label(
     source: Annotated[
         str | None,
         typer.Argument(
-            help="Folder, glob, list (.txt .csv .parquet) of paths or URLs, .tar or video.",
+            help="Folder, glob, list of paths or URLs (.txt .csv .parquet; - is standard input), tar, video.",
             show_default=False,
         ),
     ] = None,
@@ -217,6 +218,8 @@ def finish(summary: Summary, dest: Path, quiet: bool) -> None:
     if not quiet:
         rate = f", {summary.fresh / summary.seconds:.1f}/s" if summary.fresh and summary.seconds else ""
         _say(f"{counts.done} of {counts.total} labelled ({summary.fresh} now{rate}), results in {dest}")
+    if summary.left_out and not quiet:
+        err.print(f"left out: {told(summary.left_out)}", highlight=False, markup=False, soft_wrap=True)
     if counts.failed:
         err.print(f"{counts.failed} failed; see humanparse label --status {dest}", soft_wrap=True)
     if summary.stopped:

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import glob
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
-from urllib.parse import unquote, urlsplit
 
 import typer
 
 from .. import registry
 from ..durable import replacing
-from ..errors import FormatError, ImageError, PeopleError
+from ..errors import FormatError, PeopleError
 from .console import err, out, report, with_progress
 from .people import PeopleFile
+from .photos import STDIN, Job, find_photos, named, read_photo
 from .video import VideoEvery, VideoLabels, VideoSmooth, read_films
 
 if TYPE_CHECKING:
     from ..parser import Parser
-
-SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".jfif", ".mpo", ".ppm")
-)
 
 
 @dataclass(frozen=True)
@@ -36,38 +32,28 @@ class _Wanted:
     npz: bool
     formats: tuple[str, ...] = ()
 
-    def outputs(self, job: _Job) -> dict[str, Path]:
+    def outputs(self, job: Job) -> dict[str, Path]:
         """Kind of file -> path."""
         asked = {"png": True, "overlay": self.overlay, "json": self.json, "npz": self.npz}
         endings = {"png": ".png", "overlay": "_overlay.png", "json": ".json", "npz": ".npz"}
         return {kind: job.folder / f"{job.stem}{endings[kind]}" for kind in asked if asked[kind]}
 
-    def exports(self, job: _Job) -> list[Path]:
-        """Files in formats of others, as far as they are known beforehand."""
+    def files(self, job: Job) -> list[Path]:
+        """All files, as far as they are known beforehand."""
         from ..formats import export_names
 
-        return [job.folder / name for kind in self.formats for name in export_names(kind, job.stem)]
-
-
-@dataclass(frozen=True)
-class _Job:
-    """One input, and where its results go."""
-
-    source: str
-    folder: Path
-
-    @property
-    def stem(self) -> str:
-        if _is_url(self.source):
-            return Path(unquote(urlsplit(self.source).path)).stem or "image"
-        return Path(self.source).stem
+        exports = [job.folder / name for kind in self.formats for name in export_names(kind, job.stem)]
+        return [*self.outputs(job).values(), *exports]
 
 
 def predict(
     context: typer.Context,
     images: Annotated[
         list[str],
-        typer.Argument(help="Files, folders, globs or URLs of photos; or videos.", show_default=False),
+        typer.Argument(
+            help="Files, folders, globs or URLs of photos, - for standard input; or videos.",
+            show_default=False,
+        ),
     ],
     model: Annotated[str, typer.Option("-m", "--model", help="See `humanparse models`.")] = registry.DEFAULT,
     output: Annotated[
@@ -120,8 +106,7 @@ def predict(
     films = read_films(images, chosen, labels, smooth, every)
     if films is not None:
         films.refuse(json=json, npz=npz, legend=legend, people=people, format=formats)
-    jobs = [_Job(source, output) for source in _sources(images)] if films is None else []
-    _refuse_clashes(jobs, wanted)
+    jobs = named(find_photos(images, _told(quiet)), output, wanted.files) if films is None else []
     where = _people(people, len(jobs))
     _refuse_nobody(model, people, wanted)
     from ..parser import Parser
@@ -184,13 +169,15 @@ def read_weights(given: list[str] | None) -> Any:
     return given[0] if given else None
 
 
-def _run(parser: Parser, job: _Job, wanted: _Wanted, people: Any) -> None:
-    from ..image import load
+def _told(quiet: bool) -> Callable[[str], None]:
+    return lambda line: None if quiet else err.print(line, highlight=False, markup=False, soft_wrap=True)
 
-    photo = load(job.source)
+
+def _run(parser: Parser, job: Job, wanted: _Wanted, people: Any) -> None:
+    photo = read_photo(job.source)
     parsing = parser.predict(photo, people=people, confidence=wanted.npz)
     for kind in wanted.formats:
-        parsing.export(kind, job.folder, job.stem)
+        parsing.export(kind, job.folder, job.stem, photo=None if job.source == STDIN else job.source)
     for kind, path in wanted.outputs(job).items():
         if kind != "overlay":
             parsing.save(path)
@@ -200,47 +187,6 @@ def _run(parser: Parser, job: _Job, wanted: _Wanted, people: Any) -> None:
                 parsing.overlay(photo, legend=wanted.legend).save(part, format="PNG")
         except OSError as error:
             raise FormatError(f"cannot write {path}: {error.strerror or error}") from error
-
-
-def _is_url(source: str) -> bool:
-    return "://" in source  # `image.load` says which kinds it takes
-
-
-def _sources(arguments: list[str]) -> list[str]:
-    found: list[str] = []
-    for argument in arguments:
-        path = Path(argument)
-        if _is_url(argument) or path.is_file():
-            found.append(argument)
-        elif path.is_dir():
-            inside = sorted(str(file) for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
-            if not inside:
-                raise ImageError(f"{argument}: no pictures in this folder ({', '.join(sorted(SUFFIXES))})")
-            found += inside
-        elif glob.has_magic(argument):
-            matches = sorted(file for file in glob.glob(argument, recursive=True) if Path(file).is_file())
-            if not matches:
-                raise ImageError(f"{argument}: nothing matches this pattern")
-            found += matches
-        else:
-            raise ImageError(f"{argument}: no such file or folder; check the spelling")
-    return found
-
-
-def _refuse_clashes(jobs: list[_Job], wanted: _Wanted) -> None:
-    inputs = {Path(job.source).resolve() for job in jobs if Path(job.source).is_file()}
-    owners: dict[Path, str] = {}
-    for job in jobs:
-        for path in (*wanted.outputs(job).values(), *wanted.exports(job)):
-            if path.resolve() in inputs:
-                raise FormatError(f"{path} is itself an input; choose another folder with -o")
-            if owners.get(path) == job.source:
-                raise FormatError(f"{job.source} is given twice; name it once")
-            if path in owners:
-                raise FormatError(
-                    f"{owners[path]} and {job.source} would both write {path}; rename one or use two folders"
-                )
-            owners[path] = job.source
 
 
 def _make_folder(folder: Path) -> None:

@@ -25,6 +25,8 @@ from . import people
 from .exchange import coco as coco
 from .exchange import export as export
 from .exchange import export_names as export_names
+from .photo import PhotoName as PhotoName
+from .photo import photo_name as photo_name
 from .rle import decode_rle as decode_rle
 from .rle import encode_rle as encode_rle
 

@@ -17,6 +17,7 @@ from ..durable import replacing
 from ..errors import FormatError
 from ..people import Person, paint_people
 from ..schemes import IGNORE, LabelScheme, voc_palette
+from .photo import PhotoName
 from .rle import encode_rle
 
 Labels = npt.NDArray[np.uint8]
@@ -24,7 +25,7 @@ People = tuple[Person, ...]
 
 
 def export(
-    kind: str, folder: Path, stem: str, labels: Labels, scheme: LabelScheme, people: People
+    kind: str, folder: Path, stem: str, photo: PhotoName, labels: Labels, scheme: LabelScheme, people: People
 ) -> list[Path]:
     """Write one photo's people in a format of others.
 
@@ -35,7 +36,8 @@ def export(
             told apart. `"labelme"`: `<stem>.labelme.json`, a mask per part, grouped by person likewise
             (LabelMe 5.3 or newer).
         folder: must exist; sub-folders are made.
-        stem: name of the photo without its suffix.
+        stem: name of the files without what their format adds.
+        photo: as COCO and LabelMe name it.
         labels: uint8 (H, W).
         scheme: what they mean.
         people: may be empty.
@@ -48,7 +50,7 @@ def export(
     """
     if kind not in _KINDS:
         raise FormatError(f"unknown format {kind!r}; use {', '.join(_KINDS)}")
-    files = _KINDS[kind](stem, labels, scheme, people)
+    files = _KINDS[kind](stem, photo, labels, scheme, people)
     for name, content in files.items():
         path = folder / name
         try:
@@ -76,7 +78,9 @@ def export_names(kind: str, stem: str) -> list[str]:
     return names[kind]
 
 
-def _cihp(stem: str, labels: Labels, scheme: LabelScheme, people: People) -> dict[str, bytes]:
+def _cihp(
+    stem: str, photo: PhotoName, labels: Labels, scheme: LabelScheme, people: People
+) -> dict[str, bytes]:
     """The submission of CIHP: line k of a text belongs to id k of the picture beside it."""
     size = (labels.shape[0], labels.shape[1])
     tags = paint_people(people, size)
@@ -101,7 +105,9 @@ def _cihp(stem: str, labels: Labels, scheme: LabelScheme, people: People) -> dic
     }
 
 
-def _mhp(stem: str, labels: Labels, scheme: LabelScheme, people: People) -> dict[str, bytes]:
+def _mhp(
+    stem: str, photo: PhotoName, labels: Labels, scheme: LabelScheme, people: People
+) -> dict[str, bytes]:
     files = {}
     for person in people:
         whole = np.zeros_like(labels)
@@ -111,14 +117,14 @@ def _mhp(stem: str, labels: Labels, scheme: LabelScheme, people: People) -> dict
     return files
 
 
-def coco(stem: str, labels: Labels, scheme: LabelScheme, people: People) -> dict[str, Any]:
+def coco(photo: PhotoName, labels: Labels, scheme: LabelScheme, people: People) -> dict[str, Any]:
     """One photo's parts, and who they belong to where people were told apart, in COCO's form.
 
     Parts keep their label as category; `person` is the next number after the labels. Run lengths are not
     compressed.
 
     Args:
-        stem: name of the photo without its suffix.
+        photo: what the photo is called.
         labels: uint8 (H, W).
         scheme: what they mean.
         people: may be empty.
@@ -156,15 +162,18 @@ def coco(stem: str, labels: Labels, scheme: LabelScheme, people: People) -> dict
     ]
     if people:
         categories.append({"id": len(scheme), "name": "person", "supercategory": "person"})
+    image = {"id": 1, "file_name": photo.file, "height": height, "width": width}
     return {
-        "images": [{"id": 1, "file_name": stem, "height": height, "width": width}],
+        "images": [{**image, "coco_url": photo.url} if photo.url else image],
         "annotations": annotations,
         "categories": categories,
     }
 
 
-def _coco(stem: str, labels: Labels, scheme: LabelScheme, people: People) -> dict[str, bytes]:
-    return {f"{stem}.coco.json": json.dumps(coco(stem, labels, scheme, people)).encode()}
+def _coco(
+    stem: str, photo: PhotoName, labels: Labels, scheme: LabelScheme, people: People
+) -> dict[str, bytes]:
+    return {f"{stem}.coco.json": json.dumps(coco(photo, labels, scheme, people)).encode()}
 
 
 def _nobodys(labels: Labels, scheme: LabelScheme) -> Person:
@@ -172,7 +181,9 @@ def _nobodys(labels: Labels, scheme: LabelScheme) -> Person:
     return Person.cut(0, (0, 0, 0, 0), 1.0, labels, labels != IGNORE, scheme)
 
 
-def _labelme(stem: str, labels: Labels, scheme: LabelScheme, people: People) -> dict[str, bytes]:
+def _labelme(
+    stem: str, photo: PhotoName, labels: Labels, scheme: LabelScheme, people: People
+) -> dict[str, bytes]:
     shapes: list[dict[str, Any]] = []
     for person in people or (_nobodys(labels, scheme),):
         for part in person.parts():
@@ -193,7 +204,7 @@ def _labelme(stem: str, labels: Labels, scheme: LabelScheme, people: People) -> 
         "version": "5.3.0",
         "flags": {},
         "shapes": shapes,
-        "imagePath": stem,
+        "imagePath": photo.file,
         "imageData": None,
         "imageHeight": labels.shape[0],
         "imageWidth": labels.shape[1],
@@ -214,7 +225,7 @@ def _png(ids: npt.NDArray[Any]) -> bytes:
     return buffer.getvalue()
 
 
-_KINDS: dict[str, Callable[[str, Labels, LabelScheme, People], dict[str, bytes]]] = {
+_KINDS: dict[str, Callable[[str, PhotoName, Labels, LabelScheme, People], dict[str, bytes]]] = {
     "cihp": _cihp,
     "mhp": _mhp,
     "coco": _coco,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
@@ -161,6 +163,16 @@ class Pictures:
         """Decode one of them."""
         value = self._values[found.start]
         return decoded(value, found.place) if isinstance(value, bytes) else Content(image.load(value))
+
+    def left_out(self) -> Counter[str]:
+        """Nothing."""
+        return Counter()
+
+    def photo(self, found: Found) -> Path | str:
+        """The file or the address of one of them, where its row has that, or its key."""
+        value = self._values[found.start]
+        name = value if isinstance(value, str) else found.place
+        return Path(name) if "://" not in name and os.path.isfile(name) else name
 
 
 class LabelRows:

@@ -1,0 +1,159 @@
+"""The photos that the words of a command line stand for, and what their results are called."""
+
+from __future__ import annotations
+
+import glob
+import io
+import os
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from ..errors import FormatError, ImageError
+from ..suffixes import SUFFIXES, is_picture, left_out
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+STDIN = "-"
+
+_LONGEST = 220
+"""Bytes of a stem; most file systems take names of 255, and endings and a mark while writing are added."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One photo, and where its results go.
+
+    Attributes:
+        source: path, address, or `-` for standard input.
+        folder: of the results.
+        stem: what the names of its results begin with.
+    """
+
+    source: str
+    folder: Path
+    stem: str
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a file, which its owner may rename."""
+        return self.source != STDIN and not _is_url(self.source)
+
+
+def find_photos(words: list[str], tell: Callable[[str], None]) -> list[str]:
+    """What the words of a command line stand for, in order.
+
+    Args:
+        words: files, folders, globs, addresses, `-`.
+        tell: called with what was left out of a folder although it looks like a picture.
+
+    Raises:
+        ImageError: a word stands for nothing.
+    """
+    found: list[str] = []
+    for word in words:
+        path = Path(word)
+        if word == STDIN or _is_url(word) or path.is_file():
+            found.append(word)
+        elif path.is_dir():
+            found += _inside(path, tell)
+        elif glob.has_magic(word):
+            matches = sorted(file for file in glob.glob(word, recursive=True) if Path(file).is_file())
+            if not matches:
+                raise ImageError(f"{word}: nothing matches this pattern")
+            found += matches
+        else:
+            raise ImageError(f"{word}: no such file or folder; check the spelling")
+    return found
+
+
+def _inside(folder: Path, tell: Callable[[str], None]) -> list[str]:
+    names = sorted(file.name for file in folder.iterdir() if not file.is_dir())
+    inside, others = [str(folder / name) for name in names if is_picture(name)], left_out(names)
+    if not inside:
+        why = f"; left out: {others}" if others else ""
+        raise ImageError(f"{folder}: no pictures in this folder ({', '.join(sorted(SUFFIXES))}){why}")
+    if others:
+        tell(f"{folder}: left out: {others}")
+    return inside
+
+
+def read_photo(source: str) -> NDArray[np.uint8]:
+    """RGB uint8 (H, W, 3) of a path, an address or, for `-`, standard input.
+
+    Raises:
+        ImageError: it cannot be read.
+    """
+    from .. import decode, image
+
+    if source != STDIN:
+        return image.load(source)
+    return decode.stream_to_rgb(io.BytesIO(sys.stdin.buffer.read()), "standard input", image.MAX_PIXELS)
+
+
+def named(sources: Iterable[str], folder: Path, outputs: Callable[[Job], Iterable[Path]]) -> list[Job]:
+    """Name the results of photos; addresses, which nobody can rename, get different names where they meet.
+
+    Args:
+        sources: of the photos.
+        folder: for the results.
+        outputs: the files of a photo.
+
+    Raises:
+        FormatError: a result would overwrite an input, or that of another photo.
+    """
+    from ..bulk.naming import hash_of
+
+    jobs = [Job(source, folder, _stem(source)) for source in sources]
+    inputs = {Path(job.source).resolve() for job in jobs if job.is_file and Path(job.source).is_file()}
+    owners: dict[Path, set[str]] = defaultdict(set)
+    for job in jobs:
+        for path in outputs(job):
+            owners[path].add(job.source)
+            if path.resolve() in inputs:
+                owners[path].add(str(path))
+    met = {source for those in owners.values() if len(those) > 1 for source in those}
+    jobs = [
+        replace(job, stem=f"{job.stem}-{hash_of(job.source)}")
+        if job.source in met and _is_url(job.source)
+        else job
+        for job in jobs
+    ]
+    _refuse_clashes(jobs, inputs, outputs)
+    return jobs
+
+
+def _refuse_clashes(jobs: list[Job], inputs: set[Path], outputs: Callable[[Job], Iterable[Path]]) -> None:
+    owners: dict[Path, str] = {}
+    for job in jobs:
+        for path in outputs(job):
+            if path.resolve() in inputs:
+                raise FormatError(f"{path} is itself an input; choose another folder with -o")
+            if owners.get(path) == job.source:
+                raise FormatError(f"{job.source} is given twice; name it once")
+            if path in owners:
+                raise FormatError(
+                    f"{owners[path]} and {job.source} would both write {path}; rename one or use two folders"
+                )
+            owners[path] = job.source
+
+
+def _stem(source: str) -> str:
+    from ..bulk.naming import key_of_path, shortened
+
+    if source == STDIN:
+        return "stdin"
+    if _is_url(source):
+        return key_of_path(Path(unquote(urlsplit(source).path)).name)
+    stem = Path(source).stem
+    return stem if len(os.fsencode(stem)) <= _LONGEST else shortened(stem)
+
+
+def _is_url(source: str) -> bool:
+    return "://" in source  # `image.load` says which kinds it takes

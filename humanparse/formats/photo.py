@@ -1,0 +1,49 @@
+"""How a file of labels names the photo that it is about."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+Photo = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class PhotoName:
+    """A photo as readers look for it.
+
+    Attributes:
+        file: path with its suffix, relative to the file that names it, `/` between folders. The last part of
+            the path where the photo was downloaded.
+        url: where it was downloaded, without user name and password; "" for files.
+    """
+
+    file: str
+    url: str = ""
+
+    @property
+    def stem(self) -> str:
+        """The last part of the path, without suffix."""
+        return Path(self.file).stem or "image"
+
+
+def photo_name(photo: Photo, folder: Photo) -> PhotoName:
+    """Name a photo in a file that lies in `folder`.
+
+    Args:
+        photo: path or address.
+        folder: where the file lies that names it.
+    """
+    text = os.fspath(photo)
+    if "://" in text:
+        parts = urlsplit(text)
+        url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        return PhotoName(unquote(parts.path).rpartition("/")[2] or "image", url)
+    path = Path(os.path.realpath(Path(text).parent)) / Path(text).name
+    try:
+        found = os.path.relpath(path, os.path.realpath(folder))
+    except ValueError:  # on another drive
+        found = str(path)
+    return PhotoName(Path(found).as_posix())

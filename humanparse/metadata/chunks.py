@@ -1,0 +1,120 @@
+"""PNG, JPEG, WebP, GIF: one part after the other, each with its kind and its length."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from typing import IO
+
+from .view import Piece, Pixels, merged, read
+
+_MARKER = re.compile(rb"\xff[^\x00\xff]")
+
+
+def png(file: IO[bytes], size: int) -> Pixels:
+    """Signature and critical chunks (their names begin with a capital letter); PNG specification §5."""
+    kept, exif, at = [(0, 8)], b"", 8
+    while at < size:
+        head = read(file, at, 8)
+        length, kind = int.from_bytes(head[:4], "big"), head[4:]
+        if len(head) < 8 or not kind.isalpha():
+            kept.append((at, size))
+            break
+        end = at + 12 + length
+        if kind[:1].isupper():
+            kept.append((at, min(end, size)))
+        elif kind == b"eXIf" and not exif:
+            block = read(file, at + 8, length + 4)
+            if zlib.crc32(kind + block[:-4]).to_bytes(4, "big") == block[-4:]:
+                exif = block[:-4]
+        if kind == b"IEND":
+            break
+        at = end
+    return Pixels(merged(kept), exif)
+
+
+def jpeg(file: IO[bytes], size: int) -> Pixels:
+    """All segments up to the first scan but APPn and COM, and all that follows (ITU-T T.81 annex B)."""
+    kept, exif, at = [(0, 2)], [], 2
+    while (at := _marker(file, at, size)) < size:
+        head = read(file, at, 4)
+        marker, end = head[1], at + 2 + max(2, int.from_bytes(head[2:], "big"))
+        if marker in (0xD9, 0xDA):  # the end, or pixels
+            break
+        if marker == 0x01 or 0xD0 <= marker <= 0xD8:  # without a length
+            end = at + 2
+        elif 0xE0 <= marker <= 0xEF or marker == 0xFE:
+            content = read(file, at + 4, end - at - 4) if marker in (0xE0, 0xE1, 0xEE) else b""
+            if marker == 0xE1 and content.startswith(b"Exif\0\0"):
+                exif.append(content[6:])  # one block may take several segments
+            if not _says_colours(marker, content):
+                at = end
+                continue
+        kept.append((at, min(end, size)))
+        at = end
+    kept.append((min(at, size), size))
+    return Pixels(merged(kept), b"".join(exif))
+
+
+def _marker(file: IO[bytes], at: int, size: int) -> int:
+    """Where the next marker begins; stray bytes and fill bytes before it are skipped, as libjpeg does."""
+    step = 4  # as a rule it is here
+    while block := read(file, at, step):
+        if found := _MARKER.search(block):
+            return at + found.start()
+        at += max(1, len(block) - 1)
+        step = 1 << 16
+    return size
+
+
+def _says_colours(marker: int, content: bytes) -> bool:
+    """Whether an application segment is one that libjpeg looks at: JFIF's or Adobe's, and not too short."""
+    if marker == 0xE0:
+        return content.startswith(b"JFIF\0") and len(content) >= 14
+    return marker == 0xEE and content.startswith(b"Adobe") and len(content) >= 12
+
+
+def webp(file: IO[bytes], size: int) -> Pixels:
+    """The picture's and the animation's chunks, the size and the flags put right (RFC 9649 §2.7).
+
+    libwebp reads no Exif, and so OpenCV turns nothing, where a size does not fit or a reserved flag is set.
+    """
+    stated = 8 + int.from_bytes(read(file, 4, 4), "little")
+    stop = min(size, stated)
+    kept: list[Piece] = []
+    exif, flagged, at = b"", False, 12
+    while at + 8 <= stop:
+        head = read(file, at, 8)
+        length, kind = int.from_bytes(head[4:], "little"), head[:4]
+        end = at + 8 + length + length % 2
+        if kind == b"VP8X" and at == 12:
+            flags = read(file, at + 8, 1)
+            flagged = bool(flags) and flags[0] & 0xC9 == 0x08
+            still = bytes(byte & 0x12 for byte in flags) + bytes(3)  # alpha and animation
+            kept += [head, still, (at + 12, min(end, stop))]
+        elif kind in (b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF"):
+            kept.append((at, min(end, stop)))
+        elif kind == b"EXIF" and flagged and not exif:
+            exif = read(file, at + 8, length).removeprefix(b"Exif\0\0")
+        at = end
+    length = sum(len(piece) if isinstance(piece, bytes) else piece[1] - piece[0] for piece in kept)
+    header = b"RIFF" + (length + 4).to_bytes(4, "little") + b"WEBP"
+    return Pixels((header, *kept), exif if at == stated <= size else b"")
+
+
+def gif(file: IO[bytes], size: int) -> Pixels | None:
+    """Header, palette, and all from the first image on, with its graphic control (GIF89a §§17-26)."""
+    head = read(file, 0, 13)
+    if len(head) < 13:
+        return None
+    at = 13 + (3 << (head[10] & 7) + 1 if head[10] & 0x80 else 0)
+    start, control = at, b""
+    while (block := read(file, at, 8))[:1] == b"!":
+        if block[1:3] == b"\xf9\4" and block[7:] == b"\0":
+            control = block
+        at += 2
+        while length := read(file, at, 1):
+            at += 1 + length[0]
+            if length == b"\0":
+                break
+    return Pixels(((0, start), control, (min(at, size), size)))

@@ -1,0 +1,76 @@
+"""Which files are pictures by their name: the one list for folders, globs and tars."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from PIL import Image
+
+SUFFIXES = frozenset(
+    (
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib"),
+        *(".tif", ".tiff", ".avif", ".avifs", ".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"),
+        *(".ppm", ".pgm", ".pbm", ".pnm", ".ras", ".ico"),
+    )
+)
+"""What is read as it is."""
+
+PLUGINS = {".heic": "HEIF", ".heif": "HEIF", ".hif": "HEIF", ".jxl": "JXL"}
+"""What is read once a plugin has taught Pillow the format."""
+
+UNREAD = frozenset(
+    (
+        *(
+            ".psd",
+            ".psb",
+            ".xcf",
+            ".svg",
+            ".svgz",
+            ".eps",
+            ".exr",
+            ".hdr",
+            ".pfm",
+            ".tga",
+            ".dds",
+            ".pcx",
+            ".icns",
+        ),
+        *(".raw", ".dng", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".sr2", ".srf", ".raf", ".orf"),
+        *(".rw2", ".rwl", ".pef", ".srw", ".x3f", ".3fr", ".iiq", ".jxr", ".wdp", ".fits"),
+    )
+)
+"""Pictures that are not read: those of cameras, drawings, high dynamic range and old programs."""
+
+
+def suffix_of(name: str) -> str:
+    """`"A/B.JPG"` -> `".jpg"`."""
+    return os.path.splitext(name)[1].lower()
+
+
+def is_picture(name: str) -> bool:
+    """Whether a file is taken for a picture by its name."""
+    suffix = suffix_of(name)
+    return suffix in SUFFIXES or PLUGINS.get(suffix) in Image.OPEN
+
+
+def looks_like_picture(name: str) -> bool:
+    """Whether it is a picture by its name, but of a kind that is not read."""
+    suffix = suffix_of(name)
+    return not is_picture(name) and (suffix in PLUGINS or suffix in UNREAD)
+
+
+def left_out(names: Iterable[str]) -> str:
+    """`"3 files that look like pictures (2 .heic, 1 .psd); …"`; empty if none of the names does."""
+    return told(Counter(suffix_of(name) for name in names if looks_like_picture(name)))
+
+
+def told(counts: Mapping[str, int]) -> str:
+    """The same of suffixes that were counted."""
+    if not counts:
+        return ""
+    kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(counts.items()))
+    number = sum(counts.values())
+    what = "file that looks like a picture" if number == 1 else "files that look like pictures"
+    return f"{number} {what} ({kinds}); convert {'it' if number == 1 else 'them'} to JPEG or PNG"
