@@ -10,9 +10,9 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "humanparse"
 
 ROOMS = [
-    "errors", "durable", "schemes", "people", "registry", "decode", "image", "ops", "geometry",
-    "checkpoint", "hub", "models", "runtimes", "render", "formats", "metrics", "detections", "results",
-    "pipelines", "video", "parser", "bulk", "adapters", "serve", "bench", "cli",
+    "addresses", "messages", "errors", "durable", "schemes", "people", "registry", "decode", "fetching",
+    "image", "ops", "geometry", "checkpoint", "hub", "models", "runtimes", "render", "formats", "metrics",
+    "detections", "results", "pipelines", "video", "parser", "bulk", "adapters", "serve", "bench", "cli",
     "__init__", "__main__",
 ]  # fmt: skip
 
@@ -55,12 +55,15 @@ ONLY_IN = {
 }
 
 NO_TORCH = (
+    "addresses",
+    "messages",
     "errors",
     "durable",
     "schemes",
     "people",
     "registry",
     "decode",
+    "fetching",
     "image",
     "hub",
     "render",
