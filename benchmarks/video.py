@@ -3,7 +3,7 @@
     python benchmarks/video.py
 
 A person, cut out of a photo by the parser itself, moves over a still background; every frame gets noise of
-its own and passes through H.264 when ffmpeg is there. Labels are brought back to the photo along the known
+its own and passes through H.264. Labels are brought back to the photo along the known
 motion. Flicker: share of the person's pixels whose label is not that of the frame before. Accuracy: share
 whose label is that of the photo itself, parsed alone, without noise.
 """
@@ -81,9 +81,9 @@ def frames_of(scene: Scene, noise: float, seed: int = 0) -> list[Picture]:
 
 def encode(frames: list[Picture], path: Path) -> None:
     """Write them as people's videos are written."""
-    with encoding(path, Look(SIZE, rate=Fraction(25))) as write:
-        for frame in frames:
-            write(frame)
+    with encoding(path, Look(SIZE, rate=Fraction(25))) as film:
+        for number, frame in enumerate(frames):
+            film.add(frame, number / 25)
 
 
 def back(labels: Picture, matrix: npt.NDArray[np.float64], size: tuple[int, int]) -> Picture:

@@ -1,8 +1,18 @@
 """Errors that humanparse raises on purpose. Each message says what happened, to what, and what to do next."""
 
+from __future__ import annotations
+
+from .messages import presentable
+
 
 class HumanParseError(Exception):
-    """Base of all errors raised on purpose; catch this to catch them all."""
+    """Base of all errors raised on purpose; catch this to catch them all.
+
+    Its message holds no secrets of addresses and little of long values, whatever it was made of.
+    """
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(presentable(arg) if isinstance(arg, str) else arg for arg in args))
 
 
 class ImageError(HumanParseError, ValueError):

@@ -6,14 +6,9 @@ says how, and lists the few kinds of file where it is not so. Of an animation th
 
 from __future__ import annotations
 
-import http.client
 import io
 import os
 import re
-import time
-import urllib.error
-import urllib.parse
-import urllib.request
 from typing import Any
 
 import numpy as np
@@ -21,7 +16,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from . import decode
+from .addresses import printable
 from .errors import ImageError
+from .fetching import Bounds, fetch
+from .messages import shorten
 
 MAX_PIXELS = 200_000_000
 """Largest height x width that is decoded; a file whose header declares more is refused. Raise it at will."""
@@ -45,7 +43,8 @@ def load(source: Any) -> NDArray[np.uint8]:
 
     Args:
         source: one of
-            - `str` or `os.PathLike`: a file; a `str` that begins with http:// or https:// is downloaded;
+            - `str` or `os.PathLike`: a file; a `str` that begins with http:// or https:// is downloaded: a
+              user name and a password in it are sent as Basic authentication, blanks around it are dropped;
             - `bytes`, `bytearray`, `memoryview`: the content of a file;
             - a binary file object: read from where it stands to its end, and left open;
             - a PIL image of any mode: read like its file, so one that still carries an EXIF orientation is
@@ -66,8 +65,8 @@ def load(source: Any) -> NDArray[np.uint8]:
     """
     name = describe(source)
     if isinstance(source, str):
-        if scheme := _SCHEME.match(source):
-            return _load_url(source, (scheme[1] or scheme[2]).lower(), name)
+        if scheme := _SCHEME.match(source.strip()):
+            return _load_url(source.strip(), (scheme[1] or scheme[2]).lower(), name)
         return _load_file(source, name)
     if isinstance(source, os.PathLike):
         return _load_file(os.fsdecode(source), name)
@@ -96,7 +95,8 @@ def load(source: Any) -> NDArray[np.uint8]:
 def describe(source: Any) -> str:
     """Name an input for a message: "photo.jpg", "bytes (12345 B)", "array (480, 640, 3) uint8"."""
     if isinstance(source, str | os.PathLike):
-        return _shorten(os.fsdecode(source)) or "'' (an empty path)"
+        text = os.fsdecode(source)
+        return shorten(printable(text.strip()) if "://" in text else text) or "'' (an empty path)"
     if isinstance(source, bytes | bytearray | memoryview):
         size = source.nbytes if isinstance(source, memoryview) else len(source)
         return f"{type(source).__name__} ({size} B)"
@@ -104,7 +104,7 @@ def describe(source: Any) -> str:
         origin = getattr(source, "filename", "")
         width, height = source.size
         kind = f"PIL image ({height}, {width}) {source.mode}"
-        return f"{kind} from {_shorten(os.fsdecode(origin))}" if origin else kind
+        return f"{kind} from {shorten(os.fsdecode(origin))}" if origin else kind
     if isinstance(source, np.ndarray):
         return f"array {source.shape} {source.dtype}"
     if _is_tensor(source):
@@ -112,13 +112,9 @@ def describe(source: Any) -> str:
     if hasattr(source, "read"):
         origin = getattr(source, "name", None)
         return (
-            f"file {_shorten(origin)}" if isinstance(origin, str) else f"file object {type(source).__name__}"
+            f"file {shorten(origin)}" if isinstance(origin, str) else f"file object {type(source).__name__}"
         )
     return "None" if source is None else f"object of type {type(source).__name__}"
-
-
-def _shorten(text: str, limit: int = 200) -> str:
-    return text if len(text) <= limit else f"{text[: limit // 2]}…{text[-limit // 2 :]}"
 
 
 def _load_file(path: str, name: str) -> NDArray[np.uint8]:
@@ -128,7 +124,7 @@ def _load_file(path: str, name: str) -> NDArray[np.uint8]:
         stream = open(path, "rb")  # noqa: SIM115, the errors of reading have other messages
     except FileNotFoundError as error:
         place = os.path.dirname(os.path.abspath(path))
-        raise ImageError(f"{name}: there is no such file (looked in {_shorten(place)})") from error
+        raise ImageError(f"{name}: there is no such file (looked in {shorten(place)})") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ImageError(f"{name}: the file cannot be opened: {reason}") from error
@@ -161,62 +157,8 @@ def _load_url(url: str, scheme: str, name: str) -> NDArray[np.uint8]:
             "data": "decode the base64 part after the comma and pass the bytes",
         }.get(scheme, "download the file and pass its path")
         raise ImageError(f"{name}: only http and https addresses are downloaded; {repair}")
-    try:
-        content = _download(url, name)
-    except urllib.error.HTTPError as error:
-        error.close()
-        raise ImageError(
-            f"{name}: the server answered {error.code} {error.reason}; check the address"
-        ) from error
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        if isinstance(error, ImageError):
-            raise
-        reason = error.reason if isinstance(error, urllib.error.URLError) else error
-        if isinstance(reason, TimeoutError):
-            reason = f"the server was silent for {TIMEOUT:g} s"
-        raise ImageError(
-            f"{name}: the download failed: {reason or type(reason).__name__}; "
-            "try again, or pass the path of a copy"
-        ) from error
+    content = fetch(url, name, Bounds(MAX_BYTES, TIMEOUT, MAX_SECONDS))
     return decode.stream_to_rgb(io.BytesIO(content), name, MAX_PIXELS)
-
-
-def _download(url: str, name: str) -> bytes:
-    opener = urllib.request.OpenerDirector()
-    # Not `build_opener`: its handlers would let a redirect lead to ftp.
-    for handler in (
-        urllib.request.ProxyHandler(),
-        urllib.request.HTTPHandler(),
-        urllib.request.HTTPSHandler(),
-        urllib.request.HTTPRedirectHandler(),
-        urllib.request.HTTPErrorProcessor(),
-        urllib.request.HTTPDefaultErrorHandler(),
-        urllib.request.UnknownHandler(),
-    ):
-        opener.add_handler(handler)
-    # People paste addresses with spaces and umlauts; what is already escaped stays as it is.
-    request = urllib.request.Request(urllib.parse.quote(url, safe="%/:=&?~#+!$,;'@()*[]"))
-    request.add_header("User-Agent", "humanparse (Python urllib)")
-    request.add_header("Accept", "image/*, */*;q=0.5")
-    too_large = ImageError(
-        f"{name}: the answer is larger than {MAX_BYTES} bytes; raise humanparse.image.MAX_BYTES"
-    )
-    end = time.monotonic() + MAX_SECONDS
-    content = bytearray()
-    with opener.open(request, timeout=TIMEOUT) as answer:
-        declared = answer.headers.get("Content-Length", "")
-        expected = int(declared) if declared.isdigit() else None
-        if expected is not None and expected > MAX_BYTES:
-            raise too_large
-        while chunk := answer.read1(1 << 16):
-            content += chunk
-            if len(content) > MAX_BYTES:
-                raise too_large
-            if time.monotonic() > end:
-                raise ConnectionError(f"it took longer than {MAX_SECONDS:g} s")
-    if expected is not None and len(content) < expected:
-        raise ConnectionError(f"the connection ended after {len(content)} of {expected} bytes")
-    return bytes(content)
 
 
 def _is_tensor(source: Any) -> bool:

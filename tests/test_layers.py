@@ -11,9 +11,10 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "humanparse"
 
 ROOMS = [
-    "errors", "durable", "schemes", "people", "registry", "suffixes", "metadata", "decode", "image", "ops",
-    "geometry", "checkpoint", "hub", "models", "runtimes", "render", "formats", "metrics", "detections",
-    "results", "pipelines", "video", "parser", "bulk", "adapters", "serve", "bench", "cli",
+    "addresses", "messages", "errors", "durable", "schemes", "people", "registry", "suffixes", "metadata",
+    "decode", "fetching", "image", "ops", "geometry", "checkpoint", "hub", "models", "runtimes", "render",
+    "formats", "metrics", "detections", "results", "pipelines", "video", "parser", "bulk", "adapters", "serve",
+    "bench", "cli",
     "__init__", "__main__",
 ]  # fmt: skip
 
@@ -30,9 +31,10 @@ ONLY_IN = {
         "ops/jpeg.py",
         "cli/doctor.py",
         "decode.py",
-        "video/",
+        "video/smoothing.py",
         "adapters/cvat.py",
     ),
+    "av": ("video/reading.py", "video/writing.py", "video/sound.py"),
     "rich": ("cli/", "hub/download.py"),
     "triton": ("ops/resample_argmax_triton.py",),
     "onnx": ("runtimes/onnx_graph.py",),
@@ -55,6 +57,8 @@ ONLY_IN = {
 }
 
 NO_TORCH = (
+    "addresses",
+    "messages",
     "errors",
     "durable",
     "schemes",
@@ -62,6 +66,7 @@ NO_TORCH = (
     "registry",
     "metadata",
     "decode",
+    "fetching",
     "image",
     "hub",
     "render",

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..errors import BulkError, HumanParseError, ImageError
 from ..formats import PhotoName, photo_name
+from ..messages import presentable, said
 from ..schemes import IGNORE
 from . import writers
 from .disk import writing
@@ -61,7 +62,7 @@ class Labeller:
         except ImageError as error:
             return Photo(item, None, str(error))
         except Exception as error:  # what a broken file brings up is up to the decoder; the run goes on
-            return Photo(item, None, f"{item.found.place}: {type(error).__name__}: {error}")
+            return Photo(item, None, presentable(f"{item.found.place}: {said(error)}"))
 
     def parse(self, photos: Sequence[Photo]) -> list[Parsing | str]:
         """Of each photo its parsing, or why there is none.
@@ -85,10 +86,10 @@ class Labeller:
             self._failed_in_a_row += 1
             if self._failed_in_a_row >= _PATIENCE:
                 raise BulkError(
-                    f"the network failed on {_PATIENCE} inputs in a row ({type(error).__name__}: {error}); "
+                    f"the network failed on {_PATIENCE} inputs in a row ({said(error)}); "
                     "fix that, with a smaller `batch` or another `device`, and resume with `resume=True`"
                 ) from error
-            return f"the network failed on it: {type(error).__name__}: {error}"
+            return f"the network failed on it: {said(error)}"
         self._failed_in_a_row = 0
         return parsing
 

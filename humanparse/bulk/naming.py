@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 from pathlib import PurePosixPath
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
+
+from ..addresses import printable, query_hash
 
 _LONGEST = 180
 """Bytes of one path component; most file systems take 255, and endings are added."""
@@ -28,10 +30,11 @@ def key_of_path(path: str, keep_suffix: bool = False) -> str:
 
 
 def key_of_url(url: str, keep_suffix: bool = False) -> str:
-    """`"https://host.org/a/b.jpg?w=9"` -> `"host.org/a/b-…"`, where what follows `?` became a hash."""
-    parts = urlsplit(url)
-    path = key_of_path(f"{parts.netloc}/{unquote(parts.path)}", keep_suffix)
-    return f"{path}-{hash_of(parts.query)}" if parts.query else path
+    """`"https://me:pw@host.org/a/b.jpg?w=9"` -> `"host.org/a/b-…"`, where what follows `?` became a hash."""
+    host, _, path = re.split("[?#]", printable(url).partition("://")[2], maxsplit=1)[0].partition("/")
+    path = key_of_path(f"{host.rpartition('@')[2]}/{unquote(path)}", keep_suffix)
+    query = query_hash(url)
+    return f"{path}-{query}" if query else path
 
 
 def _component(name: str) -> str:

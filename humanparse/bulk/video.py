@@ -17,7 +17,7 @@ class VideoSource:
     """Every n-th frame, the first included.
 
     Args:
-        path: anything that OpenCV's FFmpeg reads.
+        path: anything that PyAV's FFmpeg reads.
         every: 1 takes all frames.
 
     Raises:

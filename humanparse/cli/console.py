@@ -14,7 +14,9 @@ from rich.table import Table
 from rich.text import Text
 from typer.core import TyperGroup
 
+from ..addresses import redact
 from ..errors import HumanParseError
+from ..messages import presentable, said
 
 _ARGUMENT = re.compile(r"`(\w+)(?:=([^`]+))?`")  # as the library's messages spell one: `resume=True`
 
@@ -93,13 +95,13 @@ def report(error: Exception, *, debug: bool, about: str = "") -> None:
         about: the input it happened to; our own errors name it themselves.
     """
     if debug:
-        err.file.write("".join(traceback.format_exception(error)))
+        err.file.write(redact("".join(traceback.format_exception(error))))
     if isinstance(error, HumanParseError):
         line, _, details = str(error).partition("\n")
         line = f"error: {line}"
     else:
-        reason = str(error).partition("\n")[0]
-        line = f"internal error: {about and about + ': '}{type(error).__name__}: {reason}"
+        reason = presentable(f"{about and about + ': '}{said(error)}").partition("\n")[0]
+        line = f"internal error: {reason}"
         details = "This is a bug: run it again with --debug, and report what that prints."
     err.print(Text(line, style="red"), soft_wrap=True)
     if details:

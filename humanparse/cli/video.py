@@ -72,15 +72,8 @@ class Films:
             raise typer.Exit(1)
 
     def _parse(self, parser: Parser, film: _Film, quiet: bool) -> None:
-        from ..video.writing import has_ffmpeg
-
         how: Any = self.smooth  # predict_video checks it
         video = parser.predict_video(film.source, smooth=how, every=self.every)
-        if film.overlay is not None and not has_ffmpeg():
-            err.print(
-                "no ffmpeg on the PATH: written as MPEG-4 Part 2, without sound; with it H.264",
-                soft_wrap=True,
-            )
         if film.overlay is not None:
             _make_folder(film.overlay.parent)
         start = time.monotonic()

@@ -22,6 +22,8 @@ from typing import IO
 from urllib.error import HTTPError, URLError
 from urllib.request import HTTPCookieProcessor, HTTPRedirectHandler, OpenerDirector, Request, build_opener
 
+from .. import addresses
+
 TIMEOUT = 20.0  # seconds without a byte
 FRUITLESS = 3  # attempts in a row that bring nothing new
 ATTEMPTS = 40  # in all, however much each brings
@@ -65,7 +67,7 @@ def release() -> str:
 
 def redact(text: str) -> str:
     """`text` on one line, addresses without user names and queries: there are passwords and signatures."""
-    text = re.sub(r"(\w+://)[^/\s@'\"]*@", r"\1", " ".join(text.split()))
+    text = addresses.redact(" ".join(text.split()))
     return re.sub(r"(https?://[^\s?'\"<>]+)\?[^\s'\"<>]*", r"\1", text)
 
 

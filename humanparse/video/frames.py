@@ -32,7 +32,7 @@ class VideoFrame:
 
     Attributes:
         number: its place in the video, from 0.
-        seconds: when it is shown, from the beginning of the video.
+        seconds: when it is shown, by the video's own timestamps.
         image: RGB uint8 (H, W, 3), upright.
         parsing: its labels; people, where the model finds them, are numbered anew in each frame.
     """
@@ -118,7 +118,7 @@ def _shots(video: VideoReader, every: int) -> Iterator[Shot]:
             image = video.read()
             if image is None:
                 return
-            yield number, video.seconds(), image
+            yield number, video.seconds, image
             if not all(video.skip() for _ in repeat(None, every - 1)):
                 return
 

@@ -85,7 +85,8 @@ class ParsedVideo(Iterator[VideoFrame]):
         model: str,
     ) -> None:
         self._frames = frames
-        self._look = Look(video.size, video.rate / every, video.pixel_aspect)
+        self._video = video
+        self._look = Look(video.size, video.rate / every, video.pixel_aspect, video.tick)
         self.path = video.path
         self.expected = -(-video.announced // every)
         self.scheme, self.model = scheme, model
@@ -97,7 +98,7 @@ class ParsedVideo(Iterator[VideoFrame]):
 
     @property
     def rate(self) -> Fraction:
-        """Parsed frames per second of the video."""
+        """Parsed frames per second by the video's header; their times are in `VideoFrame.seconds`."""
         return self._look.rate
 
     def __next__(self) -> VideoFrame:
@@ -110,10 +111,11 @@ class ParsedVideo(Iterator[VideoFrame]):
     def save(
         self, overlay: PathLike | None = None, *, labels: PathLike | None = None, each: Each | None = None
     ) -> int:
-        """Parse all frames that are left and write them, at their size and rate.
+        """Parse all frames that are left and write them, each at its own time and size.
 
-        Files appear under their names when all frames are written. With ffmpeg on the PATH a video to look at
-        is H.264 with the sound of its source; without it MPEG-4 Part 2, silent.
+        Videos keep the timestamps of their source, whether its rate is constant or not; a frame is shown
+        until the next one that was parsed. Files appear under their names when all frames are written. A
+        video to look at is H.264 with the sound of its source.
 
         Args:
             overlay: `.mp4`, `.m4v`, `.mov` or `.mkv`; the frames with their parts tinted.
@@ -125,7 +127,8 @@ class ParsedVideo(Iterator[VideoFrame]):
             How many frames were written.
 
         Raises:
-            FormatError: a name of unknown kind, or a file that cannot be written.
+            FormatError: a name of unknown kind, a file that cannot be written, or timestamps or sound that
+                cannot be kept.
             ImageError: a frame cannot be read; then nothing is written.
         """
         film, maps = (None if path is None else Path(path) for path in (overlay, labels))
@@ -140,9 +143,9 @@ class ParsedVideo(Iterator[VideoFrame]):
         if film is None and maps is None:
             raise FormatError("say what to write: overlay=PATH, labels=PATH or both")
         if film is not None:
-            check_target(film, self._look, labels=False)
+            check_target(film, labels=False)
         if maps is not None and not _is_folder(maps):
-            check_target(maps, self._look, labels=True)
+            check_target(maps, labels=True)
         elif maps is not None:
             if maps.exists() and (not maps.is_dir() or any(maps.iterdir())):
                 raise FormatError(f"{maps} is there already; name a new folder for the labels, or empty it")
@@ -170,20 +173,22 @@ class ParsedVideo(Iterator[VideoFrame]):
 
     @contextmanager
     def _film(self, path: Path) -> Generator[Each]:
-        with encoding(path, self._look, self.path) as add:
+        with encoding(path, self._look, self.path) as film:
 
             def write(frame: VideoFrame) -> None:
                 parsing = frame.parsing
                 tinted = render.overlay(frame.image, parsing.labels, parsing.scheme, people=parsing.people)
-                add(np.asarray(tinted))
+                film.add(np.asarray(tinted), frame.seconds)
 
             yield write
+            film.end = self._video.end
 
     @contextmanager
     def _maps(self, path: Path) -> Generator[Each]:
         about = {"scheme": self.scheme.key, "names": self.scheme.names, "model": self.model}
-        with encoding_labels(path, self._look, json.dumps(about)) as add:
-            yield lambda frame: add(frame.parsing.labels)
+        with encoding_labels(path, self._look, json.dumps(about)) as film:
+            yield lambda frame: film.add(frame.parsing.labels, frame.seconds)
+            film.end = self._video.end
 
 
 @contextmanager

@@ -1,64 +1,94 @@
-"""The frames of a video, read once from front to back through OpenCV."""
+"""The frames of a video and when each is shown, read once from front to back through PyAV."""
 
 from __future__ import annotations
 
-import math
 import os
+from collections import deque
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import ImageError
 from .containers import is_cut_short
 
+if TYPE_CHECKING:
+    import av
+
 _RATE = Fraction(25)  # of a video that does not say its own
-_TRIES = 32  # reads after the first that fails: a decoder that goes on has lost frames, and not met the end
+_ARBITRARY_START = 0x0200  # AVFMT_TS_DISCONT: MPEG streams, whose clock may begin anywhere
+_REPAIR = "repair the file, or leave out what is damaged, with: ffmpeg -i IN OUT.mp4"
 
 
 class VideoReader:
     """An open video.
 
-    Frames stand upright, as players show them. One that the decoder conceals by itself counts as good.
+    Frames are upright, as players show them. A frame whose damage the decoder conceals counts as good.
 
     Args:
-        path: a file that OpenCV's FFmpeg reads.
+        path: a file that PyAV's FFmpeg reads.
 
     Attributes:
         path: as given.
         size: (height, width) of a frame in pixels, after turning it upright.
-        rate: frames per second; of a variable rate the mean, so that the whole keeps its length. 25 where the
-            file does not say.
+        rate: frames per second as the container states it: of a variable rate the mean, or a nominal rate. 25
+            where the file does not say. The times of frames do not follow from it.
+        tick: the container's unit of time, in seconds.
         announced: number of frames by the file's header, often a little wrong; 0 where it does not say.
         pixel_aspect: width of a pixel as shown / its height.
         position: number of the frame that comes next, from 0.
+        seconds: when the last frame that was read or skipped is shown, by the container's clock. MPEG program
+            and transport streams, whose clock begins anywhere, are counted from their start.
+        end: when the next frame is due after it, by its own duration.
 
     Raises:
-        ImageError: there is no such file, or no video in it.
+        ImageError: there is no such file, no video in it, or no frame that can be read.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
-        if not self.path.is_file():
-            raise ImageError(f"{self.path}: there is no such file")
-        self._capture = cv2.VideoCapture(str(self.path))
-        if not self._capture.isOpened():
-            raise ImageError(f"{self.path}: not a video that OpenCV reads; convert it, to .mp4 for one")
-        self.position = 0
-        width, height = (int(self._get(key)) for key in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
-        self.size = height, width
-        self.rate = _fraction(self._get(cv2.CAP_PROP_FPS), _RATE, 1001)
-        self.announced = max(0, int(self._get(cv2.CAP_PROP_FRAME_COUNT)))
-        shape = self._get(cv2.CAP_PROP_SAR_NUM) / (self._get(cv2.CAP_PROP_SAR_DEN) or 1)
-        self.pixel_aspect = _fraction(shape, Fraction(1), 1000)
-        if self._get(cv2.CAP_PROP_ORIENTATION_META) % 180 == 90 and self._get(cv2.CAP_PROP_ORIENTATION_AUTO):
-            self.pixel_aspect = 1 / self.pixel_aspect
+        import av
 
-    def _get(self, key: int) -> float:
-        value = float(self._capture.get(key))
-        return value if math.isfinite(value) else 0.0
+        self.path = _existing(path)
+        self.position, self.seconds, self.end = 0, 0.0, 0.0
+        try:
+            self._container = av.open(f"file:{self.path}")
+        except (av.FFmpegError, OSError) as error:
+            raise ImageError(f"{self.path}: not a video that is read; convert it, to .mp4 for one") from error
+        try:
+            self._begin()
+        except BaseException:
+            self.close()
+            raise
+
+    def _begin(self) -> None:
+        """Find the video's stream and its first frame, whose shape and turn are those of all."""
+        stream: Any = self._container.streams.best("video")
+        if stream is None:
+            raise ImageError(f"{self.path}: there is no video in this file, only {self._other_streams()}")
+        if stream.codec_context is None:
+            raise ImageError(f"{self.path}: PyAV has no decoder for this video; {_REPAIR}")
+        stream.thread_type = "AUTO"
+        self._stream = stream
+        self.tick = stream.time_base or 1 / _RATE
+        self.rate = _rate(stream.average_rate or stream.guessed_rate)
+        length = _length(stream, self._container)
+        self.announced = stream.frames or round(length * self.rate)
+        self._start = clock_start(self._container)
+        # AVI numbers frames as they are stored; in that order the numbers are the times they are shown.
+        self._stored: deque[int] | None = deque() if self._container.format.name == "avi" else None
+        self._frames = self._decoded()
+        self._next = next(self._frames)
+        self._turns = round(self._next.rotation / 90) % 4
+        self.size = self._next.height, self._next.width
+        self.pixel_aspect = stream.sample_aspect_ratio or Fraction(1)
+        if self._turns % 2:
+            self.size, self.pixel_aspect = self.size[::-1], 1 / self.pixel_aspect
+
+    def _other_streams(self) -> str:
+        return ", ".join(sorted({stream.type for stream in self._container.streams})) or "nothing"
 
     def skip(self) -> bool:
         """Pass over a frame; False at the end.
@@ -66,11 +96,7 @@ class VideoReader:
         Raises:
             ImageError: the frame is damaged, or the file ends before its video does.
         """
-        if self._capture.grab():
-            self.position += 1
-            return True
-        self._refuse_damage()
-        return False
+        return self._advance() is not None
 
     def read(self) -> npt.NDArray[np.uint8] | None:
         """The next frame, RGB uint8 (H, W, 3), contiguous; None at the end.
@@ -78,41 +104,128 @@ class VideoReader:
         Raises:
             ImageError: as for `skip`.
         """
-        if not self.skip():
+        frame = self._advance()
+        if frame is None:
             return None
-        whole, frame = self._capture.retrieve()
-        if not whole:
-            raise ImageError(f"{self.path}: frame {self.position - 1} cannot be decoded; {_REPAIR}")
-        return np.ascontiguousarray(frame[..., ::-1], dtype=np.uint8)
-
-    def seconds(self) -> float:
-        """When the frame that was read last is shown, from the beginning of the video."""
-        return self._get(cv2.CAP_PROP_POS_MSEC) / 1000
+        pixels = frame.to_ndarray(format="rgb24", interpolation="BICUBIC")
+        return np.ascontiguousarray(np.rot90(pixels, self._turns), dtype=np.uint8)
 
     def close(self) -> None:
-        """Let go of the file."""
-        self._capture.release()
+        """Close the file."""
+        self._container.close()
 
-    def _refuse_damage(self) -> None:
+    def _advance(self) -> Any:
+        frame = self._next
+        self._next = None
+        if frame is None:
+            frame = next(self._frames, None)
+        if frame is not None:
+            self.position += 1
+            self._note_time(frame)
+        return frame
+
+    def _note_time(self, frame: Any) -> None:
+        ticks = frame.pts
+        if self._stored is not None:
+            ticks = self._stored.popleft() if self._stored else None
+        # A raw stream has no timestamps: its frames follow one another.
+        self.seconds = self.end if ticks is None else float(ticks * self.tick - self._start)
+        lasts = frame.duration * self.tick
+        if not lasts or abs(lasts - 1 / self.rate) < self.tick:  # 33 ms at 29.97 frames per second
+            lasts = 1 / self.rate
+        self.end = self.seconds + float(lasts)
+
+    def _decoded(self) -> Iterator[Any]:
+        """The frames as PyAV has them, in the order they are shown."""
+        import av
+
+        promised = shown = -1
+        for packet in self._packets():
+            if packet is not None and packet.pts is not None and not packet.is_discard:
+                promised = max(promised, packet.pts)
+            if packet is not None and self._stored is not None and packet.dts is not None:
+                self._stored.append(packet.dts)
+            try:
+                frames = self._stream.decode(packet)
+            except av.FFmpegError as error:
+                raise self._damage() from error
+            for frame in frames:
+                shown = max(shown, promised if frame.pts is None else frame.pts)
+                yield frame
+        # The last frames come together, and PyAV gives only those before one that is damaged.
+        if shown < promised or self.position == 0 or is_cut_short(self.path):
+            raise self._damage()
+
+    def _packets(self) -> Iterator[Any]:
+        """The compressed frames, then None, upon which decoders give what they hold back."""
+        import av
+
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets, None)
+            except (av.FFmpegError, OSError) as error:
+                raise self._damage() from error
+            if packet is None or (packet.is_corrupt and is_cut_short(self.path)):
+                break
+            if packet.size:  # an empty one stands for the frame before it, which is still shown
+                yield packet
+        yield None
+
+    def _damage(self) -> ImageError:
         if self.position == 0:
-            raise ImageError(
-                f"{self.path}: no frame of this video can be read: it is damaged, or OpenCV has no decoder "
-                "for it (AV1, for one); convert it with: ffmpeg -i IN -c:v libx264 OUT.mp4"
+            return ImageError(
+                f"{self.path}: no frame of this video can be read: it is damaged, or PyAV has no decoder for "
+                "it; convert it with: ffmpeg -i IN -c:v libx264 OUT.mp4"
             )
-        if any(self._capture.grab() for _ in range(_TRIES)):
-            raise ImageError(f"{self.path}: frame {self.position} is damaged; {_REPAIR}")
         if is_cut_short(self.path):
-            raise ImageError(
+            return ImageError(
                 f"{self.path}: frame {self.position} cannot be read, because the file is cut short; get a "
                 "whole copy of it, or make one of what is there with: ffmpeg -i IN -c copy OUT"
             )
+        return ImageError(f"{self.path}: frame {self.position} is damaged; {_REPAIR}")
 
 
-_REPAIR = "repair the file, or leave out what is damaged, with: ffmpeg -i IN OUT.mp4"
+def clock_start(container: av.container.InputContainer) -> Fraction:
+    """Seconds to subtract from a container's timestamps: 0, unless its clock begins anywhere."""
+    arbitrary = container.format.flags & _ARBITRARY_START
+    return Fraction(container.start_time or 0, 1_000_000) if arbitrary else Fraction(0)
 
 
-def _fraction(value: float, unknown: Fraction, denominator: int) -> Fraction:
-    """30000/1001 for 29.97002997; `unknown` for what no video has."""
-    if not 1 / 1000 <= value <= 1000:
-        return unknown
-    return Fraction(value).limit_denominator(denominator)
+def _existing(path: str | os.PathLike[str]) -> Path:
+    """The file, or a sentence on what to do instead of naming a camera or an address."""
+    if isinstance(path, int):
+        raise ImageError(f"camera {path}: {_LIVE}")
+    if not isinstance(path, str | os.PathLike):
+        raise ImageError(f"a video is given by the path of its file, not as {type(path).__name__}")
+    file = Path(path)
+    if file.is_file():
+        return file
+    if "://" in str(path):
+        raise ImageError(f"{path}: a video is read from a file; download or record it, and pass its path")
+    if file.is_dir():
+        raise ImageError(f"{file}: it is a directory; pass the videos in it one by one")
+    if file.exists():
+        raise ImageError(f"{file}: not a regular file. {_LIVE}")
+    if str(path).isdigit():
+        raise ImageError(f"{file}: there is no such file. {_LIVE}")
+    raise ImageError(f"{file}: there is no such file")
+
+
+_LIVE = (
+    "Cameras are not read as videos: record a file, or pass the camera's frames, RGB arrays, to predict_many"
+)
+
+
+def _rate(value: Fraction | None) -> Fraction:
+    """30000/1001 for 29.97002997; 25 for what no video has."""
+    if value is None or not 1 / 1000 <= value <= 1000:
+        return _RATE
+    return value.limit_denominator(1001)
+
+
+def _length(stream: Any, container: Any) -> Fraction:
+    """Seconds of the video by its header, 0 where it does not say."""
+    if stream.duration and stream.time_base:
+        return stream.duration * stream.time_base  # type: ignore[no-any-return]
+    return Fraction(container.duration or 0, 1_000_000)

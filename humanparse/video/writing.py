@@ -1,32 +1,36 @@
-"""Frames -> video files: through ffmpeg where it is on the PATH, else through OpenCV."""
+"""Frames -> video files through PyAV, each frame at its own time."""
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import tempfile
-from collections.abc import Callable, Generator, Sequence
+import math
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from ..durable import replacing
-from ..errors import FormatError, ImageError
-from .reading import VideoReader
+from ..errors import FormatError
+from .sound import Sound
 
-Write = Callable[[npt.NDArray[np.uint8]], None]
-"""Adds a frame."""
+if TYPE_CHECKING:
+    import av
+
+Picture = npt.NDArray[np.uint8]
 
 FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
-"""Suffix of a video to see -> what ffmpeg calls its container."""
+"""Suffix of a video to see -> what FFmpeg calls its container."""
 
 LABELS = ".mkv"
 """Suffix of a video of labels."""
+
+_MOST_PARTS = 1 << 20
+"""Of a second: MP4 counts the time of a frame in 32 bits of them, which leaves more than an hour."""
 
 
 @dataclass(frozen=True)
@@ -35,30 +39,40 @@ class Look:
 
     Attributes:
         size: (height, width) in pixels.
-        rate: frames per second.
+        rate: frames per second that the container states; each frame has its own time, whatever this says.
         pixel_aspect: width of a pixel as shown / its height.
+        tick: unit of the frames' times, in seconds. A time that is the rate's, but for being rounded to this
+            unit, is written without the rounding: Matroska has milliseconds only.
     """
 
     size: tuple[int, int]
     rate: Fraction
     pixel_aspect: Fraction = Fraction(1)
+    tick: Fraction = Fraction(1, 1000)
 
     @property
     def is_even(self) -> bool:
         """Whether colours can be kept for blocks of 2x2 pixels, as most players want it."""
         return self.size[0] % 2 == 0 and self.size[1] % 2 == 0
 
+    @property
+    def unit(self) -> Fraction:
+        """Of the times in the file, in seconds: both the rate's times and all ticks are multiples of it."""
+        parts = math.lcm(self.rate.numerator, self.tick.denominator)
+        return Fraction(1, parts) if parts < _MOST_PARTS else self.tick
 
-def has_ffmpeg() -> bool:
-    """Whether videos are written by ffmpeg."""
-    return shutil.which("ffmpeg") is not None
+    def units(self, seconds: float) -> int:
+        """A time in that unit."""
+        steady = round(seconds * self.rate) / self.rate
+        time = steady if abs(steady - Fraction(seconds)) <= self.tick / 2 else Fraction(seconds)
+        return round(time / self.unit)
 
 
-def check_target(path: Path, look: Look, labels: bool) -> None:
+def check_target(path: Path, labels: bool) -> None:
     """See that such a video can be written, before the work begins.
 
     Raises:
-        FormatError: an unknown suffix, no folder to write to, or a size that needs ffmpeg.
+        FormatError: an unknown suffix, or no folder to write to.
     """
     suffix = path.suffix.lower()
     if labels and suffix != LABELS:
@@ -69,17 +83,11 @@ def check_target(path: Path, look: Look, labels: bool) -> None:
         raise FormatError(f"{path}: a video is written as {', '.join(FORMATS)}; take one of these suffixes")
     if not path.absolute().parent.is_dir():
         raise FormatError(f"cannot write {path}: there is no folder {path.parent}; make it first")
-    if not has_ffmpeg() and not look.is_even:
-        folder = ", or name a folder for the labels" if labels else ""
-        raise FormatError(
-            f"cannot write {path}: {look.size[1]}x{look.size[0]} pixels, an odd number, need ffmpeg; install "
-            f"it and have it on the PATH{folder}"
-        )
 
 
 @contextmanager
-def encoding(path: Path, look: Look, sound_of: Path | None = None) -> Generator[Write]:
-    """A video to look at: H.264 with the sound of another file, or MPEG-4 Part 2 without ffmpeg.
+def encoding(path: Path, look: Look, sound_of: Path | None = None) -> Generator[Film]:
+    """A video to look at: H.264 with the sound of another file.
 
     Sizes with an odd number keep the colour of each pixel (4:4:4), which not every player shows.
 
@@ -89,191 +97,190 @@ def encoding(path: Path, look: Look, sound_of: Path | None = None) -> Generator[
         sound_of: a file whose sound is kept as it is, or, where the container cannot hold it, as AAC.
 
     Raises:
-        FormatError: see `check_target`; or ffmpeg, or the disk, failed.
+        FormatError: see `check_target`; or the encoder, the disk or the sound failed.
     """
-    check_target(path, look, labels=False)
-    if not has_ffmpeg():
-        with _through_opencv(path, look, "mp4v") as write:
-            yield write
-        return
+    check_target(path, labels=False)
     container = FORMATS[path.suffix.lower()]
-    sound, options = _sound(sound_of, container) if sound_of is not None else ([], [])
-    shape = look.pixel_aspect
     # Players take high videos for BT.709 and low ones for BT.601 where they do not look at the tag.
-    matrix = "bt709" if look.size[0] >= 720 else "smpte170m"
-    options = [
-        *("-map", "0:v", *options, "-c:v", "libx264", "-crf", "18", "-preset", "fast"),
-        *("-pix_fmt", "yuv420p" if look.is_even else "yuv444p"),
-        *(
-            "-vf",
-            f"scale=out_color_matrix={matrix}:out_range=tv,setsar={shape.numerator}/{shape.denominator}",
-        ),
-        *("-colorspace", matrix, "-color_range", "tv"),
-        *(("-movflags", "+faststart") if container != "matroska" else ()),
-    ]
-    with _through_ffmpeg(path, look, "rgb24", sound, options, container) as write:
-        yield write
+    matrix, tag = ("ITU709", "bt709") if look.size[0] >= 720 else ("SMPTE170M", "smpte170m")
+    pixels = "yuv420p" if look.is_even else "yuv444p"
+
+    def convert(frame: Picture) -> av.VideoFrame:
+        import av
+
+        return av.VideoFrame.from_ndarray(frame, format="rgb24").reformat(
+            format=pixels, dst_colorspace=matrix, dst_color_range="MPEG", interpolation="BICUBIC"
+        )
+
+    # Without B-frames packets are in the order of their times, which all containers then hold alike.
+    options = {"crf": "18", "preset": "fast", "bf": "0", "colorspace": tag, "color_range": "tv"}
+    with _muxing(path, container, {"movflags": "+faststart"} if container != "matroska" else {}) as file:
+        stream = _add_stream(file, "libx264", look, pixels, options)
+        with Sound(sound_of, file, container) as sound, Film(file, stream, look, convert, sound) as film:
+            yield film
 
 
 @contextmanager
-def encoding_labels(path: Path, look: Look, describing: str) -> Generator[Write]:
+def encoding_labels(path: Path, look: Look, describing: str) -> Generator[Film]:
     """A lossless video of labels: FFV1, one grey byte per pixel.
 
     Args:
         path: `.mkv`; appears when the block ends well.
         look: of the frames, each uint8 (H, W).
-        describing: goes into the file's tag `humanparse`, with ffmpeg only.
+        describing: goes into the file's tag `humanparse`.
 
     Raises:
         FormatError: as for `encoding`.
     """
-    check_target(path, look, labels=True)
-    if has_ffmpeg():
-        options = ["-c:v", "ffv1", "-level", "3", "-g", "1", "-metadata", f"humanparse={describing}"]
-        with _through_ffmpeg(path, look, "gray", [], options, FORMATS[LABELS]) as write:
-            yield write
-    else:
-        with _through_opencv(path, look, "FFV1") as write:
-            yield write
+    check_target(path, labels=True)
+
+    def convert(frame: Picture) -> av.VideoFrame:
+        import av
+
+        return av.VideoFrame.from_ndarray(frame, format="gray")
+
+    with _muxing(path, FORMATS[LABELS], {}) as file:
+        file.metadata["humanparse"] = describing
+        stream = _add_stream(file, "ffv1", look, "gray", {"level": "3", "g": "1"})
+        with (
+            Sound(None, file, FORMATS[LABELS]) as silence,
+            Film(file, stream, look, convert, silence) as film,
+        ):
+            yield film
 
 
-def _sound(source: Path, container: str) -> tuple[list[str], list[str]]:
-    """Inputs and options that keep the sound of a file, if it has any."""
-    trial = [
-        "ffmpeg",
-        "-v",
-        "error",
-        "-nostdin",
-        "-t",
-        "1",
-        "-i",
-        f"file:{source}",
-        "-map",
-        "0:a",
-        "-c",
-        "copy",
-    ]
-    with tempfile.TemporaryDirectory() as folder:
-        done = subprocess.run(
-            [*trial, "-f", container, str(Path(folder, "sound"))], capture_output=True, check=False
-        )
-    codec = "aac" if done.returncode else "copy"
-    return ["-i", f"file:{source}"], ["-map", "1:a?", "-c:a", codec]
+class Film:
+    """A video under way.
 
+    A frame is encoded when the next one comes, which says how long it is shown. Encoding goes on in a thread,
+    one frame behind.
 
-class _Ffmpeg:
-    """A running ffmpeg that takes frames on its standard input."""
+    Args:
+        file: where packets go.
+        stream: the video's stream in it.
+        look: of the frames.
+        convert: an array -> a frame for the encoder.
+        sound: of the film; its packets are written among those of the video.
 
-    def __init__(self, arguments: Sequence[str], path: Path) -> None:
-        self._path = path
-        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115  # as long as ffmpeg
-        # In a session of its own, Ctrl-C does not reach it: it would make a short file look whole.
-        self._process = subprocess.Popen(
-            ["ffmpeg", "-v", "error", "-y", *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=self._complaints,
-            start_new_session=True,
-        )
-        assert self._process.stdin is not None
-        self._input = self._process.stdin
+    Attributes:
+        end: when the last frame is no longer shown, in seconds; None: after the time of one frame.
+    """
 
-    def write(self, frame: npt.NDArray[np.uint8]) -> None:
+    def __init__(
+        self,
+        file: av.container.OutputContainer,
+        stream: Any,
+        look: Look,
+        convert: Callable[[Picture], av.VideoFrame],
+        sound: Sound,
+    ) -> None:
+        self.end: float | None = None
+        self._file, self._stream, self._look, self._convert, self._sound = file, stream, look, convert, sound
+        self._unit = look.unit
+        self._waiting: tuple[Picture, int] | None = None
+        self._seconds = float("-inf")
+        self._count = 0
+        self._durations: dict[int, int] = {}
+        self._thread = ThreadPoolExecutor(1, "humanparse-encode")
+        self._under_way: Future[None] | None = None
+
+    def __enter__(self) -> Film:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
-            self._input.write(np.ascontiguousarray(frame).data)
-        except OSError as error:
-            raise self._failure() from error
+            if kind is None:
+                self._finish()
+        finally:
+            self._thread.shutdown(wait=True, cancel_futures=True)
 
-    def finish(self) -> None:
-        """Wait until all is written."""
-        try:
-            self._input.close()
-        except OSError as error:
-            raise self._failure() from error
-        if self._process.wait():
-            raise self._failure()
+    def add(self, frame: Picture, seconds: float) -> None:
+        """Add a frame.
 
-    def stop(self) -> None:
-        """End it, whatever it is at."""
-        self._process.kill()
-        self._process.wait()
-        with suppress(OSError):
-            self._input.close()
-        self._complaints.close()
+        Args:
+            frame: uint8 (H, W, 3) or (H, W), of the size of all.
+            seconds: when it is shown.
 
-    def _failure(self) -> FormatError:
-        status = self._process.wait()
-        self._complaints.seek(0)
-        said = self._complaints.read().decode(errors="replace").strip()[-2000:]
-        return FormatError(f"cannot write {self._path}: ffmpeg stopped with status {status}\n{said}")
+        Raises:
+            FormatError: it has another size, or is shown before the one in front of it.
+        """
+        if frame.shape[:2] != self._look.size:
+            height, width = self._look.size
+            raise FormatError(f"a frame is {frame.shape[1]}x{frame.shape[0]} in a video of {width}x{height}")
+        if seconds < self._seconds:
+            raise FormatError(
+                f"frame {self._count} is shown at {seconds:.3f} s, before the one in front of it "
+                f"({self._seconds:.3f} s): give the video new times with ffmpeg -i IN -vf "
+                "setpts=N/FRAME_RATE/TB OUT, or parse it into a folder of labels"
+            )
+        self._seconds = seconds
+        self._count += 1
+        time = self._look.units(seconds)
+        if self._waiting is not None:
+            time = max(time, self._waiting[1] + 1)  # encoders take no two frames of one time
+            self._encode(time)
+        self._waiting = frame, time
+
+    def _finish(self) -> None:
+        """Encode what is left, and write the rest of the sound."""
+        if self._waiting is not None:
+            begin = self._waiting[1]
+            end = self._seconds + float(1 / self._look.rate) if self.end is None else self.end
+            self._encode(max(begin + 1, self._look.units(end)))
+        self._wait()
+        if self._count:
+            self._write(self._stream.encode(None))
+        self._sound.write(float("inf"))
+
+    def _encode(self, end: int) -> None:
+        """Let the waiting frame be encoded, once the one before it is."""
+        assert self._waiting is not None
+        self._wait()
+        frame, begin = self._waiting
+        self._durations[begin] = end - begin
+        self._under_way = self._thread.submit(self._encode_now, frame, begin)
+
+    def _encode_now(self, picture: Picture, time: int) -> None:
+        frame = self._convert(np.ascontiguousarray(picture))
+        frame.pts, frame.time_base = time, self._unit
+        self._write(self._stream.encode(frame))
+
+    def _write(self, packets: Iterable[Any]) -> None:
+        for packet in packets:
+            packet.duration = self._durations.pop(packet.pts)
+            self._sound.write(float(packet.dts * self._unit))
+            self._file.mux_one(packet)
+
+    def _wait(self) -> None:
+        if self._under_way is not None:
+            self._under_way.result()
+
+
+def _add_stream(
+    file: av.container.OutputContainer, codec: str, look: Look, pixels: str, options: dict[str, str]
+) -> Any:
+    stream: Any = file.add_stream(codec, rate=look.rate, options=options)
+    stream.height, stream.width = look.size
+    stream.pix_fmt = pixels
+    stream.codec_context.time_base = look.unit
+    stream.codec_context.sample_aspect_ratio = look.pixel_aspect
+    stream.thread_type = "FRAME"  # slices would make the file larger
+    return stream
 
 
 @contextmanager
-def _through_ffmpeg(
-    path: Path, look: Look, pixels: str, inputs: Sequence[str], options: Sequence[str], container: str
-) -> Generator[Write]:
-    height, width = look.size
-    frames = ["-f", "rawvideo", "-pix_fmt", pixels, "-s", f"{width}x{height}", "-r", str(look.rate)]
+def _muxing(path: Path, container: str, options: dict[str, str]) -> Generator[av.container.OutputContainer]:
+    """A file to write packets to, which appears under its name when the block ends well."""
+    import av
+
     try:
         with replacing(path) as part:
-            arguments = [*frames, "-i", "pipe:0", *inputs, *options, "-f", container, f"file:{part}"]
-            ffmpeg = _Ffmpeg(arguments, path)
+            file = av.open(f"file:{part}", "w", format=container, container_options=options)
             try:
-                yield _checked(ffmpeg.write, look)
-                ffmpeg.finish()
+                yield file
+                file.close()
             finally:
-                ffmpeg.stop()
-    except OSError as error:
+                with suppress(av.FFmpegError, OSError):  # its end is not wanted, or failed already
+                    file.close()
+    except (av.FFmpegError, OSError) as error:
         raise FormatError(f"cannot write {path}: {error.strerror or error}") from error
-
-
-@contextmanager
-def _through_opencv(path: Path, look: Look, codec: str) -> Generator[Write]:
-    height, width = look.size
-    count = 0
-    try:
-        with replacing(path, f".part{path.suffix}") as part:
-            kind = cv2.VideoWriter.fourcc(*codec)
-            video = cv2.VideoWriter(str(part), kind, float(look.rate), (width, height), codec != "FFV1")
-            if not video.isOpened():
-                raise FormatError(
-                    f"cannot write {path}: OpenCV has no {codec} here; install ffmpeg and have it on the PATH"
-                )
-
-            def write(frame: npt.NDArray[np.uint8]) -> None:
-                nonlocal count
-                count += 1
-                video.write(np.ascontiguousarray(frame[..., ::-1] if frame.ndim == 3 else frame))
-
-            try:
-                yield _checked(write, look)
-            finally:
-                video.release()
-            _refuse_torn(part, path, count)
-    except OSError as error:
-        raise FormatError(f"cannot write {path}: {error.strerror or error}") from error
-
-
-def _refuse_torn(part: Path, path: Path, count: int) -> None:
-    """See that what OpenCV wrote is whole: it says nothing of a full disk."""
-    try:
-        video = VideoReader(part)
-    except ImageError as error:
-        raise FormatError(f"cannot write {path}: what was written is no video; is the disk full?") from error
-    video.close()
-    if abs(video.announced - count) > 1:
-        raise FormatError(
-            f"cannot write {path}: {video.announced} of {count} frames are in it; free some disk"
-        )
-
-
-def _checked(write: Write, look: Look) -> Write:
-    """`write`, refusing frames of another size: ffmpeg would cut them where they do not end."""
-
-    def checked(frame: npt.NDArray[np.uint8]) -> None:
-        if frame.shape[:2] != look.size:
-            height, width = look.size
-            raise FormatError(f"a frame is {frame.shape[1]}x{frame.shape[0]} in a video of {width}x{height}")
-        write(frame)
-
-    return checked

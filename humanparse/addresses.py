@@ -1,0 +1,85 @@
+"""Addresses as messages, logs, journals and names of files show them: without what is secret in them.
+
+Left out, each shown as `…`: the user name and the password of an address, and in its query the values of what
+is called token, signature, password and the like (see `_SECRET`), or is called key and looks like one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+HIDDEN = "…"
+"""Stands for what is left out."""
+
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>]+")
+
+_SECRET = re.compile(
+    r"token|signature|credential|secret|passw|api_?key|access_?key|auth_?key|authori[sz]ation|jwt|hmac"
+    r"|session_?id|^(?:sig|sign|auth|pass|pwd|pw|policy)$",
+    re.IGNORECASE,
+)
+"""Names of parameters whose values are secrets."""
+
+_KEY = re.compile(r"[\w-]{20,}")  # what a parameter `key` holds that is no name of a file
+
+_TELLING = 16
+"""Characters from which on a secret has too many possibilities to be guessed from its hash."""
+
+
+def printable(address: str) -> str:
+    """An address without its secrets; any other text as it is.
+
+    `"https://me:pw@host/a.jpg?w=9&token=t"` -> `"https://…@host/a.jpg?w=9&token=…"`
+    """
+    return _hide(address)[0]
+
+
+def distinct(address: str) -> str:
+    """What an address is called where no two are alike: `printable`, and a hash of long secrets in the query.
+
+    Who may see a picture, and so the user name and the password, does not decide which picture it is.
+    """
+    text, secrets = _hide(address)
+    return f"{text} #{_hash(secrets)}" if secrets else text
+
+
+def query_hash(address: str) -> str:
+    """Eight digits that stand for the query of an address, in names of files; empty without one."""
+    text, secrets = _hide(address)
+    query = text.partition("#")[0].partition("?")[2]
+    return _hash([query, *secrets]) if query else ""
+
+
+def redact(text: str) -> str:
+    """A text whose addresses are `printable`."""
+    return _ADDRESS.sub(lambda found: printable(found[0]), text) if "://" in text else text
+
+
+def _hide(address: str) -> tuple[str, list[str]]:
+    """`printable`, and the secrets of the query that cannot be guessed."""
+    scheme, separator, rest = address.partition("://")
+    if not separator or not scheme.strip().replace("+", "").replace("-", "").replace(".", "").isalnum():
+        return address, []
+    end = len(re.split(r"[/?#]", rest, maxsplit=1)[0])
+    if "@" not in rest[:end] and re.search(r":(?!\d*$)", rest[:end]):  # a password with / ? or # in it
+        end = max(end, rest.rfind("@"))
+    at = rest.rfind("@", 0, end + 1)
+    if at >= 0:
+        rest = f"{HIDDEN}@{rest[at + 1 :]}"
+    secrets: list[str] = []
+
+    def hide(found: re.Match[str]) -> str:
+        name, value = found["name"], found["value"]
+        if not (_SECRET.search(name) or (name.lower() == "key" and _KEY.fullmatch(value))):
+            return found[0]
+        if len(value) >= _TELLING:
+            secrets.append(value)
+        return f"{found['before']}{name}={HIDDEN}"
+
+    rest = re.sub(r"(?P<before>[?&;#])(?P<name>[^=&;#?]+)=(?P<value>[^&;#]+)", hide, rest)
+    return f"{scheme}://{rest}", secrets
+
+
+def _hash(parts: list[str]) -> str:
+    return hashlib.sha256("".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:8]
