@@ -37,13 +37,19 @@ def replacing(path: Path, ending: str = ".part") -> Iterator[Path]:
 
 
 @contextmanager
-def writing_file(path: Path) -> Iterator[Path]:
+def writing_file(path: Path, make_folder: bool = False) -> Iterator[Path]:
     """`replacing` for a file that a user named.
+
+    Args:
+        path: the final name.
+        make_folder: make its folder if need be.
 
     Raises:
         FormatError: the file cannot be written.
     """
     try:
+        if make_folder:
+            path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as part:
             yield part
     except OSError as error:

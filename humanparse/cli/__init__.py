@@ -24,6 +24,7 @@ from . import (
     models,
     predict,
     serve,
+    verify,
 )
 from .console import err, report
 
@@ -38,6 +39,7 @@ app.command("eval")(evaluate.evaluate)
 app.command("models")(models.list_models)
 app.command("info")(models.info)
 app.command("download")(download.download)
+app.command("verify")(verify.verify)
 app.command("convert")(convert.convert)
 app.command("export")(export.export)
 app.command("bench")(bench.bench)

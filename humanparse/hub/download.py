@@ -38,6 +38,10 @@ class SourceError(Exception):
     """A source gave no good file; the text is the reason, in one line."""
 
 
+class WrongFile(SourceError):
+    """The source was reached and gave something else than the expected file."""
+
+
 class Interrupted(Exception):
     """The connection broke or the server is busy; another attempt may go on from there."""
 
@@ -251,9 +255,9 @@ def _length(part: Path) -> int:
         return 0
 
 
-def _rejected(part: Path, reason: str) -> SourceError:
+def _rejected(part: Path, reason: str) -> WrongFile:
     discard(part)
-    return SourceError(reason)
+    return WrongFile(reason)
 
 
 def _content_range(headers: Message) -> tuple[int, int | None]:
