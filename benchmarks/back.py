@@ -37,12 +37,12 @@ import sys
 from pathlib import Path
 from humanparse import Parser
 def megabytes(what):
-    lines = Path("/proc/self/status").read_text().splitlines()
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(what))
 parser = Parser(sys.argv[2], weights=sys.argv[3] or None, device="cpu")
 parser.predict(sys.argv[1])  # buffers that later photos take over
 before = megabytes("VmRSS")
-Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # the peak starts anew
 parser.predict(sys.argv[4])
 print(before, megabytes("VmHWM") - before)
 """

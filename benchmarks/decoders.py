@@ -174,7 +174,7 @@ def networks(folder: Path) -> list[Network]:
 def ask(python: Path, job: dict[str, Any]) -> dict[str, str]:
     """Have another interpreter do a job; what it says of its versions."""
     done = subprocess.run(
-        [str(python), "-c", CHILD], input=json.dumps(job), capture_output=True, text=True, check=False
+        [str(python), "-c", CHILD], input=json.dumps(job), capture_output=True, encoding="utf-8", check=False
     )
     if done.returncode:
         raise SystemExit(f"{python}: {done.stderr}")

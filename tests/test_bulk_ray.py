@@ -84,7 +84,7 @@ def worker_pids() -> list[int]:
     """Processes that label on the cluster of this process: children of its child, the raylet."""
 
     def parent(pid: int) -> int:
-        status = Path(f"/proc/{pid}/status").read_text()
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
         return int(status.partition("PPid:")[2].split()[0])
 
     found = []

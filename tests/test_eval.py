@@ -52,7 +52,7 @@ def atr(tmp_path: Path) -> Path:
 
 
 def score(path: str) -> dict[str, Any]:
-    return json.loads(Path(path).read_text())
+    return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
 def cell(table: str, row: str) -> str:
@@ -226,7 +226,7 @@ def test_a_cihp_submission_gets_the_originals_scores(run: Run, group: Path) -> N
         )
     ]
     assert heads[-5:] == ["APr_50", "APr_vol", "APp_50", "APp_vol", "PCP_50"]
-    assert "NaN" not in Path("scores.json").read_text()
+    assert "NaN" not in Path("scores.json").read_text(encoding="utf-8")
 
 
 def denan(value: Any) -> Any:

@@ -680,7 +680,7 @@ def test_two_threads_download_a_file_once(server: Server) -> None:
 
 
 def test_a_cache_that_cannot_be_written_is_told_with_the_systems_reason(server: Server, home: Path) -> None:
-    home.write_text("a file where the folder should be")
+    home.write_text("a file where the folder should be", encoding="utf-8")
     message = failure(spec_of(server.answer("/w.pth", Answer(BODY))))
     assert "HUMANPARSE_HOME" in message
     assert str(home) in message

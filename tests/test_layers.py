@@ -80,7 +80,7 @@ def imported(path: Path) -> list[tuple[str, int]]:
     """(absolute module name, line) of every import in the file; relative ones are resolved."""
     package = ["humanparse", *path.relative_to(PACKAGE).parts[:-1]]
     found = []
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found += [(alias.name, node.lineno) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):

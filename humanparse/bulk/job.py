@@ -10,7 +10,7 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..durable import sync_folder
+from ..durable import folds_case, sync_folder
 from ..errors import BulkError
 from ..registry import DEFAULT
 from .destination import Destination, Shard, check_done, journals
@@ -199,7 +199,8 @@ def run(job: Job, conduct: Conduct, engine: StartEngine | None = None) -> Summar
         labeller = Labeller(parser, job.source, settings, job.dest, destination.state)
         kinds = tuple(name for name in settings.formats if name in PACKED)
         packs = Packs(journal, job.dest, destination.state, kinds, settings.pack_size, destination.label)
-        journal.begin(described(job.model, parser, settings, job.described), job.listing())
+        asked = described(job.model, parser, settings, job.described)
+        journal.begin(asked, job.listing(), folds_case(job.dest))
         if known:
             destination.remove_leftovers(journal)
             check_done(journal, job.source, packs, job.dest)

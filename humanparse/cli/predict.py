@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 import typer
 
 from .. import registry
-from ..durable import replacing
+from ..durable import folded, folds_case, replacing
 from ..errors import FormatError, ImageError, PeopleError
 from .console import err, out, report, with_progress
 from .people import PeopleFile
@@ -241,6 +241,14 @@ def _refuse_clashes(jobs: list[_Job], wanted: _Wanted) -> None:
                     f"{owners[path]} and {job.source} would both write {path}; rename one or use two folders"
                 )
             owners[path] = job.source
+    alike: dict[str, Path] = {}
+    for path in owners:
+        twin = alike.setdefault(folded(str(path)), path)
+        if twin != path and folds_case(path.parent):
+            raise FormatError(
+                f"{owners[twin]} and {owners[path]} would both write {path}: names that differ in case only "
+                "are one file on this disk; rename one or use two folders"
+            )
 
 
 def _make_folder(folder: Path) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
+from .. import hub
 from .console import out
 from .label import read_shard
 
@@ -52,7 +53,7 @@ def verify(
     for verdict in verdicts(names, progress=False if quiet else None, **options):
         found.append(verdict)
         if not json:
-            _show(verdict)
+            _show(verdict, hub.offline(offline or None))
     if json:
         typer.echo(jsonlib.dumps([_record(verdict) for verdict in found], indent=2))
     status = _status(found, all_models)
@@ -67,13 +68,13 @@ def _status(found: list[Verdict], all_models: bool) -> int:
     return 3 if lacking or any(v.status == "skipped" for v in found if not all_models) else 0
 
 
-def _show(verdict: Verdict) -> None:
+def _show(verdict: Verdict, offline: bool) -> None:
     """One line, and one below it for each thing that went wrong."""
     line = Text(f"{verdict.model}: ").append(verdict.status, style=_COLOURS.get(verdict.status, ""))
     facts = _facts(verdict)
     out.print(line.append("".join(f", {fact}" for fact in facts)), soft_wrap=True, highlight=False)
     said = [*verdict.reasons]
-    said += [f"not fetched: {file}" for file in verdict.missing]
+    said += [f"{'would fetch' if offline else 'not fetched'}: {file}" for file in verdict.missing]
     said += [f"picture: {verdict.picture}"] if verdict.picture else []
     for text in said:
         out.print(Text("  " + text.replace("\n", "\n  ")), soft_wrap=True, highlight=False)

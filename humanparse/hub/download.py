@@ -202,9 +202,9 @@ def _transfer(connect: Connect, part: Path, key: str, size: int | None, report: 
 def _receive(
     response: http.client.HTTPResponse, part: Path, begin: int, total: int | None, report: Report
 ) -> None:
-    done = begin
+    done, refused = begin, ""
     with part.open("ab") as out:
-        while True:
+        while not refused:
             try:
                 # read1, not read: what came before a stall is written, not lost in a half-filled buffer.
                 chunk = response.read1(CHUNK)
@@ -212,15 +212,18 @@ def _receive(
                 raise _network_fault(error) from error
             if not chunk:
                 break
-            if done == 0 and is_page(chunk):
-                raise _rejected(part, "a web page instead of a file")
             done += len(chunk)
-            if total is not None and done > total:
-                raise _rejected(part, f"the server sends more than the expected {total} bytes")
-            out.write(chunk)
-            out.flush()  # what arrived survives if this process is killed
-            report(done, total)
+            if done == len(chunk) and is_page(chunk):
+                refused = "a web page instead of a file"
+            elif total is not None and done > total:
+                refused = f"the server sends more than the expected {total} bytes"
+            else:
+                out.write(chunk)
+                out.flush()  # what arrived survives if this process is killed
+                report(done, total)
         os.fsync(out.fileno())
+    if refused:  # the file is closed first: Windows removes none that is open
+        raise _rejected(part, refused)
     if total is not None and done < total:
         raise Interrupted(f"the connection ended after {done} of {total} bytes")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,8 +32,8 @@ class Agreement:
         differing: number of pixels whose labels differ.
         mean_iou: mean of `iou`, 0-1.
         iou: IoU, 0-1, of each class that is in the published answer, by name.
-        at_borders: share, 0-1, of the differing pixels that lie within one pixel of the network's input
-            (1/473 of the photo's long side) from a border between published labels; 1 where none differ.
+        at_borders: share, 0-1, of the differing pixels that lie `near_borders` of the published labels; 1
+            where none differ.
         confusions: the most frequent differences: published label, ours, pixels.
         people: how many of the published people, parts of people (person and class) overlap ours with an
             IoU of 0.5 or more, of how many; None where no people were published.
@@ -104,8 +105,11 @@ def faults(
 
 
 def near_borders(labels: Labels) -> Mask:
-    """Where another label is within one pixel of the network's input, bool (H, W)."""
-    reach = max(1, round(max(labels.shape) / 473))
+    """Where a border between labels is near, bool (H, W): within one pixel of a usual network's input.
+
+    That is 1/473 of the photo's long side, and at least 2 pixels.
+    """
+    reach = max(2, math.ceil(max(labels.shape) / 473))
     edge = np.zeros(labels.shape, bool)
     down, across = labels[1:] != labels[:-1], labels[:, 1:] != labels[:, :-1]
     edge[1:] |= down

@@ -117,7 +117,7 @@ def _answer(model: str, record: Mapping[str, Any]) -> KnownAnswer:
         raise ValueError(f"KnownAnswer has no field {', '.join(sorted(unknown))}")
     values = dict(record)
     for key in ("photo", "labels", "people", "parts"):
-        if values.get(key) is not None:
+        if key in ("photo", "labels") or values.get(key) is not None:
             values[key] = KnownFile(f"{model}-answer", _file(values[key]))
     height, width = (int(side) for side in values["shape"])
     values["shape"] = (height, width)

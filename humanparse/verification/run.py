@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
-from .. import hub, image
+from .. import ensembles, hub, image
 from ..bench import peak_memory_mb
 from ..ensembles import EnsembleSpec
 from ..errors import HumanParseError, UnreachableError, WeightsError
@@ -89,6 +89,8 @@ class Run:
         self._device = device
         self._fetching = (offline, progress)
         self._networks = [spec] if isinstance(spec, ModelSpec) else list(spec.networks().values())
+        finds_people = isinstance(spec, EnsembleSpec)
+        self._detectors = [ensembles.detector(ensembles.detector_names()[0])] if finds_people else []
         self._known = answers.find(spec.name)
         self._found = Verdict(spec.name, "failed")
         self._faults: list[str] = []
@@ -109,7 +111,7 @@ class Run:
             agrees = files is not None and self._compare(parser, files)
             self._look(parser)
         except UnreachableError as error:
-            return self._ended("unreachable", str(error))
+            return self._ended("unreachable", *([] if hub.offline(self._fetching[0]) else [str(error)]))
         except HumanParseError as error:
             return self._ended("failed", str(error))
         self._found = replace(self._found, peak_memory_mb=peak_memory_mb(parser.device))
@@ -137,11 +139,15 @@ class Run:
 
     def _loaded(self) -> Parser:
         offline, progress = self._fetching
-        for network in self._networks:  # all of them, for the list of what is missing
+        lacking: UnreachableError | None = None
+        for file in (*self._networks, *self._detectors):  # all of them, for the list of what is missing
             try:
-                hub.fetch(network, offline=offline, progress=progress)
-            except UnreachableError:
-                self._missing.append(_address(network))
+                hub.fetch(file, offline=offline, progress=progress)
+            except UnreachableError as error:
+                self._missing.append(_address(file))
+                lacking = lacking or error
+        if lacking is not None:
+            raise lacking
         _forget_peak_memory()
         start = time.perf_counter()
         parser = Parser(
@@ -205,11 +211,7 @@ class Run:
 
     def _predicted(self, parser: Parser, photo: npt.NDArray[np.uint8], people: Any = None) -> Parsing:
         start = time.perf_counter()
-        try:
-            parsing = parser.predict(photo, people=people)
-        except UnreachableError:  # a detector is fetched when it is first used
-            self._missing.append(_address(parser._detector_spec))
-            raise
+        parsing = parser.predict(photo, people=people)
         if self._found.predict_seconds is None:
             self._found = replace(self._found, predict_seconds=time.perf_counter() - start)
         return parsing
@@ -222,9 +224,13 @@ def _fetchable(network: Published) -> bool:
 
 def _address(file: Published) -> str:
     """A file in words, for the list of what is missing."""
-    size = f" ({file.file.size / 1e6:.1f} MB)" if file.file.size else ""
+    size = f" ({_in_words(file.file.size)})" if file.file.size else ""
     first = next(source.url for source in file.file.sources if source.kind != "manual")
     return f"{file.file.filename}{size} from {first}"
+
+
+def _in_words(size: int) -> str:
+    return f"{size / 1e6:.0f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"
 
 
 def _forget_peak_memory() -> None:

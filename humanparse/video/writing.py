@@ -174,6 +174,7 @@ class _Ffmpeg:
             stdout=subprocess.DEVNULL,
             stderr=self._complaints,
             start_new_session=True,
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # the same on Windows
         )
         assert self._process.stdin is not None
         self._input = self._process.stdin
