@@ -96,7 +96,7 @@ def main(
             picture.convert("RGB").resize((4000, 3000)).save(photo, quality=95)
         for name, file in {"tiny-atr": "", **({NAME: weights} if weights else {})}.items():
             command = [sys.executable, "-c", MEMORY, str(small), name, file, str(photo)]
-            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)
             loaded, more = map(float, done.stdout.split())
             console.print(f"{name}: {loaded:.0f} MB loaded; a photo of 4000x3000 adds {more:.0f} MB")
 

@@ -25,6 +25,7 @@ from humanparse.bulk.job import Job, run
 from humanparse.bulk.sources import open_source
 
 ray = pytest.importorskip("ray")
+pytestmark = pytest.mark.linux
 
 CHEAP = bulk.ModelChoice(device="cpu", test_size=(64, 96))
 DEADLY = "more/07.png"

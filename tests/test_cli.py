@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import re
 import shutil
 import signal
@@ -237,6 +236,7 @@ def spawned(*arguments: object, **options: object) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)  # type: ignore[call-overload, no-any-return]
 
 
+@pytest.mark.posix
 def test_a_pipe_gets_plain_text_in_full_width(tmp_path: Path) -> None:
     out, err = spawned("info", "schp-lip", cwd=tmp_path).communicate(timeout=60)
     assert b"\x1b" not in out + err
@@ -245,7 +245,10 @@ def test_a_pipe_gets_plain_text_in_full_width(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.posix
 def test_a_terminal_gets_colour(tmp_path: Path) -> None:
+    import pty
+
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "humanparse", "predict", "nowhere.jpg"]
     environment = {**os.environ, "TERM": "xterm-256color"}
@@ -267,6 +270,7 @@ def test_help_and_the_list_of_models_need_no_torch(tmp_path: Path) -> None:
         assert "predict" in done.stdout or "schp-lip" in done.stdout
 
 
+@pytest.mark.posix
 def test_ctrl_c_leaves_no_half_written_file(tmp_path: Path) -> None:
     photo = np.ascontiguousarray(np.tile(image.load(CREW), (4, 4, 1)))
     for number in range(80):

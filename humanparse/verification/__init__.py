@@ -11,15 +11,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .. import __version__, ensembles
 from ..durable import writing_file
 from . import answers, record
 from .picture import below
 from .record import Record
-from .run import Run, Verdict
+from .verdict import Verdict as Verdict
 
-__all__ = ["Verdict", "select", "verdicts", "verify"]
+if TYPE_CHECKING:
+    from .run import Run
 
 
 def verify(
@@ -79,6 +81,8 @@ def verdicts(
     pictures: Path | str | None = None,
 ) -> Iterator[Verdict]:
     """As `verify`, one verdict at a time; `models` are names, as `select` gives them."""
+    from .run import Run  # which needs torch; whoever only lists models does not
+
     for model in models:
         run = Run(ensembles.get(model), device, offline, progress)
         verdict = run.verdict()

@@ -71,7 +71,7 @@ class KnownAnswer:
     pixels: Mapping[int, int] | None = None
     input_sha1: str | None = None
     binding: bool = True
-    least_equal: float = 0.995
+    least_equal: float = 0.999
     least_iou: float = 0.9
     note: str = ""
 
