@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import mimetypes
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,6 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from command import Run, runner
@@ -235,6 +238,38 @@ def test_weights_are_converted_and_timed_without_touching_a_file_that_is_open(
     assert done.status == 0, done.err
     done = run("bench", spec.name, "--random", "--runs", "1", "--size", "64x64", "--device", "cpu")
     assert done.status == 0, done.err
+
+
+@pytest.mark.parametrize("ffmpeg", [True, False])
+def test_videos_are_written_without_touching_a_file_that_is_open(
+    ffmpeg: bool, locked_while_open: Callable[[], int], run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if ffmpeg and shutil.which("ffmpeg") is None:
+        pytest.skip("ffmpeg is not installed")
+    clip = cv2.VideoWriter("clip.mp4", cv2.VideoWriter.fourcc(*"mp4v"), 12, (96, 64))
+    for level in range(0, 60, 10):
+        clip.write(np.full((64, 96, 3), level, np.uint8))
+    clip.release()
+    if not ffmpeg:
+        monkeypatch.setenv("PATH", "")
+    done = run("predict", "clip.mp4", "-o", "tinted.mp4", "--labels", "maps", "-q")
+    assert done.status == 0, done.err
+    assert Path("tinted.mp4").is_file() and len(list(Path("maps").iterdir())) == 6
+    assert locked_while_open() > 6
+
+
+def test_networks_are_exported_without_touching_a_file_that_is_open(
+    locked_while_open: Callable[[], int], run: Run
+) -> None:
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("openvino")
+    spec = next(spec for spec in map(manifest.get, manifest.names()) if spec.bundled)
+    for name in ("net.onnx", "net.xml"):
+        kind = "onnx" if name.endswith("onnx") else "openvino"
+        for _ in range(2):  # the second takes the place of the first
+            done = run("export", spec.name, "-o", name, "--to", kind, "--force")
+            assert done.status == 0, done.err
+    assert locked_while_open() > 2
 
 
 # --- processes, the service, the machine

@@ -100,7 +100,8 @@ class Run:
     def _loaded(self) -> Parser:
         offline, progress = self._fetching
         lacking: UnreachableError | None = None
-        for file in (*self._networks, *self._detectors):  # all of them, for the list of what is missing
+        needed: list[Published] = [*self._networks, *self._detectors]
+        for file in needed:  # all of them, for the list of what is missing
             try:
                 hub.fetch(file, offline=offline, progress=progress)
             except UnreachableError as error:
