@@ -156,7 +156,7 @@ def test_a_bug_is_called_one(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_models_are_listed_as_a_table_and_as_json(run: Run) -> None:
     table = run("models").out
     for name in registry.names():
-        assert re.search(rf"^{name} .*(bundled|no)\s*$", table, flags=re.MULTILINE), table
+        assert re.search(rf"^{name} .*(bundled|no) +never\s*$", table, flags=re.MULTILINE), table
     assert "59.36 LIP val" in table and "267.4 MB" in table
     records = json.loads(run("models", "schp-*", "--json").out)
     assert [record["name"] for record in records] == [

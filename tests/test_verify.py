@@ -437,6 +437,28 @@ def test_published_people_are_given_to_the_model_and_theirs_found_again(ours: La
     assert found["people"] == (1, 2) and 0 < found["parts of people"][0] < count
 
 
+def test_an_answer_with_people_is_compared_with_the_same_people(publish: Publish, run: Run) -> None:
+    numbers = np.zeros((600, 512), np.uint8)
+    numbers[100:600, 40:256], numbers[100:600, 256:480] = 1, 2
+    masks = np.stack([numbers == 1, numbers == 2])
+    theirs = Parser(device="cpu", precision="float32").predict(PHOTO, people=masks)
+    parts, count = np.zeros_like(numbers), 0
+    for person in theirs.people:
+        for part in person.parts():
+            count += 1
+            parts[person.part(part.label)] = count
+    grey = {"mode": "L"}
+    publish(png(theirs.labels), people=png(numbers, **grey), parts=png(parts, **grey), binding=False)
+    found = verdict()
+    assert found.status == "plausible" and found.agreement is not None and found.agreement.equal == 1
+    assert found.agreement.people is not None
+    assert found.agreement.people["people"] == (2, 2)
+    hits, of = found.agreement.people["parts of people"]
+    assert of >= 4 and hits == of
+    line = run("verify", MODEL, "--device", "cpu", "-q").out
+    assert "2 of 2 people found" in line and "reported only" in line
+
+
 # --- agreement
 
 
