@@ -35,7 +35,7 @@ import typer
 from PIL import Image, features
 from rich.console import Console
 
-from humanparse import Parser, checkpoint, image, manifest
+from humanparse import Parser, checkpoint, image, registry
 from humanparse.geometry import Frame
 from humanparse.ops.bilinear import bilinear
 from humanparse.pipelines.semantic import Semantic
@@ -160,7 +160,7 @@ def networks(folder: Path) -> list[Network]:
     bundled = Parser(device="cpu", precision="float32", offline=True)
     plain = bundled._whole
     assert isinstance(plain, Semantic)
-    schp = manifest.get("schp-lip")
+    schp = registry.network("schp-lip")
     file = folder / "schp.safetensors"
     checkpoint.save(synthetic_state("schp-lip", "schp"), file, {})
     synthetic = Parser("schp-lip", weights=file, device="cpu", precision="float32")._whole

@@ -21,11 +21,11 @@ from command import Run, runner
 from golden import SMALL
 from http_server import Answer, Server
 
-from humanparse import bulk, checkpoint, durable, hub, manifest
+from humanparse import bulk, checkpoint, durable, hub, registry
 from humanparse.bulk import naming
 from humanparse.cli import doctor
 from humanparse.errors import BulkError, WeightsError
-from humanparse.manifest import Source, WeightFile
+from humanparse.registry import Source, WeightFile
 
 ROOT = Path(__file__).parents[1]
 HOPPER = SMALL / "images" / "hopper_97x61.png"
@@ -196,14 +196,14 @@ def test_downloads_never_touch_a_file_that_is_open(
 
     def fetch(url: str) -> Path:
         file = WeightFile("w.pth", (Source("url", url),))
-        return hub.fetch(replace(manifest.get("schp-lip"), file=file))
+        return hub.fetch(replace(registry.network("schp-lip"), file=file))
 
     with Server() as server:
         with pytest.raises(WeightsError, match="a web page instead of a file"):
             fetch(server.answer("/page", Answer(b"<!DOCTYPE html>")))
         with pytest.warns(UserWarning, match="trusted on first use"):
             assert fetch(server.answer("/good", Answer(b"good"))).read_bytes() == b"good"
-        hub.place(manifest.get("schp-lip")).with_name("w.pth").write_bytes(b"other")
+        hub.place(registry.network("schp-lip")).with_name("w.pth").write_bytes(b"other")
         with pytest.warns(UserWarning, match="was renamed to"):
             assert fetch(f"{server.url}/good").read_bytes() == b"good"
     assert locked_while_open() > 3
@@ -231,7 +231,7 @@ def test_results_of_every_kind_are_written_without_touching_a_file_that_is_open(
 def test_weights_are_converted_and_timed_without_touching_a_file_that_is_open(
     locked_while_open: Callable[[], int], run: Run, tmp_path: Path
 ) -> None:
-    spec = next(spec for spec in map(manifest.get, manifest.names()) if spec.bundled)
+    spec = registry.network(registry.DEFAULT)
     state = checkpoint.load(hub.fetch(spec))
     torch.save({"state_dict": state}, tmp_path / "old.pth")
     done = run("convert", "old.pth", "new.safetensors", "-m", spec.name)
@@ -263,7 +263,7 @@ def test_networks_are_exported_without_touching_a_file_that_is_open(
 ) -> None:
     pytest.importorskip("onnxruntime")
     pytest.importorskip("openvino")
-    spec = next(spec for spec in map(manifest.get, manifest.names()) if spec.bundled)
+    spec = registry.network(registry.DEFAULT)
     for name in ("net.onnx", "net.xml"):
         kind = "onnx" if name.endswith("onnx") else "openvino"
         for _ in range(2):  # the second takes the place of the first

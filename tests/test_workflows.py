@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 import yaml
 
-from humanparse import list_models, manifest
+from humanparse import list_models, registry
 
 ROOT = Path(__file__).parents[1]
-BUNDLED = next(name for name in manifest.names() if manifest.get(name).bundled)
+BUNDLED = registry.DEFAULT
 PROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 
 

@@ -13,15 +13,28 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from ..errors import UnreachableError, WeightsError
-from ..registry import Published, Source, WeightFile
+from ..registry import Source, WeightFile
 from . import download, gdrive, huggingface, trust
 from .download import SourceError, WrongFile
 from .trust import sha256 as sha256
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _OFFLINE = ("HUMANPARSE_OFFLINE", "HF_HUB_OFFLINE")
+
+
+class Downloadable(Protocol):
+    """Anything with one file: a network, a detector, or a file of a known answer."""
+
+    @property
+    def name(self) -> str:
+        """As its folder in the cache."""
+
+    @property
+    def file(self) -> WeightFile:
+        """The file."""
 
 
 def cache_dir() -> Path:
@@ -31,12 +44,12 @@ def cache_dir() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser().absolute() / "humanparse"
 
 
-def place(spec: Published) -> Path:
+def place(spec: Downloadable) -> Path:
     """Where the model's file is kept, and where a user may put it by hand. It may not be there yet."""
     return cache_dir() / "models" / spec.name / spec.file.filename
 
 
-def cached(spec: Published) -> bool:
+def cached(spec: Downloadable) -> bool:
     """Whether a file is there, in the package or in the cache; cheap, so its content is not checked."""
     return any(path.is_file() for path in (*_bundled(spec), place(spec)))
 
@@ -54,7 +67,7 @@ def offline(flag: bool | None = None) -> bool:
 
 
 def fetch(
-    spec: Published,
+    spec: Downloadable,
     *,
     offline: bool | None = None,
     progress: bool | None = None,
@@ -116,7 +129,7 @@ class _Mode:
         return cls(offline(no_network), terminal if progress is None else progress, otherwise)
 
 
-def _bundled(spec: Published) -> list[Path]:
+def _bundled(spec: Downloadable) -> list[Path]:
     return [_PACKAGE / source.url for source in spec.file.sources if source.kind == "bundled"]
 
 
@@ -141,7 +154,7 @@ def _locked(target: Path) -> Iterator[None]:
         yield
 
 
-def _obtain(spec: Published, wanted: WeightFile, target: Path, mode: _Mode) -> None:
+def _obtain(spec: Downloadable, wanted: WeightFile, target: Path, mode: _Mode) -> None:
     """Put a checked file at `target`, from the first source that has one."""
     failures = _set_aside(target, wanted)
     reached = bool(failures)
@@ -212,7 +225,9 @@ def _from_web(source: Source, wanted: WeightFile, part: Path, mode: _Mode) -> Pa
     raise WrongFile(str(fault))
 
 
-def _explanation(spec: Published, wanted: WeightFile, target: Path, failures: list[str], mode: _Mode) -> str:
+def _explanation(
+    spec: Downloadable, wanted: WeightFile, target: Path, failures: list[str], mode: _Mode
+) -> str:
     """What happened, to what, and what to do now."""
     name = spec.file.filename
     if not spec.file.sources:

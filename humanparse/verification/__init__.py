@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .. import __version__, ensembles
+from .. import __version__, registry
 from ..durable import writing_file
 from . import answers, record
 from .picture import below
@@ -68,7 +68,7 @@ def select(patterns: Iterable[str]) -> list[str]:
     patterns = list(patterns)
     found: set[str] = set() if patterns else set(answers.known())
     for pattern in patterns:
-        found.update(ensembles.names(pattern) or [ensembles.get(pattern).name])
+        found.update(registry.names(pattern) or [registry.get(pattern).name])
     return sorted(found)
 
 
@@ -84,7 +84,7 @@ def verdicts(
     from .run import Run  # which needs torch; whoever only lists models does not
 
     for model in models:
-        run = Run(ensembles.get(model), device, offline, progress)
+        run = Run(registry.get(model), device, offline, progress)
         verdict = run.verdict()
         if pictures is not None and run.rows:
             verdict = replace(verdict, picture=_drawn(run, Path(pictures)))

@@ -6,12 +6,10 @@ The facts are in `weights_manifest.json` under `known_answers`; the files are fe
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -19,14 +17,11 @@ import numpy.typing as npt
 from PIL import Image
 
 from .. import hub
-from ..errors import ManifestError, ScoreError
-from ..manifest import Source, WeightFile, manifest_path
+from ..errors import ScoreError
+from ..registry import Source, WeightFile, manifest_path
 from ..schemes import LabelScheme
 
 Labels = npt.NDArray[np.uint8]
-
-_HEX40 = re.compile(r"[0-9a-f]{40}")
-_HEX64 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +67,7 @@ class KnownAnswer:
     input_sha1: str | None = None
     binding: bool = True
     least_equal: float = 0.999
-    least_iou: float = 0.9
+    least_iou: float = 0.94
     note: str = ""
 
     @property
@@ -88,60 +83,29 @@ def find(model: str) -> KnownAnswer | None:
 
 @lru_cache(maxsize=1)
 def known() -> Mapping[str, KnownAnswer]:
-    """All known answers by model."""
-    return parse(json.loads(manifest_path().read_text(encoding="utf-8")))
-
-
-def parse(data: Mapping[str, Any]) -> Mapping[str, KnownAnswer]:
-    """Check the known answers of a manifest and turn them into values.
-
-    Raises:
-        ManifestError: names the entry and what is wrong with it.
-    """
-    models = {*data.get("models", {}), *data.get("ensembles", {})}
-    answers = {}
-    for model, record in data.get("known_answers", {}).items():
-        try:
-            answers[model] = _answer(model, record)
-            if model not in models:
-                raise ValueError("no model has this name")
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            fault = f"field {error} is missing" if isinstance(error, KeyError) else error
-            raise ManifestError(f"weights_manifest.json, known answer of {model}: {fault}") from error
-    return MappingProxyType(answers)
+    """All known answers by model. The tests check each; only a packaging mistake could break one."""
+    content = json.loads(manifest_path().read_text(encoding="utf-8"))
+    return {model: _answer(model, record) for model, record in content["known_answers"].items()}
 
 
 def _answer(model: str, record: Mapping[str, Any]) -> KnownAnswer:
-    unknown = set(record) - {item.name for item in fields(KnownAnswer)} - {"model"}
-    if unknown:
-        raise ValueError(f"KnownAnswer has no field {', '.join(sorted(unknown))}")
-    values = dict(record)
+    values = {key: _READ[key](value) if key in _READ else value for key, value in record.items()}
     for key in ("photo", "labels", "people", "parts"):
-        if key in ("photo", "labels") or values.get(key) is not None:
+        if key in values:
             values[key] = KnownFile(f"{model}-answer", _file(values[key]))
-    height, width = (int(side) for side in values["shape"])
-    values["shape"] = (height, width)
-    if values.get("pixels") is not None:
-        values["pixels"] = {int(label): int(count) for label, count in values["pixels"].items()}
-        if sum(values["pixels"].values()) != height * width:
-            raise ValueError("pixels do not add up to the picture")
-    if values.get("input_sha1") is not None and not _HEX40.fullmatch(values["input_sha1"]):
-        raise ValueError("input_sha1 is not 40 lower-case hex digits")
-    answer = KnownAnswer(model=model, **values)
-    if answer.parts is not None and answer.people is None:
-        raise ValueError("parts need people")
-    if not (0 < answer.least_equal <= 1 and 0 < answer.least_iou <= 1):
-        raise ValueError("least_equal and least_iou must lie between 0 and 1")
-    return answer
+    return KnownAnswer(model=model, **values)
 
 
 def _file(record: Mapping[str, Any]) -> WeightFile:
-    url, sha256 = str(record["url"]), record.get("sha256")
-    if not url.startswith("https://"):
-        raise ValueError(f"{url!r} is not an https address")
-    if sha256 is not None and not _HEX64.fullmatch(sha256):
-        raise ValueError(f"sha256 {sha256!r} is not 64 lower-case hex digits")
-    return WeightFile(url.rpartition("/")[2], (Source("url", url),), record.get("size"), sha256)
+    url = record["url"]
+    return WeightFile(url.rpartition("/")[2], (Source("url", url),), record["size"], record["sha256"])
+
+
+_READ: Mapping[str, Callable[[Any], Any]] = {
+    "shape": tuple,
+    "pixels": lambda pixels: {int(label): count for label, count in pixels.items()},
+}
+"""How a field's JSON becomes a value."""
 
 
 def fetch(file: KnownFile, offline: bool | None, progress: bool | None) -> Path:

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from .. import hub
 from ..durable import replacing
-from ..ensembles import EnsembleSpec
-from ..manifest import ModelSpec
+from ..registry import Spec
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ def write(model: str, record: Record) -> None:
         warnings.warn(f"{model}: what was found could not be recorded in {path}: {error}", stacklevel=2)
 
 
-def read(spec: ModelSpec | EnsembleSpec) -> Record | None:
+def read(spec: Spec) -> Record | None:
     """The record of a model; None where it was never verified, or with other weights than those on record.
 
     A record that cannot be read counts as none, with a warning: verifying again replaces it.
@@ -63,7 +62,6 @@ def read(spec: ModelSpec | EnsembleSpec) -> Record | None:
     except (OSError, ValueError, KeyError, TypeError) as error:
         warnings.warn(f"{path} cannot be read ({error!r}); verify {spec.name} again", stacklevel=2)
         return None
-    networks = {"network": spec} if isinstance(spec, ModelSpec) else spec.networks()
-    pinned = {role: network.file.sha256 for role, network in networks.items()}
+    pinned = {role: network.file.sha256 for role, network in spec.networks().items()}
     other = {role for role, sha256 in pinned.items() if sha256 is not None and found.get(role) != sha256}
     return None if other else record

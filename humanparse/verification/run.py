@@ -15,13 +15,13 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
-from .. import ensembles, hub, image
+from .. import hub, image, registry
 from ..bench import peak_memory_mb
-from ..ensembles import EnsembleSpec
 from ..errors import HumanParseError, UnreachableError, WeightsError
 from ..geometry import Frame
-from ..manifest import ModelSpec, Published
+from ..hub import Downloadable
 from ..parser import Parser
+from ..registry import ModelSpec, Spec
 from ..results import Parsing
 from . import agreement, answers, plausibility
 from .answers import KnownAnswer
@@ -41,16 +41,14 @@ class Run:
         rows: pictures of what was compared.
     """
 
-    def __init__(
-        self, spec: ModelSpec | EnsembleSpec, device: str, offline: bool | None, progress: bool | None
-    ) -> None:
+    def __init__(self, spec: Spec, device: str, offline: bool | None, progress: bool | None) -> None:
         self.spec = spec
         self.rows: list[Image.Image] = []
         self._device = device
         self._fetching = (offline, progress)
-        self._networks = [spec] if isinstance(spec, ModelSpec) else list(spec.networks().values())
-        finds_people = isinstance(spec, EnsembleSpec)
-        self._detectors = [ensembles.detector(ensembles.detector_names()[0])] if finds_people else []
+        self._networks = list(spec.networks().values())
+        asks = spec.finds_people and not spec.detects_people
+        self._detectors = [registry.detector(registry.detector_names()[0])] if asks else []
         self._known = answers.find(spec.name)
         self._found = Verdict(spec.name, "failed")
         self._faults: list[str] = []
@@ -100,7 +98,7 @@ class Run:
     def _loaded(self) -> Parser:
         offline, progress = self._fetching
         lacking: UnreachableError | None = None
-        needed: list[Published] = [*self._networks, *self._detectors]
+        needed: list[Downloadable] = [*self._networks, *self._detectors]
         for file in needed:  # all of them, for the list of what is missing
             try:
                 hub.fetch(file, offline=offline, progress=progress)
@@ -178,12 +176,12 @@ class Run:
         return parsing
 
 
-def _fetchable(network: Published) -> bool:
+def _fetchable(network: Downloadable) -> bool:
     """Whether the weights are here, or a program can fetch them."""
     return hub.cached(network) or any(source.kind != "manual" for source in network.file.sources)
 
 
-def _address(file: Published) -> str:
+def _address(file: Downloadable) -> str:
     """A file in words, for the list of what is missing."""
     size = f" ({_in_words(file.file.size)})" if file.file.size else ""
     first = next(source.url for source in file.file.sources if source.kind != "manual")
