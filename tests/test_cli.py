@@ -58,6 +58,7 @@ def test_every_kind_of_result_is_written_when_asked_for(run: Run, tmp_path: Path
 
 
 def test_another_runtime_gives_the_same_label_png(run: Run, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
     assert run("predict", HOPPER, "-o", "torch", "--device", "cpu").status == 0
     done = run("predict", HOPPER, "-o", "other", "--runtime", "onnxruntime")
     assert done.status == 0 and "onnxruntime" in done.err
