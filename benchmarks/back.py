@@ -37,12 +37,12 @@ import sys
 from pathlib import Path
 from humanparse import Parser
 def megabytes(what):
-    lines = Path("/proc/self/status").read_text().splitlines()
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(what))
 parser = Parser(sys.argv[2], weights=sys.argv[3] or None, device="cpu")
 parser.predict(sys.argv[1])  # buffers that later photos take over
 before = megabytes("VmRSS")
-Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # the peak starts anew
 parser.predict(sys.argv[4])
 print(before, megabytes("VmHWM") - before)
 """
@@ -96,7 +96,7 @@ def main(
             picture.convert("RGB").resize((4000, 3000)).save(photo, quality=95)
         for name, file in {"tiny-atr": "", **({NAME: weights} if weights else {})}.items():
             command = [sys.executable, "-c", MEMORY, str(small), name, file, str(photo)]
-            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)
             loaded, more = map(float, done.stdout.split())
             console.print(f"{name}: {loaded:.0f} MB loaded; a photo of 4000x3000 adds {more:.0f} MB")
 

@@ -65,14 +65,14 @@ def start(options: argparse.Namespace, log: Path) -> tuple[subprocess.Popen[byte
     with log.open("wb") as file:
         service = subprocess.Popen(command, stdout=file, stderr=file)
     while True:
-        found = re.search(r"http://127\.0\.0\.1:\d+", log.read_text())
+        found = re.search(r"http://127\.0\.0\.1:\d+", log.read_text(encoding="utf-8"))
         try:
             if found and httpx.get(found[0] + "/readyz").status_code == 200:
                 return service, found[0]
         except httpx.TransportError:
             pass
         if service.poll() is not None:
-            raise SystemExit(log.read_text())
+            raise SystemExit(log.read_text(encoding="utf-8"))
         time.sleep(0.2)
 
 
@@ -127,8 +127,8 @@ def peaks(main: int) -> list[float]:
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            parent = int(folder.joinpath("stat").read_text().rpartition(")")[2].split()[1])
-            status = folder.joinpath("status").read_text()
+            parent = int(folder.joinpath("stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
+            status = folder.joinpath("status").read_text(encoding="utf-8")
             worker = parent == main and b"spawn_main" in folder.joinpath("cmdline").read_bytes()
         except OSError:
             continue

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         SchemeError,
         ScoreError,
         ServeError,
+        UnreachableError,
         WeightsError,
     )
     from .parser import Parser
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from .registry import names as list_models
     from .results import Parsing, Part, Person
     from .schemes import LabelScheme, get_scheme
+    from .verification import Verdict, verify
     from .video.frames import VideoFrame
     from .video.parsed import ParsedVideo
 
@@ -65,7 +67,10 @@ _HOMES = {
     "SchemeError": ("errors", "SchemeError"),
     "ScoreError": ("errors", "ScoreError"),
     "ServeError": ("errors", "ServeError"),
+    "UnreachableError": ("errors", "UnreachableError"),
     "WeightsError": ("errors", "WeightsError"),
+    "Verdict": ("verification", "Verdict"),
+    "verify": ("verification", "verify"),
 }
 
 __all__ = [
@@ -90,12 +95,15 @@ __all__ = [
     "SchemeError",
     "ScoreError",
     "ServeError",
+    "UnreachableError",
+    "Verdict",
     "VideoFrame",
     "WeightsError",
     "__version__",
     "get_scheme",
     "list_models",
     "model_info",
+    "verify",
 ]
 
 

@@ -127,7 +127,7 @@ def measure(parser: Parser, photo: bytes, batch: int = 1, runs: int = 5) -> Cost
         gflop_per_photo=work,
         gflop_per_second=1000 * work / times["network"],
         matmul_gflop_per_second=peak,
-        peak_memory_mb=_peak_memory(pipeline.device),
+        peak_memory_mb=peak_memory_mb(pipeline.device),
         machine=_machine(pipeline.device),
         versions={"humanparse": __version__, "torch": torch.__version__, "python": platform.python_version()},
     )
@@ -183,7 +183,8 @@ def _wait_for(device: torch.device) -> None:
         torch.mps.synchronize()
 
 
-def _peak_memory(device: torch.device) -> float | None:
+def peak_memory_mb(device: torch.device) -> float | None:
+    """Peak memory in MB: of the tensors on a CUDA device, elsewhere of the process; None where not known."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e6
     if sys.platform == "win32":

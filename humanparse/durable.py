@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,13 +38,19 @@ def replacing(path: Path, ending: str = ".part") -> Iterator[Path]:
 
 
 @contextmanager
-def writing_file(path: Path) -> Iterator[Path]:
+def writing_file(path: Path, make_folder: bool = False) -> Iterator[Path]:
     """`replacing` for a file that a user named.
+
+    Args:
+        path: the final name.
+        make_folder: make its folder if need be.
 
     Raises:
         FormatError: the file cannot be written.
     """
     try:
+        if make_folder:
+            path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as part:
             yield part
     except OSError as error:
@@ -68,6 +75,30 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         os.replace(part, path)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def folds_case(folder: Path) -> bool:
+    """Whether names that differ in case only are one file there: on Windows, macOS, exFAT, many servers.
+
+    Args:
+        folder: it, or one that is still to be made; nothing is left in it.
+
+    Raises:
+        OSError: the folder cannot be written to.
+    """
+    while not folder.is_dir() and folder != folder.parent:
+        folder = folder.parent
+    probe = folder / f".{secrets.token_hex(4)}.case"
+    probe.touch()
+    try:
+        return probe.with_suffix(".CASE").exists()
+    finally:
+        probe.unlink()
+
+
+def folded(name: str) -> str:
+    """What two names have in common that are one file where `folds_case`."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def sync_folder(folder: Path) -> None:

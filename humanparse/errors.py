@@ -39,6 +39,10 @@ class WeightsError(HumanParseError, RuntimeError):
     """Weights could not be had, verified or loaded; the message says where to put the file by hand."""
 
 
+class UnreachableError(WeightsError):
+    """No source of a file could be reached, or the network is off; nothing says that the file is wrong."""
+
+
 class DeviceError(HumanParseError, RuntimeError):
     """The asked-for device, precision or runtime is not available here; nothing falls back silently."""
 

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
+import sys
 from collections.abc import Iterator
 
 import pytest
 import torch
 from golden import FULL, Case
 
+_SYSTEMS = {"posix": os.name == "posix", "linux": sys.platform == "linux"}
 _WHOLE_NETWORKS = ("test_schp_parity.py", "test_ce2p_parity.py")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark recordings of whole networks that are not in the repository as slow: minutes for all of them."""
+    """Mark recordings of whole networks that are not in the repository as slow; skip what a system lacks."""
     for item in items:
         given = getattr(item, "callspec", None)
         case = None if given is None else given.params.get("case")
         if isinstance(case, Case) and case.root == FULL and item.path.name in _WHOLE_NETWORKS:
             item.add_marker(pytest.mark.slow)
+        for marker, here in _SYSTEMS.items():
+            if not here and item.get_closest_marker(marker) is not None:
+                item.add_marker(pytest.mark.skip(reason=f"needs {marker}"))
 
 
 @pytest.fixture(scope="module")

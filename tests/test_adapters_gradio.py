@@ -49,7 +49,7 @@ def test_a_photo_gives_tinted_parts_a_table_and_files(client: Client) -> None:
     assert [row[2] for row in table["data"]] == [part.pixels for part in parsing.parts()]
     assert [Path(file).name for file in files] == ["labels.png", "overlay.png", "parts.json"]
     assert Parsing.load(files[0]) == parsing
-    assert json.loads(Path(files[2]).read_text())["model"] == "tiny-atr"
+    assert json.loads(Path(files[2]).read_text(encoding="utf-8"))["model"] == "tiny-atr"
 
 
 def test_another_label_set_can_be_chosen(client: Client) -> None:

@@ -56,6 +56,7 @@ def test_schp_does_153_gflop_for_a_photo_and_twice_that_when_mirrored(tmp_path: 
 def test_the_command_prints_json_for_a_photo_of_ones_own(
     runtime: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
+    pytest.importorskip(runtime)
     monkeypatch.setenv("HUMANPARSE_HOME", str(tmp_path))
     photo = SMALL / "images" / "hopper_97x61.png"
     arguments = ("--photo", photo, "--runs", 1, "--device", "cpu", "--runtime", runtime, "--json")

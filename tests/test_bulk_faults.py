@@ -68,6 +68,7 @@ def test_a_disk_that_fills_up_ends_the_run_and_nothing_is_torn(
     assert whole(tmp_path / "out") == 12
 
 
+@pytest.mark.linux
 def test_a_file_size_limit_of_the_system_is_a_clear_error(photos: Path, tmp_path: Path) -> None:
     code = (
         "import resource, sys; from pathlib import Path; from humanparse import bulk;"
@@ -81,6 +82,7 @@ def test_a_file_size_limit_of_the_system_is_a_clear_error(photos: Path, tmp_path
     assert label(photos, tmp_path / "out").counts.done == 12
 
 
+@pytest.mark.linux
 def test_a_destination_that_is_no_folder_or_read_only_is_a_clear_error(photos: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(BulkError, match="cannot be written to"):
@@ -148,6 +150,7 @@ def test_a_run_that_is_asked_to_stop_goes_on_later(photos: Path, tmp_path: Path)
     assert not label(photos, tmp_path / "out").stopped
 
 
+@pytest.mark.linux
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_inputs(tmp_path: Path) -> None:
     photo = tmp_path / "photo.jpg"

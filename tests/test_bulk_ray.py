@@ -25,6 +25,7 @@ from humanparse.bulk.job import Job, run
 from humanparse.bulk.sources import open_source
 
 ray = pytest.importorskip("ray")
+pytestmark = pytest.mark.linux
 
 CHEAP = bulk.ModelChoice(device="cpu", test_size=(64, 96))
 DEADLY = "more/07.png"
@@ -84,7 +85,7 @@ def worker_pids() -> list[int]:
     """Processes that label on the cluster of this process: children of its child, the raylet."""
 
     def parent(pid: int) -> int:
-        status = Path(f"/proc/{pid}/status").read_text()
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
         return int(status.partition("PPid:")[2].split()[0])
 
     found = []

@@ -26,6 +26,7 @@ def outputs(folder: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.posix
 @pytest.mark.slow
 def test_killed_runs_end_with_the_bytes_of_an_undisturbed_one(tmp_path: Path) -> None:
     chance = np.random.default_rng(0)

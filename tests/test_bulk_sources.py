@@ -134,6 +134,7 @@ def test_of_a_video_every_nth_frame_is_labelled(tmp_path: Path) -> None:
     assert label(path, tmp_path / "out", every=4).fresh == 1
 
 
+@pytest.mark.posix
 def test_bad_inputs_are_rows_with_reasons(tmp_path: Path) -> None:
     whole = photo(tmp_path / "in" / "good.png").read_bytes()
     (tmp_path / "in" / "cut.png").write_bytes(whole[: len(whole) // 2])
@@ -149,6 +150,7 @@ def test_bad_inputs_are_rows_with_reasons(tmp_path: Path) -> None:
     assert "no such file" in reasons["in/dangling.jpg"] and "not a regular file" in reasons["in/pipe.jpg"]
 
 
+@pytest.mark.linux
 def test_a_file_that_grows_while_it_is_read_is_not_labelled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,7 +53,7 @@ def doubtful(dest: Path) -> list[str]:
 def shown(page: Path) -> list[str]:
     return [
         place.replace("&lt;", "<").replace("&gt;", ">")
-        for place in re.findall(r"\d+\. (\d.*?png)", page.read_text())
+        for place in re.findall(r"\d+\. (\d.*?png)", page.read_text(encoding="utf-8"))
     ]
 
 

@@ -33,7 +33,7 @@ def photo(path: Path) -> None:
 
 def lines(path: Path, *text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(f"{line}\n" for line in text))
+    path.write_text("".join(f"{line}\n" for line in text), encoding="utf-8")
 
 
 def labels(first: int, classes: int = 7) -> Map:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import pty
 import shutil
 import subprocess
 import sys
@@ -52,7 +51,7 @@ def atr(tmp_path: Path) -> Path:
 
 
 def score(path: str) -> dict[str, Any]:
-    return json.loads(Path(path).read_text())
+    return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
 def cell(table: str, row: str) -> str:
@@ -226,7 +225,7 @@ def test_a_cihp_submission_gets_the_originals_scores(run: Run, group: Path) -> N
         )
     ]
     assert heads[-5:] == ["APr_50", "APr_vol", "APp_50", "APp_vol", "PCP_50"]
-    assert "NaN" not in Path("scores.json").read_text()
+    assert "NaN" not in Path("scores.json").read_text(encoding="utf-8")
 
 
 def denan(value: Any) -> Any:
@@ -353,6 +352,7 @@ def test_a_mistake_is_refused_before_work_starts(
     assert done.out == "" and not Path("predictions").exists() and sorted(atr.rglob("*")) == before
 
 
+@pytest.mark.posix
 def test_a_terminal_gets_a_progress_bar_and_a_pipe_does_not(atr: Path) -> None:
     command = [
         sys.executable,
@@ -375,6 +375,8 @@ def test_a_terminal_gets_a_progress_bar_and_a_pipe_does_not(atr: Path) -> None:
     piped = subprocess.run(command, cwd=atr.parent, capture_output=True, text=True, env=environment)
     assert piped.returncode == 0, piped.stderr
     assert "scoring" not in piped.stderr and "\x1b" not in piped.stdout + piped.stderr
+    import pty
+
     ours, theirs = pty.openpty()
     with subprocess.Popen(command, cwd=atr.parent, stdout=theirs, stderr=theirs, env=environment) as process:
         os.close(theirs)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import io
 import json
 import os
-import pty
 import random
 import struct
 import subprocess
 import sys
-import termios
 import threading
 import warnings
 from collections.abc import Iterator
@@ -389,6 +386,17 @@ def test_a_hugging_face_file_comes_by_pinned_revision_and_takes_no_space_twice(
     assert blob.samefile(hub.place(spec))
 
 
+def test_without_hard_links_a_hugging_face_file_is_copied(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*paths: object) -> None:
+        raise OSError(errno.EPERM, "this disk knows no hard links")
+
+    monkeypatch.setattr(os, "link", refuse)
+    server.hugging_face("someone/parsing", "w.pth", BODY, revision=COMMIT)
+    assert_good(spec_of(hugging_face(server, revision=COMMIT)))
+
+
 def test_a_hugging_face_token_reaches_the_hub(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_s3cret")
     server.hugging_face("someone/parsing", "w.pth", BODY)
@@ -680,12 +688,13 @@ def test_two_threads_download_a_file_once(server: Server) -> None:
 
 
 def test_a_cache_that_cannot_be_written_is_told_with_the_systems_reason(server: Server, home: Path) -> None:
-    home.write_text("a file where the folder should be")
+    home.write_text("a file where the folder should be", encoding="utf-8")
     message = failure(spec_of(server.answer("/w.pth", Answer(BODY))))
     assert "HUMANPARSE_HOME" in message
     assert str(home) in message
 
 
+@pytest.mark.posix
 def test_a_full_disk_is_told_with_the_systems_reason_and_no_source_is_blamed(server: Server) -> None:
     limited = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)); hub.fetch(spec)"
     url = server.answer("/w.pth", Answer(BODY))
@@ -714,6 +723,7 @@ def test_progress_is_silent_in_a_pipe_and_can_be_asked_for(
     assert "w.pth" in err
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize(("option", "drawn"), [("None", True), ("False", False)])
 @pytest.mark.parametrize("kind", ["web", "hub"])
 def test_progress_is_drawn_on_a_terminal_unless_switched_off(
@@ -722,6 +732,10 @@ def test_progress_is_drawn_on_a_terminal_unless_switched_off(
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     server.hugging_face("someone/parsing", "w.pth", BODY)
     url = server.answer("/w.pth", Answer(BODY)) if kind == "web" else kind
+    import fcntl
+    import pty
+    import termios
+
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
     child = run(f"hub.fetch(spec, progress={option}); sys.stderr.write('end')", [url], stderr=theirs)

@@ -177,6 +177,7 @@ def restore_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.mark.posix
 def test_ctrl_c_finishes_what_is_under_way_and_says_how_to_go_on(tmp_path: Path) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()

@@ -69,6 +69,7 @@ def test_a_single_pass_gives_the_extractors_labels(case: Case, make_parser: Make
 def test_other_runtimes_give_the_extractors_labels_too(
     runtime: str, make_parser: MakeParser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    pytest.importorskip(runtime)
     monkeypatch.setenv("HUMANPARSE_HOME", str(tmp_path))
     case = cases("schp/lip")[0]
     parsing = make_parser("lip", runtime=runtime).predict(case.photo, keep_logits=True)

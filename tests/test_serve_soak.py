@@ -214,7 +214,7 @@ class Soak:
 
 def peak_megabytes(pid: int) -> float:
     """The most memory that a process has held."""
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(encoding="utf-8"))
     assert found
     return int(found[1]) / 1024
 

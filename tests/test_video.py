@@ -339,6 +339,7 @@ def test_photos_and_videos_and_their_options_are_told_apart(run: Run, clip: Path
     assert sorted(path.name for path in Path("parsed").iterdir()) == ["a.mp4", "walk.mp4"]
 
 
+@pytest.mark.posix
 def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
     film(tmp_path / "long.mp4", walk((128, 160), 600))
     command = [sys.executable, "-m", "humanparse", "predict", "long.mp4", "-o", "out.mp4", "--labels", "maps"]
@@ -403,6 +404,7 @@ def test_a_model_that_finds_people_takes_frames_one_by_one_and_unsmoothed(tmp_pa
         several.predict_video(clip, smooth="flow")
 
 
+@pytest.mark.linux
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_length_of_a_video(tmp_path: Path) -> None:
     frames = walk((360, 480), 12)

@@ -29,8 +29,8 @@ def main(tree: Path) -> None:
             mask.paste(255, (shift, 0, SIZE, SIZE))
             rendered.save(folder / f"rendered_image_{side:03d}.png")
             mask.save(folder / f"rendered_mask_{side:03d}.png")
-    (tree / "train_set_list.txt").write_text("0001\n")
-    (tree / "test_set_list.txt").write_text("0002\n0001\n")
+    (tree / "train_set_list.txt").write_text("0001\n", encoding="utf-8")
+    (tree / "test_set_list.txt").write_text("0002\n0001\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -57,4 +57,4 @@ def publish(out: Path, net: nn.Module, scores: Scores, facts: dict[str, str]) ->
         "others": "\n".join(others),
         "note": "" if facts["finished"] == "True" else "\nProvisional: the training run has not ended yet.\n",
     }
-    write(out / "lite-atr.md", CARD.read_text().format(**words).encode())
+    write(out / "lite-atr.md", CARD.read_text(encoding="utf-8").format(**words).encode())

@@ -37,7 +37,11 @@ for left, right in PAIRS:
 
 def garments(data: Path) -> dict[str, set[int]]:
     """CCP's name -> the ATR labels that at least a tenth of its pixels have in the labelled photos."""
-    names = [line.split()[-1] for line in (data / "ccp_labels.txt").read_text().splitlines() if line.strip()]
+    names = [
+        line.split()[-1]
+        for line in (data / "ccp_labels.txt").read_text(encoding="utf-8").splitlines()
+        if line.strip()
+    ]
     table = np.zeros((len(names), CLASSES), np.int64)
     for path in sorted((data / "labels_ccp").glob("*.png")):
         theirs = np.asarray(Image.open(path)).astype(np.int64)
@@ -103,7 +107,7 @@ def main(
     known = garments(data)
     missing: Counter[str] = Counter()
     kept = 0
-    tags = json.loads((tagged / "tags.json").read_text())
+    tags = json.loads((tagged / "tags.json").read_text(encoding="utf-8"))
     for name in track(sorted(tags), "labelling"):
         image = np.asarray(Image.open(tagged / "images" / f"{name}.jpg").convert("RGB"))
         wanted = [known[tag] for tag in tags[name] if known.get(tag)]

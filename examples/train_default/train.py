@@ -334,7 +334,7 @@ def main(
 
 def note(work: Path, line: str) -> None:
     """Add a line to the log."""
-    with (work / "log.txt").open("a") as log:
+    with (work / "log.txt").open("a", encoding="utf-8") as log:
         log.write(f"{time.strftime('%H:%M:%S')} {line}\n")
 
 

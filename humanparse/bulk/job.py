@@ -10,7 +10,7 @@ from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..durable import sync_folder
+from ..durable import folds_case, sync_folder
 from ..errors import BulkError
 from ..registry import DEFAULT
 from ..suffixes import told
@@ -216,7 +216,8 @@ def run(job: Job, conduct: Conduct, engine: StartEngine | None = None) -> Summar
         labeller = Labeller(parser, job.source, settings, job.dest, destination.state)
         kinds = tuple(name for name in settings.formats if name in PACKED)
         packs = Packs(journal, job.dest, destination.state, kinds, settings.pack_size, destination.label)
-        journal.begin(described(job.model, parser, settings, job.described), job.listing(journal.last() >= 0))
+        asked = described(job.model, parser, settings, job.described)
+        journal.begin(asked, job.listing(journal.last() >= 0), folds_case(job.dest))
         if known:
             destination.remove_leftovers(journal)
             check_done(journal, job.source, packs, job.dest)

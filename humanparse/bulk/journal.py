@@ -14,6 +14,7 @@ from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from ..durable import folded
 from ..errors import BulkError
 from .items import Found, Item, Outcome, State, Statistics
 from .naming import hash_of
@@ -92,11 +93,16 @@ class Journal:
         """What the run was asked; empty for a new one."""
         return json.loads(self._value("settings") or "{}")  # type: ignore[no-any-return]
 
-    def begin(self, settings: dict[str, Any], listing: Iterable[Found]) -> None:
+    def begin(self, settings: dict[str, Any], listing: Iterable[Found], fold: bool = False) -> None:
         """Note what a run is asked, or see that it is as before; add new inputs, mark those that changed.
 
         All or nothing: a run whose inputs could not be listed has not begun. An address, which nobody can
         rename, gets a hash behind the name of its outputs where another input has that name.
+
+        Args:
+            settings: what the run is asked.
+            listing: the inputs.
+            fold: whether names that differ in case only are one file where outputs go.
 
         Raises:
             BulkError: it was begun with other settings, which are listed; or two inputs would have the same
@@ -116,6 +122,15 @@ class Journal:
             for found in listing:
                 number += 1
                 _list(db, number, found)
+            if fold:
+                db.create_function("folded", 1, folded, deterministic=True)
+                query = "SELECT min(place), max(place) FROM inputs GROUP BY folded(key) HAVING count(*) > 1"
+                if (pair := db.execute(query).fetchone()) is not None:
+                    one, other_one = map(_place, pair)
+                    raise BulkError(
+                        f"{one} and {other_one} would both be labelled under one name: names that differ in "
+                        "case only are one file on this disk; rename one, or label to another disk"
+                    )
 
     def batches(self, size: int, state: State = "todo") -> Iterator[list[Item]]:
         """Inputs that belong into one batch and of which one at least is in that state, batch by batch.

@@ -12,6 +12,9 @@ from ..addresses import printable, query_hash
 _LONGEST = 180
 """Bytes of one path component; most file systems take 255, and endings are added."""
 
+_DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(?=\.|$)", re.IGNORECASE)
+"""Names that Windows keeps for devices, whatever follows a dot."""
+
 _UNFIT = re.compile(r"[\x00-\x1f\x7f\\:*?\"<>|\ud800-\udfff]")
 
 
@@ -43,6 +46,10 @@ def _component(name: str) -> str:
         return "__"
     if name.startswith("."):
         name = "_" + name[1:]  # hidden names are kept for the run's own files
+    if _DEVICE.match(name):
+        name = "_" + name
+    if name.endswith((".", " ")):  # which Windows would leave out
+        name = f"{name[:-1]}%{ord(name[-1]):02X}"
     return name if len(name.encode()) <= _LONGEST else shortened(name)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import warnings
 from typing import Annotated, TextIO
@@ -24,6 +25,7 @@ from . import (
     models,
     predict,
     serve,
+    verify,
 )
 from .console import Commands, err, report
 
@@ -38,6 +40,7 @@ app.command("eval")(evaluate.evaluate)
 app.command("models")(models.list_models)
 app.command("info")(models.info)
 app.command("download")(download.download)
+app.command("verify")(verify.verify)
 app.command("convert")(convert.convert)
 app.command("export")(export.export)
 app.command("bench")(bench.bench)
@@ -73,6 +76,9 @@ def main() -> None:
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
     warnings.showwarning = _show_warning
+    for stream in (sys.stdout, sys.stderr):  # a name that the terminal's encoding lacks must end no run
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app(arguments, prog_name="humanparse", obj=debug)
     except Exception as error:

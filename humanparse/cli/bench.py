@@ -48,7 +48,7 @@ def bench(
     from ..parser import Parser
 
     options: dict[str, Any] = {"device": device, "precision": precision, "runtime": runtime}
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # Windows keeps weights that are mapped
         file = random_weights(registry.network(model), Path(folder)) if random else weights
         parser = Parser(model, weights=file, **options)
         costs = measure(parser, content or synthetic_photo(width, height), batch, runs)

@@ -83,8 +83,10 @@ def _device() -> str:
 
 def _cache(folder: Path) -> str:
     there = folder
-    while not there.exists():
+    while not there.exists() and there != there.parent:  # a drive may be missing altogether
         there = there.parent
+    if not there.exists():
+        return f"{folder}: NOT there and cannot be made: set HUMANPARSE_HOME to another folder"
     state = "writable" if os.access(there, os.W_OK) else "NOT writable: set HUMANPARSE_HOME to another folder"
     used = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) if folder.exists() else 0
     return f"{folder}: {state}, {used / 1e6:.0f} MB used, {shutil.disk_usage(there).free / 1e9:.0f} GB free"

@@ -13,6 +13,7 @@ from rich.table import Table
 from .. import hub, registry
 from ..errors import ModelError
 from ..registry import ModelSpec, Spec
+from ..verification.record import read as read_record
 from .console import out, show
 
 
@@ -20,7 +21,7 @@ def list_models(
     pattern: Annotated[str, typer.Argument(help="Shell pattern, such as 'schp-*'.")] = "*",
     json: Annotated[bool, typer.Option("--json", help="Print records as JSON.")] = False,
 ) -> None:
-    """List the models: labels, input, claimed accuracy, size, licence of the weights, and what is here."""
+    """List the models: labels, input, claimed accuracy, size, licence, what is here, what was verified."""
     specs = [registry.get(name) for name in registry.names(pattern)]
     if not specs:
         raise ModelError(f"no model matches {pattern!r}; known models: {', '.join(registry.names())}")
@@ -28,7 +29,7 @@ def list_models(
         typer.echo(jsonlib.dumps([_record(spec) for spec in specs], indent=2))
         return
     table = Table(box=None, pad_edge=False)
-    for title in ("name", "labels", "input", "accuracy", "size", "weights licence", "here"):
+    for title in ("name", "labels", "input", "accuracy", "size", "weights licence", "here", "verified"):
         table.add_column(title, no_wrap=title == "name", overflow="fold")
     for spec in specs:
         table.add_row(
@@ -39,6 +40,7 @@ def list_models(
             _megabytes(spec),
             spec.licence.weights.partition(";")[0],
             _here(spec),
+            _verified(spec)[0],
         )
     show(table)
     for title, texts in (
@@ -85,6 +87,7 @@ def _facts(spec: Spec) -> list[tuple[str, str]]:
         ("data", spec.licence.data),
         *(_files(networks[0]) if len(networks) == 1 else [("files", _megabytes(spec))]),
         ("here", _here(spec)),
+        ("verified", " ".join(_verified(spec))),
     ]
 
 
@@ -116,6 +119,7 @@ def _record(spec: Spec) -> dict[str, Any]:
     record = asdict(spec)
     record["scheme"] = {"key": spec.scheme_key, "names": list(spec.scheme.names)}
     record["here"] = _here(spec)
+    record["verified"] = _verified(spec)[0]
     del record["scheme_key"]
     return record
 
@@ -140,3 +144,12 @@ def _here(spec: Spec) -> str:
     if spec.bundled:
         return "bundled"
     return "yes" if all(map(hub.cached, spec.networks().values())) else "no"
+
+
+def _verified(spec: Spec) -> tuple[str, str]:
+    """What `humanparse verify` found with these weights on this machine, in a word; and the details."""
+    record = read_record(spec)
+    if record is None:
+        return "never", f"(humanparse verify {spec.name})"
+    equal = "" if record.equal is None else f", {record.equal:.3%} of a known answer's pixels equal"
+    return record.status, f"(humanparse {record.humanparse}, {record.date}{equal})"

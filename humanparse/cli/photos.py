@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from ..durable import folded, folds_case
 from ..errors import FormatError, ImageError
 from ..suffixes import SUFFIXES, is_picture, left_out
 
@@ -142,6 +143,14 @@ def _refuse_clashes(jobs: list[Job], inputs: set[Path], outputs: Callable[[Job],
                     f"{owners[path]} and {job.source} would both write {path}; rename one or use two folders"
                 )
             owners[path] = job.source
+    alike: dict[str, Path] = {}
+    for path in owners:
+        twin = alike.setdefault(folded(str(path)), path)
+        if twin != path and folds_case(path.parent):
+            raise FormatError(
+                f"{owners[twin]} and {owners[path]} would both write {path}: names that differ in case only "
+                "are one file on this disk; rename one or use two folders"
+            )
 
 
 def _stem(source: str) -> str:

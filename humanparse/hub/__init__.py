@@ -13,15 +13,28 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-from ..errors import WeightsError
-from ..registry import Published, Source, WeightFile
+from ..errors import UnreachableError, WeightsError
+from ..registry import Source, WeightFile
 from . import download, gdrive, huggingface, trust
-from .download import SourceError
+from .download import SourceError, WrongFile
 from .trust import sha256 as sha256
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _OFFLINE = ("HUMANPARSE_OFFLINE", "HF_HUB_OFFLINE")
+
+
+class Downloadable(Protocol):
+    """Anything with one file: a network, a detector, or a file of a known answer."""
+
+    @property
+    def name(self) -> str:
+        """As its folder in the cache."""
+
+    @property
+    def file(self) -> WeightFile:
+        """The file."""
 
 
 def cache_dir() -> Path:
@@ -31,12 +44,12 @@ def cache_dir() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser().absolute() / "humanparse"
 
 
-def place(spec: Published) -> Path:
+def place(spec: Downloadable) -> Path:
     """Where the model's file is kept, and where a user may put it by hand. It may not be there yet."""
     return cache_dir() / "models" / spec.name / spec.file.filename
 
 
-def cached(spec: Published) -> bool:
+def cached(spec: Downloadable) -> bool:
     """Whether a file is there, in the package or in the cache; cheap, so its content is not checked."""
     return any(path.is_file() for path in (*_bundled(spec), place(spec)))
 
@@ -53,7 +66,13 @@ def offline(flag: bool | None = None) -> bool:
     return any(os.environ.get(name, "").upper() in ("1", "ON", "YES", "TRUE") for name in _OFFLINE)
 
 
-def fetch(spec: Published, *, offline: bool | None = None, progress: bool | None = None) -> Path:
+def fetch(
+    spec: Downloadable,
+    *,
+    offline: bool | None = None,
+    progress: bool | None = None,
+    otherwise: str = ", or pass weights=PATH",
+) -> Path:
     """A verified weight file of `spec` on disk, downloaded if need be.
 
     Where no sha256 was ever published, the first file is trusted, its hash recorded beside it and enforced
@@ -66,13 +85,15 @@ def fetch(spec: Published, *, offline: bool | None = None, progress: bool | None
             None follows the environment, see `hub.offline`. False wins over it, except that huggingface_hub
             itself still obeys `HF_HUB_OFFLINE`.
         progress: a bar on stderr; None shows it on a terminal only.
+        otherwise: how an error message goes on after telling where to put the file by hand.
 
     Returns:
         A file whose size and sha256 were checked in this process.
 
     Raises:
-        WeightsError: no source gave a good file, or the cache can't be read or written. The message names
-            each source and why it failed, and the place to put the file by hand.
+        UnreachableError: no source could be reached, or the network is off.
+        WeightsError: a source gave a wrong file and none a good one, or the cache can't be read or written.
+            The message names each source and why it failed, and the place to put the file by hand.
     """
     target = place(spec)
     try:
@@ -85,29 +106,30 @@ def fetch(spec: Published, *, offline: bool | None = None, progress: bool | None
             with _locked(target):
                 wanted = trust.pinned(spec.file, target)  # another process may have come first
                 if not _usable(target, wanted):
-                    _obtain(spec, wanted, target, _Mode.choose(offline, progress))
+                    _obtain(spec, wanted, target, _Mode.choose(offline, progress, otherwise))
     except OSError as error:
         raise WeightsError(
             f"{spec.name}: the cache folder {target.parent} can't be used: {error}\n"
-            "Make room, or set HUMANPARSE_HOME to a folder that can be written, or pass weights=PATH."
+            f"Make room, or set HUMANPARSE_HOME to a folder that can be written{otherwise}."
         ) from error
     return target
 
 
 @dataclass(frozen=True)
 class _Mode:
-    """How files are had: without the network, with a bar."""
+    """Download options: offline, progress bar, and what else a user can do after a failure."""
 
     offline: bool
     show: bool
+    otherwise: str
 
     @classmethod
-    def choose(cls, no_network: bool | None, progress: bool | None) -> _Mode:
+    def choose(cls, no_network: bool | None, progress: bool | None, otherwise: str) -> _Mode:
         terminal = sys.stderr is not None and sys.stderr.isatty()
-        return cls(offline(no_network), terminal if progress is None else progress)
+        return cls(offline(no_network), terminal if progress is None else progress, otherwise)
 
 
-def _bundled(spec: Published) -> list[Path]:
+def _bundled(spec: Downloadable) -> list[Path]:
     return [_PACKAGE / source.url for source in spec.file.sources if source.kind == "bundled"]
 
 
@@ -132,21 +154,24 @@ def _locked(target: Path) -> Iterator[None]:
         yield
 
 
-def _obtain(spec: Published, wanted: WeightFile, target: Path, mode: _Mode) -> None:
+def _obtain(spec: Downloadable, wanted: WeightFile, target: Path, mode: _Mode) -> None:
     """Put a checked file at `target`, from the first source that has one."""
     failures = _set_aside(target, wanted)
+    reached = bool(failures)
     for source in spec.file.sources:
         try:
             staged = _stage(source, wanted, target, mode)
         except SourceError as error:
             failures.append(f"{source.url}: {error}")
+            reached |= isinstance(error, WrongFile)
             continue
         trust.rename(staged, target)
         download.discard(_part(target))
         if wanted.sha256 is None:
             trust.remember(target, source.url)
         return
-    raise WeightsError(_explanation(spec, wanted, target, failures, mode))
+    kind = WeightsError if reached else UnreachableError
+    raise kind(_explanation(spec, wanted, target, failures, mode))
 
 
 def _set_aside(target: Path, wanted: WeightFile) -> list[str]:
@@ -167,7 +192,7 @@ def _stage(source: Source, wanted: WeightFile, target: Path, mode: _Mode) -> Pat
     if source.kind == "bundled":
         path = _PACKAGE / source.url
         fault = trust.fault(path, wanted) if path.is_file() else "the file is missing"
-        raise SourceError(f"{fault}; this installation is damaged, install humanparse again")
+        raise WrongFile(f"{fault}; this installation is damaged, install humanparse again")
     if source.kind == "hf":
         staged = target.with_name(target.name + ".hf")
         huggingface.stage(source, wanted, staged, offline=mode.offline, show=mode.show)
@@ -197,10 +222,12 @@ def _from_web(source: Source, wanted: WeightFile, part: Path, mode: _Mode) -> Pa
         if not resumed:
             break
         # Pieced together wrongly: the earlier bytes may be damaged. Once more, from the first byte.
-    raise SourceError(str(fault))
+    raise WrongFile(str(fault))
 
 
-def _explanation(spec: Published, wanted: WeightFile, target: Path, failures: list[str], mode: _Mode) -> str:
+def _explanation(
+    spec: Downloadable, wanted: WeightFile, target: Path, failures: list[str], mode: _Mode
+) -> str:
     """What happened, to what, and what to do now."""
     name = spec.file.filename
     if not spec.file.sources:
@@ -223,5 +250,5 @@ def _explanation(spec: Published, wanted: WeightFile, target: Path, failures: li
     if wanted.sha256 != spec.file.sha256:
         record = trust.record_path(target)
         lines.append(f"(recorded on first use; to trust another file, delete {record})")
-    lines.append(f"Download it yourself and put it at {target}, or pass weights=PATH.")
+    lines.append(f"Download it yourself and put it at {target}{mode.otherwise}.")
     return "\n".join(lines)

@@ -40,6 +40,10 @@ class SourceError(Exception):
     """A source gave no good file; the text is the reason, in one line."""
 
 
+class WrongFile(SourceError):
+    """The source was reached and gave something else than the expected file."""
+
+
 class Interrupted(Exception):
     """The connection broke or the server is busy; another attempt may go on from there."""
 
@@ -200,9 +204,9 @@ def _transfer(connect: Connect, part: Path, key: str, size: int | None, report: 
 def _receive(
     response: http.client.HTTPResponse, part: Path, begin: int, total: int | None, report: Report
 ) -> None:
-    done = begin
+    done, refused = begin, ""
     with part.open("ab") as out:
-        while True:
+        while not refused:
             try:
                 # read1, not read: what came before a stall is written, not lost in a half-filled buffer.
                 chunk = response.read1(CHUNK)
@@ -210,15 +214,18 @@ def _receive(
                 raise _network_fault(error) from error
             if not chunk:
                 break
-            if done == 0 and is_page(chunk):
-                raise _rejected(part, "a web page instead of a file")
             done += len(chunk)
-            if total is not None and done > total:
-                raise _rejected(part, f"the server sends more than the expected {total} bytes")
-            out.write(chunk)
-            out.flush()  # what arrived survives if this process is killed
-            report(done, total)
+            if done == len(chunk) and is_page(chunk):
+                refused = "a web page instead of a file"
+            elif total is not None and done > total:
+                refused = f"the server sends more than the expected {total} bytes"
+            else:
+                out.write(chunk)
+                out.flush()  # what arrived survives if this process is killed
+                report(done, total)
         os.fsync(out.fileno())
+    if refused:  # the file is closed first: Windows removes none that is open
+        raise _rejected(part, refused)
     if total is not None and done < total:
         raise Interrupted(f"the connection ended after {done} of {total} bytes")
 
@@ -253,9 +260,9 @@ def _length(part: Path) -> int:
         return 0
 
 
-def _rejected(part: Path, reason: str) -> SourceError:
+def _rejected(part: Path, reason: str) -> WrongFile:
     discard(part)
-    return SourceError(reason)
+    return WrongFile(reason)
 
 
 def _content_range(headers: Message) -> tuple[int, int | None]:

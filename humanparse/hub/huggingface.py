@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ..registry import Source, WeightFile
 from . import trust
-from .download import SourceError, redact, release
+from .download import SourceError, WrongFile, redact, release
 
 
 def stage(source: Source, wanted: WeightFile, staged: Path, *, offline: bool, show: bool) -> None:
@@ -42,7 +42,7 @@ def stage(source: Source, wanted: WeightFile, staged: Path, *, offline: bool, sh
         # A blob's name is its sha256. Under its right name, that revision of the repository holds just this.
         damaged = trust.sha256(earlier) != earlier.resolve().name
         if offline or (source.revision and not damaged):
-            raise SourceError(f"in the Hugging Face cache: {fault}")
+            raise WrongFile(f"in the Hugging Face cache: {fault}")
     if offline:
         raise SourceError("not tried, offline; not in the Hugging Face cache")
     _ask(source, wanted)
@@ -50,7 +50,7 @@ def stage(source: Source, wanted: WeightFile, staged: Path, *, offline: bool, sh
     fault = _link(fresh, staged, wanted)
     if fault is not None:
         _remove(fresh)
-        raise SourceError(fault)
+        raise WrongFile(fault)
 
 
 def _cached(source: Source) -> Path | None:
@@ -72,9 +72,9 @@ def _ask(source: Source, wanted: WeightFile) -> None:
             raise _failed(error) from error
         return  # an HTTP status: hf_hub_download knows which of them to try again
     if wanted.size is not None and held.size not in (None, wanted.size):
-        raise SourceError(f"the repository holds {held.size} bytes, expected {wanted.size}")
+        raise WrongFile(f"the repository holds {held.size} bytes, expected {wanted.size}")
     if wanted.sha256 is not None and len(held.etag or "") == 64 and held.etag != wanted.sha256:
-        raise SourceError(f"the repository holds sha256 {held.etag}, expected {wanted.sha256}")
+        raise WrongFile(f"the repository holds sha256 {held.etag}, expected {wanted.sha256}")
 
 
 def _download(source: Source, *, force: bool, show: bool) -> Path:

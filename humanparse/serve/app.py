@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import hmac
 import logging
+import mimetypes
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -125,6 +126,7 @@ def _pages(app: FastAPI) -> None:
     async def described(request: Request) -> Response:
         return HTMLResponse(docs.page(app.openapi(), str(request.base_url).rstrip("/")))
 
+    mimetypes.add_type("text/javascript", ".js")  # on Windows other programs may have set another
     app.mount("/page", StaticFiles(directory=PAGE, check_dir=False), name="page")
 
 

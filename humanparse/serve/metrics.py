@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -107,9 +108,24 @@ class Metrics:
 def _forget_the_dead(folder: Path) -> None:
     """Remove the gauges of processes that are gone; their counters stay."""
     for file in folder.glob("gauge_live*_*.db"):
-        try:
-            os.kill(int(file.stem.rpartition("_")[2]), 0)
-        except ProcessLookupError:
+        number = file.stem.rpartition("_")[2]
+        if number.isdecimal() and not _is_running(int(number)):
             file.unlink(missing_ok=True)
-        except (PermissionError, ValueError):
-            continue
+
+
+def _is_running(process: int) -> bool:
+    if sys.platform == "win32":  # there os.kill(process, 0) would send Ctrl-C
+        import ctypes
+
+        handle = ctypes.windll.kernel32.OpenProcess(0x1000, False, process)  # QUERY_LIMITED_INFORMATION
+        code = ctypes.c_ulong()
+        known = bool(handle) and ctypes.windll.kernel32.GetExitCodeProcess(handle, ctypes.byref(code))
+        ctypes.windll.kernel32.CloseHandle(handle)
+        return bool(known) and code.value == 259  # STILL_ACTIVE
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

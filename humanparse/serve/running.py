@@ -33,7 +33,7 @@ def run(settings: Settings, host: str, port: int, workers: int) -> None:
     os.environ[VARIABLE] = settings.to_json()
     if workers == 1:  # without a folder to clear away: uvicorn ends by the signal that it was sent
         return _serve(settings, host, port, workers)
-    with tempfile.TemporaryDirectory(prefix="humanparse-serve-") as folder:
+    with tempfile.TemporaryDirectory(prefix="humanparse-serve-", ignore_cleanup_errors=True) as folder:
         os.environ[metrics.FOLDER] = folder
         _serve(settings, host, port, workers)
 
@@ -76,7 +76,8 @@ def _check_address(host: str, port: int) -> None:
     try:
         kind = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         with socket.socket(kind[0]) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if os.name != "nt":  # there it would take an address that is in use
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(kind[4])
     except OSError as error:
         raise ServeError(

@@ -1,0 +1,208 @@
+"""Known answers: label maps that a model's authors published, with the photo that they are of.
+
+The facts are in `weights_manifest.json` under `known_answers`; the files are fetched, never shipped.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from .. import hub
+from ..errors import ScoreError
+from ..registry import Source, WeightFile, manifest_path
+from ..schemes import LabelScheme
+
+Labels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFile:
+    """One published file, in the form that `hub.fetch` takes: the name of its folder, and the file."""
+
+    name: str
+    file: WeightFile
+
+
+@dataclass(frozen=True, slots=True)
+class KnownAnswer:
+    """What a model's authors published as its answer to a photo.
+
+    Attributes:
+        model: the model's name.
+        origin: repository and commit.
+        photo: the photo.
+        labels: P or L picture of label numbers, or a picture in the colours of `palette`.
+        people: picture of the people's numbers, from 1, for a model that is told where they are; None for
+            others.
+        parts: picture of the numbers of their parts, from 1; each has one person and one label.
+        shape: (height, width) of all of them.
+        palette: name of the scheme's palette that the published picture must have; None asks for numbers.
+        pixels: label -> number of pixels with it in the published answer, where known.
+        input_sha1: of the photo at the network's input, uint8 (h, w, 3) in the network's channel order, as
+            the original's code computes it; None where not known.
+        binding: whether disagreement is a failure; otherwise it is only reported, and `note` says why.
+        least_equal: share of pixels, 0-1, that must be equal.
+        least_iou: IoU, 0-1, that each class of at least a thousandth of the pixels must reach.
+        note: anything a person should know.
+    """
+
+    model: str
+    origin: str
+    photo: KnownFile
+    labels: KnownFile
+    shape: tuple[int, int]
+    people: KnownFile | None = None
+    parts: KnownFile | None = None
+    palette: str | None = None
+    pixels: Mapping[int, int] | None = None
+    input_sha1: str | None = None
+    binding: bool = True
+    least_equal: float = 0.999
+    least_iou: float = 0.94
+    note: str = ""
+
+    @property
+    def files(self) -> tuple[KnownFile, ...]:
+        """All files: photo, labels, and where known people and parts."""
+        return tuple(file for file in (self.photo, self.labels, self.people, self.parts) if file is not None)
+
+
+def find(model: str) -> KnownAnswer | None:
+    """The known answer of a model, or None."""
+    return known().get(model)
+
+
+@lru_cache(maxsize=1)
+def known() -> Mapping[str, KnownAnswer]:
+    """All known answers by model. The tests check each; only a packaging mistake could break one."""
+    content = json.loads(manifest_path().read_text(encoding="utf-8"))
+    return {model: _answer(model, record) for model, record in content["known_answers"].items()}
+
+
+def _answer(model: str, record: Mapping[str, Any]) -> KnownAnswer:
+    values = {key: _READ[key](value) if key in _READ else value for key, value in record.items()}
+    for key in ("photo", "labels", "people", "parts"):
+        if key in values:
+            values[key] = KnownFile(f"{model}-answer", _file(values[key]))
+    return KnownAnswer(model=model, **values)
+
+
+def _file(record: Mapping[str, Any]) -> WeightFile:
+    url = record["url"]
+    return WeightFile(url.rpartition("/")[2], (Source("url", url),), record["size"], record["sha256"])
+
+
+_READ: Mapping[str, Callable[[Any], Any]] = {
+    "shape": tuple,
+    "pixels": lambda pixels: {int(label): count for label, count in pixels.items()},
+}
+"""How a field's JSON becomes a value."""
+
+
+def fetch(file: KnownFile, offline: bool | None, progress: bool | None) -> Path:
+    """A known file on disk; where no sha256 is known it is trusted on first use.
+
+    Raises:
+        UnreachableError: it cannot be fetched.
+        WeightsError: what came is not the file on record.
+    """
+    return hub.fetch(file, offline=offline, progress=progress, otherwise="")
+
+
+def read_labels(path: Path, answer: KnownAnswer, scheme: LabelScheme) -> Labels:
+    """The published label map, uint8 (H, W), in the numbers of `scheme`.
+
+    Raises:
+        ScoreError: the file is no label map, has another size or palette than on record, or holds labels
+            that the scheme does not have.
+    """
+    picture = _opened(path, answer.shape)
+    if picture.mode == "P" and answer.palette is not None:
+        labels = np.asarray(picture)
+        _check_palette(picture, labels, answer.palette, scheme, path)
+    elif picture.mode in ("P", "L"):
+        labels = np.asarray(picture)
+    elif answer.palette is not None and picture.mode in ("RGB", "RGBA"):
+        labels = _from_colours(picture, answer.palette, scheme, path)
+    else:
+        raise ScoreError(f"{path.name}: a {picture.mode} picture holds no label numbers")
+    if labels.max() >= len(scheme):
+        raise ScoreError(f"{path.name}: label {labels.max()} is none of {scheme.key}'s {len(scheme)}")
+    found = {
+        int(label): int(count) for label, count in zip(*np.unique(labels, return_counts=True), strict=True)
+    }
+    if answer.pixels is not None and found != answer.pixels:
+        wanted = dict(answer.pixels)
+        raise ScoreError(f"{path.name}: pixels of each label are {found}, not {wanted} as on record")
+    return labels.astype(np.uint8)
+
+
+def read_people(path: Path, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
+    """The published people as masks, bool (N, H, W).
+
+    Raises:
+        ScoreError: the file is no picture of numbers, has another size, or shows nobody.
+    """
+    numbers = read_numbers(path, shape)
+    people = [number for number in np.unique(numbers).tolist() if number]
+    if not people:
+        raise ScoreError(f"{path.name}: it shows nobody")
+    return np.stack([numbers == number for number in people])
+
+
+def read_numbers(path: Path, shape: tuple[int, int]) -> Labels:
+    """A published picture of numbers, uint8 (H, W).
+
+    Raises:
+        ScoreError: the file is no picture of numbers, or has another size.
+    """
+    picture = _opened(path, shape)
+    if picture.mode not in ("P", "L"):
+        raise ScoreError(f"{path.name}: a {picture.mode} picture holds no numbers")
+    return np.asarray(picture)
+
+
+def _opened(path: Path, shape: tuple[int, int]) -> Image.Image:
+    try:
+        with Image.open(path) as picture:
+            picture.load()
+    except Exception as error:  # decoders stumble over damaged bytes in many ways
+        raise ScoreError(f"{path.name}: not a readable picture ({error})") from error
+    if (picture.height, picture.width) != shape:
+        found = (picture.height, picture.width)
+        raise ScoreError(f"{path.name}: the size (height, width) is {found}, not {shape} as on record")
+    return picture
+
+
+def _check_palette(picture: Image.Image, labels: Labels, name: str, scheme: LabelScheme, path: Path) -> None:
+    own = np.asarray(picture.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
+    wanted = np.asarray(scheme.palette(name), np.uint8)
+    for label in np.unique(labels).tolist():
+        if label >= len(own) or not np.array_equal(own[label], wanted[label]):
+            raise ScoreError(
+                f"{path.name}: label {label} has another colour than in the palette {name}, so its numbers "
+                "may mean other labels"
+            )
+
+
+def _from_colours(picture: Image.Image, name: str, scheme: LabelScheme, path: Path) -> Labels:
+    pixels = np.asarray(picture.convert("RGB")).astype(np.int64)
+    codes = (pixels[..., 0] << 16) | (pixels[..., 1] << 8) | pixels[..., 2]
+    known = {
+        (r << 16) | (g << 8) | b: label for label, (r, g, b) in enumerate(scheme.palette(name)[: len(scheme)])
+    }
+    strange = sorted({*np.unique(codes).tolist()} - {*known})
+    if strange:
+        raise ScoreError(f"{path.name}: colour #{strange[0]:06x} is no label of the palette {name}")
+    colours, inverse = np.unique(codes, return_inverse=True)
+    numbers = np.array([known[code] for code in colours.tolist()], np.uint8)
+    return numbers[inverse].reshape(codes.shape)

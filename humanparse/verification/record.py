@@ -1,0 +1,67 @@
+"""What `verify` found, kept in the cache folder: one small file for each model."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from .. import hub
+from ..durable import replacing
+from ..registry import Spec
+
+
+@dataclass(frozen=True)
+class Record:
+    """The outcome of the last verification of a model on this machine.
+
+    Attributes:
+        status: `verified`, `plausible` or `failed`.
+        date: when, UTC, ISO 8601.
+        humanparse: the version that was verified.
+        weights: sha256 of each weight file, by what its network does.
+        equal: share of the pixels that had the published label, 0-1; None where nothing was compared.
+    """
+
+    status: str
+    date: str
+    humanparse: str
+    weights: dict[str, str]
+    equal: float | None = None
+
+
+def place(model: str) -> Path:
+    """Where the record of a model is kept."""
+    return hub.cache_dir() / "verified" / f"{model}.json"
+
+
+def write(model: str, record: Record) -> None:
+    """Keep a record; a cache that cannot be written is warned of."""
+    path = place(model)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as part:
+            part.write_text(json.dumps(asdict(record), indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        warnings.warn(f"{model}: what was found could not be recorded in {path}: {error}", stacklevel=2)
+
+
+def read(spec: Spec) -> Record | None:
+    """The record of a model; None where it was never verified, or with other weights than those on record.
+
+    A record that cannot be read counts as none, with a warning: verifying again replaces it.
+    """
+    path = place(spec.name)
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        record = Record(**{item.name: values[item.name] for item in fields(Record)})
+        found = dict(record.weights)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        warnings.warn(f"{path} cannot be read ({error!r}); verify {spec.name} again", stacklevel=2)
+        return None
+    pinned = {role: network.file.sha256 for role, network in spec.networks().items()}
+    other = {role for role, sha256 in pinned.items() if sha256 is not None and found.get(role) != sha256}
+    return None if other else record

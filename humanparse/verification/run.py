@@ -1,0 +1,201 @@
+"""One model on its way to a verdict."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import time
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+
+from .. import hub, image, registry
+from ..bench import peak_memory_mb
+from ..errors import HumanParseError, UnreachableError, WeightsError
+from ..geometry import Frame
+from ..hub import Downloadable
+from ..parser import Parser
+from ..registry import ModelSpec, Spec
+from ..results import Parsing
+from . import agreement, answers, plausibility
+from .answers import KnownAnswer
+from .picture import side_by_side
+from .verdict import Status, Verdict
+
+
+class Run:
+    """A model, and what is known of it so far.
+
+    Args:
+        spec: the model.
+        device: as for `Parser`.
+        offline, progress: as for `Parser`.
+
+    Attributes:
+        rows: pictures of what was compared.
+    """
+
+    def __init__(self, spec: Spec, device: str, offline: bool | None, progress: bool | None) -> None:
+        self.spec = spec
+        self.rows: list[Image.Image] = []
+        self._device = device
+        self._fetching = (offline, progress)
+        self._networks = list(spec.networks().values())
+        asks = spec.finds_people and not spec.detects_people
+        self._detectors = [registry.detector(registry.detector_names()[0])] if asks else []
+        self._known = answers.find(spec.name)
+        self._found = Verdict(spec.name, "failed")
+        self._faults: list[str] = []
+        self._missing: list[str] = []
+
+    def verdict(self) -> Verdict:
+        """Fetch, load, compare and look.
+
+        Raises:
+            DeviceError: the device is not available.
+        """
+        by_hand = [one.file.filename for one in self._networks if not _fetchable(one)]
+        if by_hand:
+            return self._ended("skipped", f"no program can fetch {', '.join(by_hand)}")
+        files = self._fetched()  # small files first, so that what is missing is listed whole
+        try:
+            parser = self._loaded()
+            agrees = files is not None and self._compare(parser, files)
+            self._look(parser)
+        except UnreachableError as error:
+            return self._ended("unreachable", *([] if hub.offline(self._fetching[0]) else [str(error)]))
+        except HumanParseError as error:
+            return self._ended("failed", str(error))
+        self._found = replace(self._found, peak_memory_mb=peak_memory_mb(parser.device))
+        if self._faults:
+            return self._ended("failed")
+        return self._ended("verified" if agrees else "plausible")
+
+    def _ended(self, status: Status, *reasons: str) -> Verdict:
+        everything = (*reasons, *self._faults)
+        return replace(self._found, status=status, reasons=everything, missing=tuple(self._missing))
+
+    def _fetched(self) -> list[Path] | None:
+        """The known answer's files; None where there is none, or not all of it can be had."""
+        if self._known is None:
+            return None
+        paths = []
+        for file in self._known.files:
+            try:
+                paths.append(answers.fetch(file, *self._fetching))
+            except UnreachableError:
+                self._missing.append(_address(file))
+            except WeightsError as error:
+                self._faults.append(f"the known answer is not the file on record: {error}")
+        return paths if len(paths) == len(self._known.files) else None
+
+    def _loaded(self) -> Parser:
+        offline, progress = self._fetching
+        lacking: UnreachableError | None = None
+        needed: list[Downloadable] = [*self._networks, *self._detectors]
+        for file in needed:  # all of them, for the list of what is missing
+            try:
+                hub.fetch(file, offline=offline, progress=progress)
+            except UnreachableError as error:
+                self._missing.append(_address(file))
+                lacking = lacking or error
+        if lacking is not None:
+            raise lacking
+        _forget_peak_memory()
+        start = time.perf_counter()
+        parser = Parser(
+            self.spec.name,
+            device=self._device,
+            precision="float32",
+            runtime="torch",
+            offline=offline,
+            progress=progress,
+        )
+        self._found = replace(
+            self._found,
+            load_seconds=time.perf_counter() - start,
+            weights={role: hub.sha256(path) for role, path in parser.weights.items()},
+            device=str(parser.device),
+        )
+        return parser
+
+    def _compare(self, parser: Parser, files: list[Path]) -> bool:
+        """Whether the labels of the known photo are the published ones, as far as that is asked."""
+        known = self._known
+        assert known is not None
+        photo = image.load(files[0])
+        theirs = answers.read_labels(files[1], known, parser.scheme)
+        if photo.shape[:2] != known.shape:
+            self._faults.append(f"{files[0].name} is {photo.shape[:2]} (height, width), not {known.shape}")
+            return False
+        people = None if known.people is None else answers.read_people(files[2], known.shape)
+        parsing = self._predicted(parser, photo, people)
+        found = agreement.compare(parsing.labels, theirs, parser.scheme)
+        if people is not None:
+            parts = None if known.parts is None else answers.read_numbers(files[3], known.shape)
+            counted = agreement.compare_people(parsing.people, people, theirs, parts)
+            found = replace(found, people=counted)
+        self._found = replace(
+            self._found, agreement=found, binding=known.binding, input_equal=self._same_input(known, photo)
+        )
+        self.rows.append(side_by_side(photo, theirs, parsing.labels, parser.scheme))
+        if known.binding:
+            self._faults += agreement.faults(found, theirs, parser.scheme, known.least_equal, known.least_iou)
+        return known.binding and not self._faults
+
+    def _same_input(self, known: KnownAnswer, photo: npt.NDArray[np.uint8]) -> bool | None:
+        """Whether decoding and resampling gave the original's bytes."""
+        if known.input_sha1 is None or not isinstance(self.spec, ModelSpec):
+            return None
+        resampled = Frame(known.shape, self.spec.input).resample(photo).contiguous().numpy()
+        return hashlib.sha1(resampled.tobytes(), usedforsecurity=False).hexdigest() == known.input_sha1
+
+    def _look(self, parser: Parser) -> None:
+        """See whether the labels of the package's photos are plausible."""
+        for photo in plausibility.PHOTOS:
+            pixels = image.load(photo.path)
+            labels = self._predicted(parser, pixels).labels
+            turned = self._predicted(parser, np.ascontiguousarray(pixels[:, ::-1])).labels
+            mirrored = plausibility.mirrored_back(turned, parser.scheme)
+            self._faults += plausibility.faults(photo, labels, mirrored, parser.scheme)
+            if self._found.agreement is None:
+                titles = ("labels", "labels of the mirrored photo")
+                self.rows.append(side_by_side(pixels, labels, mirrored, parser.scheme, titles))
+
+    def _predicted(self, parser: Parser, photo: npt.NDArray[np.uint8], people: Any = None) -> Parsing:
+        start = time.perf_counter()
+        parsing = parser.predict(photo, people=people)
+        if self._found.predict_seconds is None:
+            self._found = replace(self._found, predict_seconds=time.perf_counter() - start)
+        return parsing
+
+
+def _fetchable(network: Downloadable) -> bool:
+    """Whether the weights are here, or a program can fetch them."""
+    return hub.cached(network) or any(source.kind != "manual" for source in network.file.sources)
+
+
+def _address(file: Downloadable) -> str:
+    """A file in words, for the list of what is missing."""
+    size = f" ({_in_words(file.file.size)})" if file.file.size else ""
+    first = next(source.url for source in file.file.sources if source.kind != "manual")
+    return f"{file.file.filename}{size} from {first}"
+
+
+def _in_words(size: int) -> str:
+    return f"{size / 1e6:.0f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"
+
+
+def _forget_peak_memory() -> None:
+    """Let the peak be that of the model to come, where the system can do so."""
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    if sys.platform == "linux":
+        with suppress(OSError):  # a container may forbid it; then the peak is that of the whole process
+            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
