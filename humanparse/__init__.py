@@ -11,6 +11,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from ._version import __version__ as __version__
+
 if TYPE_CHECKING:
     from .errors import (
         BulkError,
@@ -38,8 +40,6 @@ if TYPE_CHECKING:
     from .verification import Verdict, verify
     from .video.frames import VideoFrame
     from .video.parsed import ParsedVideo
-
-__version__ = "0.1.0"
 
 _HOMES = {
     "Parser": ("parser", "Parser"),

@@ -18,7 +18,8 @@ import torch
 from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
-from . import __version__, checkpoint, image, models
+from . import checkpoint, image, models
+from ._version import __version__
 from .errors import ModelError
 from .geometry import Frame
 from .parser import Parser

@@ -138,7 +138,9 @@ def test_label_maps_made_otherwise_are_not_mixed_in(run: Run, atr: Path, tmp_pat
         (("--weights", "other.safetensors"), "weights: "),
     ):
         done = run(*command, *change)
-        assert done.status == 1 and "holds label maps made otherwise" in done.err and said in done.err
+        assert (
+            done.status == 1 and "label maps made with other settings" in done.err and said in done.err
+        )
     shutil.copytree(atr, tmp_path / "copy")
     elsewhere = run("--dataset", "atr", "--root", tmp_path / "copy", *command[4:])
     assert elsewhere.status == 1 and "root: " in elsewhere.err
@@ -340,7 +342,7 @@ def test_results_of_another_data_set_are_refused_when_the_file_says_so(run: Run,
         (("-m", "tiny-atr", "--convention", "coco"), "schp_ce2p, mce2p, ssseg, not 'coco'"),
         (("-m", "tiny-atr", "-o", "nowhere/scores.json"), "check that the folder exists"),
         (("-m", "tiny-atr", "--split", "val"), "no list of the split 'val'"),
-        (("-m", "tiny-atr", "--keep", "ATR"), "ATR holds files of others"),
+        (("-m", "tiny-atr", "--keep", "ATR"), "ATR holds files of others; choose a new folder with --keep"),
     ],
 )
 def test_a_mistake_is_refused_before_work_starts(

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from humanparse import ModelSpec, WeightsError, checkpoint, image, models, registry
 from humanparse.geometry import Frame
 from humanparse.models._fpn import peaks, with_coordinates
-from humanparse.models.smp import AdaptBlock, DeformableConv, Refinement, Smp
+from humanparse.models.smp import AdaptBlock, DeformableConv, Smp
 from humanparse.models.uniparser import UniParser
 
 R50 = (3, 4, 6, 3)
@@ -134,19 +134,6 @@ def test_an_adaptive_block_that_turns_by_a_quarter_sees_the_turned_window() -> N
     weight = block.adapt_conv.weight.rot90(-1, (2, 3))  # the tap at (dy, dx) looks at (dx, -dy)
     expected = F.relu(block.bn(F.conv2d(x, weight, padding=1)) + x)
     torch.testing.assert_close(block(x), expected)
-
-
-def test_refinement_is_off_by_default_and_changes_nothing_before_training() -> None:
-    features, mask_features = torch.randn(2, 256, 6, 6), torch.rand(2, 256, 16, 24)
-    refinement = Refinement()
-    assert torch.equal(refinement(features, mask_features), features)
-    nn.init.normal_(refinement.warp.weight, std=0.1)
-    assert not torch.allclose(refinement(features, mask_features), features)
-    with torch.device("meta"):
-        plain, refined = Smp(20, R50).state_dict(), Smp(20, R50, refine=True).eval()
-        assert refined(torch.zeros(1, 3, 64, 64)).heat.shape == (1, 40, 40)
-    extra = set(refined.state_dict()) - set(plain)
-    assert extra == {f"mask_head.refinement.{key}" for key in ("offset.weight", "offset.bias", "warp.weight")}
 
 
 def test_half_precision_still_gives_float32_probabilities() -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from .. import __version__
+from .._version import __version__
 from ..bulk.settings import ModelChoice
 from ..errors import DatasetError, ImageError
 from ..registry import DEFAULT

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .._version import __version__
 from ..errors import BulkError, ModelError, SchemeError
 from ..registry import DEFAULT
 from .writers import check_formats
@@ -105,8 +106,6 @@ def described(
     choice: ModelChoice, parser: Parser, settings: Settings, about: dict[str, Any]
 ) -> dict[str, Any]:
     """What a journal keeps, so that a run never goes on with another model or other settings."""
-    from .. import __version__
-
     return {
         "humanparse": __version__,
         "model": parser.spec.name,

@@ -10,6 +10,7 @@ from typing import Annotated, TextIO
 import typer
 from rich.markup import escape
 
+from .._version import __version__
 from . import (
     agnostic,
     bench,
@@ -50,8 +51,6 @@ app.command("doctor")(doctor.doctor)
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from .. import __version__
-
         typer.echo(f"humanparse {__version__}")
         raise typer.Exit
 

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .._version import __version__
 from ..durable import replacing
 from ..errors import FormatError, ModelError
 from .console import err, out, show, with_progress
 from .predict import read_weights
 
 if TYPE_CHECKING:
-    from ..metrics.datasets import Dataset, Sample
+    from ..metrics.datasets import Dataset
+    from ..metrics.kept import Kept
     from ..parser import Parser
-
-_SETTINGS = "settings.json"
 
 
 def evaluate(
@@ -62,25 +62,25 @@ def evaluate(
     _refuse_what_cannot_be(model, predictions, output, (flip, scales, weights, keep))
     data = read_dataset(dataset, root, split, photos=model is not None)
     evaluation = Evaluation(data, convention)
-    maker: _Maker | None = None
+    kept: Kept | None = None
     if model is not None:
         _refuse_other_labels(model, data)
         options = _Options(model, weights, device, precision, flip, _numbers(scales), offline)
         predictions = keep or Path("predictions") / f"{data.key}-{data.split}-{model.lower()}"
-        maker = _Maker.start(options, predictions, {"dataset": data.key, "root": str(root.resolve())}, quiet)
+        kept = _kept(options, predictions, {"dataset": data.key, "root": str(root.resolve())}, quiet)
     assert predictions is not None
     found = Predictions(predictions, data.scheme)
-    if maker is None:
+    if kept is None:
         _refuse_gaps(found.missing([sample.stem for sample in data]), len(data), predictions)
     for position, sample in enumerate(with_progress(data, "scoring", quiet)):
-        if maker is not None:
-            maker.make(sample)
+        if kept is not None:
+            kept.make(sample)
         evaluation.add(sample, found, position)
     scores = {
         "dataset": data.key,
         "split": data.split,
         "photos": len(data),
-        "predictions": str(predictions) if maker is None else maker.settings,
+        "predictions": str(predictions) if kept is None else kept.settings,
         **evaluation.scores(),
     }
     for heading, table in scoreboard.tables(scores).items():
@@ -123,73 +123,26 @@ class _Options:
         )
 
 
-@dataclass(frozen=True)
-class _Maker:
-    """Makes the label maps that a folder lacks; the folder says in `settings.json` what it was made with."""
+def _kept(options: _Options, folder: Path, about: dict[str, str], quiet: bool) -> Kept:
+    """Load the model, and make the folder of its label maps or see that it was made like this."""
+    from .. import hub
+    from ..metrics.kept import Kept
 
-    parser: Parser
-    settings: dict[str, Any]
-    folder: Path
-
-    @classmethod
-    def start(cls, options: _Options, folder: Path, about: dict[str, str], quiet: bool) -> _Maker:
-        """Load the model, and make the folder or see that it was made with the same settings."""
-        from .. import __version__, hub
-
-        parser = options.parser(quiet)
-        settings = {
-            "humanparse": __version__,
-            "model": parser.spec.name,
-            "weights": {role: hub.sha256(file) for role, file in parser.weights.items()},
-            "flip": "default" if options.flip is None else options.flip,
-            "scales": "default" if options.scales is None else list(options.scales),
-            "precision": parser.precision,
-            **about,
-        }
-        _claim(folder, settings, parser.finds_people)
-        if not quiet:
-            line = f"{parser!r}, label maps in {folder}"
-            err.print(line, highlight=False, markup=False, soft_wrap=True)
-        return cls(parser, settings, folder)
-
-    def make(self, sample: Sample) -> None:
-        """Parse the photo, unless that was done before; with its people where the model finds them."""
-        from ..formats import export_names
-
-        kind = export_names("cihp", sample.stem) if self.parser.finds_people else [f"{sample.stem}.png"]
-        if all((self.folder / name).is_file() for name in kind):
-            return
-        parsing = self.parser.predict(sample.image)
-        if self.parser.finds_people:
-            parsing.export("cihp", self.folder, sample.stem)
-        else:
-            parsing.save(self.folder / kind[0])
-
-
-def _claim(folder: Path, settings: dict[str, Any], people: bool) -> None:
-    note = folder / _SETTINGS
-    if not note.is_file():
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            if any(not path.name.startswith(".") for path in folder.iterdir()):
-                raise FormatError(f"{folder} holds files of others; name a new folder with --keep")
-            for name in ("global_parsing", "instance_parsing", "global_tag") if people else ():
-                (folder / name).mkdir()
-            with replacing(note) as part:
-                part.write_text(json.dumps(settings, indent=2), encoding="utf-8")
-        except OSError as error:
-            raise FormatError(f"cannot write {note}: {error.strerror}; name a folder with --keep") from error
-        return
-    try:
-        before = dict(json.loads(note.read_text(encoding="utf-8")))
-    except (OSError, TypeError, ValueError) as error:
-        raise FormatError(f"{note}: not readable ({error}); name another folder with --keep") from error
-    other = [key for key in {**before, **settings} if before.get(key) != settings.get(key)]
-    if other:
-        changes = "\n".join(f"  {key}: {before.get(key)} there, {settings.get(key)} now" for key in other)
-        raise FormatError(
-            f"{folder} holds label maps made otherwise; delete it, or name another with --keep\n{changes}"
-        )
+    parser = options.parser(quiet)
+    settings = {
+        "humanparse": __version__,
+        "model": parser.spec.name,
+        "weights": {role: hub.sha256(file) for role, file in parser.weights.items()},
+        "flip": "default" if options.flip is None else options.flip,
+        "scales": "default" if options.scales is None else list(options.scales),
+        "precision": parser.precision,
+        **about,
+    }
+    kept = Kept(folder, settings, parser.predict, parser.finds_people)
+    if not quiet:
+        line = f"{parser!r}, label maps in {folder}"
+        err.print(line, highlight=False, markup=False, soft_wrap=True)
+    return kept
 
 
 def _refuse_what_cannot_be(

@@ -3,7 +3,7 @@
 Original: cjm-sfw/SMP, no licence; written here from a description, without its code. ResNet with deformable
 convolutions, feature pyramid, and branches for part categories, part kernels, people's centres, offsets from
 parts to centres, and mask features. Differs from the original: it hands out maps only, people are found by
-the decoder; the refinement (RFR) of the paper, which the original code lacks, can be switched on.
+the decoder. The refinement (RFR) of the paper is left out, as in the original code.
 """
 
 from __future__ import annotations
@@ -138,36 +138,10 @@ class MaskFeatures(nn.Module):
         return features
 
 
-class Refinement(nn.Module):
-    """RFR, the paper's refinement of part features on the grid; no published code or checkpoint has it.
-
-    From the paper: the mask features' similarity to themselves, cosine-like, is the attention; attention
-    times part features drives a learned warp, a deformable convolution. Ours, since no more is known of it:
-    cosines clipped at 0 and normalised per cell as the attention, a 3x3 convolution that turns what was
-    attended to into nine offsets, and the warped features added to the plain ones. Offsets and warp start at
-    zero, so that untrained it changes nothing.
-    """
-
-    def __init__(self, channels: int = LEVEL_CHANNELS) -> None:
-        super().__init__()
-        self.offset = nn.Conv2d(channels, 18, 3, padding=1)
-        self.warp = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        for weight in (self.offset.weight, self.offset.bias, self.warp.weight):
-            nn.init.zeros_(weight)  # type: ignore[arg-type]  # a bias is there
-
-    def forward(self, features: Tensor, mask_features: Tensor) -> Tensor:
-        """Part features (B, 256, S, S) and mask features (B, 256, h, w) -> (B, 256, S, S)."""
-        cells = features.shape[2]
-        keys = F.normalize(to_grid(mask_features, cells).flatten(2), dim=1)  # (B, 256, S * S)
-        attention = F.normalize(F.relu(keys.transpose(1, 2) @ keys), p=1, dim=2)  # (B, S * S, S * S)
-        attended = (features.flatten(2) @ attention.transpose(1, 2)).view_as(features)
-        return features + deformable(features, self.offset(attended), self.warp, mask=None)
-
-
 class SmpHead(nn.Module):
     """P2..P6 -> `SmpMaps`; arguments as `Smp`."""
 
-    def __init__(self, parts: int, grids: tuple[int, ...], refine: bool) -> None:
+    def __init__(self, parts: int, grids: tuple[int, ...]) -> None:
         super().__init__()
         self.grids = grids
         self.mask_feature_head = MaskFeatures()
@@ -181,7 +155,6 @@ class SmpHead(nn.Module):
         self.offset_convs = nn.Conv2d(5 * LEVEL_CHANNELS + 2, _FIELD * parts, 3, padding=1)
         self.offset_blocks = nn.ModuleList(AdaptBlock(_FIELD) for _ in range(parts))
         self.offset_final = nn.ModuleList(nn.Conv2d(_FIELD, 2, 1) for _ in range(parts))
-        self.refinement = Refinement() if refine else None
 
     def forward(self, pyramid: Sequence[Tensor]) -> SmpMaps:
         """P2..P6, (B, 256, H/4, W/4) to (B, 256, H/64, W/64) -> the maps."""
@@ -191,20 +164,16 @@ class SmpHead(nn.Module):
         coarse = bilinear(p6, (p5.shape[2], p5.shape[3]), align_corners=True)
         category, kernel = [], []
         for level, cells in zip((half, p3, p4, p5, coarse), self.grids, strict=True):
-            found, masks = self._parts(level, cells, mask_features)
+            found, masks = self._parts(level, cells)
             category.append(found)
             kernel.append(masks)
         fused = fused_levels(pyramid)  # (B, 1280, H/4, W/4)
         return SmpMaps(category, kernel, self._heat(fused), self._offset(fused), mask_features)
 
-    def _parts(self, level: Tensor, cells: int, mask_features: Tensor) -> tuple[Tensor, Tensor]:
+    def _parts(self, level: Tensor, cells: int) -> tuple[Tensor, Tensor]:
         """Which part is where, (B, S, S, C), and what makes its mask, (B, 256, S, S)."""
         located = to_grid(with_coordinates(level), cells)  # (B, 258, S, S)
-        features, coordinates = located[:, :-2], located[:, -2:]
-        if self.refinement is not None:
-            features = self.refinement(features, mask_features)
-            located = torch.cat((features, coordinates), dim=1)
-        category = peaks(self.solo_cate(self.cate_convs(features)))
+        category = peaks(self.solo_cate(self.cate_convs(located[:, :-2])))
         return category.permute(0, 2, 3, 1), self.solo_kernel(self.kernel_convs(located))
 
     def _heat(self, fused: Tensor) -> Tensor:
@@ -228,7 +197,6 @@ class Smp(nn.Module):
         layers: bottlenecks per stage; (3, 4, 6, 3) is ResNet-50, (3, 4, 23, 3) ResNet-101.
         deformable: whether the last three stages have deformable convolutions.
         grids: cells per side of each level; they leave no trace in a checkpoint's keys or shapes.
-        refine: see `Refinement`; needs a checkpoint that was trained with it.
     """
 
     def __init__(
@@ -237,12 +205,11 @@ class Smp(nn.Module):
         layers: tuple[int, ...] = (3, 4, 6, 3),
         deformable: bool = True,
         grids: tuple[int, ...] = (40, 36, 24, 16, 12),
-        refine: bool = False,
     ) -> None:
         super().__init__()
         self.backbone = ResNet(layers, DeformableConv if deformable else None)
         self.neck = Fpn()
-        self.mask_head = SmpHead(num_classes - 1, grids, refine)
+        self.mask_head = SmpHead(num_classes - 1, grids)
 
     def forward(self, image: Tensor) -> SmpMaps:
         """See the class."""

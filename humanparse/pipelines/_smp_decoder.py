@@ -55,7 +55,6 @@ def decode_smp(
     cate_score_thr: float = 0.3,
     mask_thr: float = 0.5,
     max_people: int | None = None,
-    quirks: bool = True,
 ) -> People:
     """Find people and their parts in the maps that `Smp` gives for one photo.
 
@@ -72,14 +71,14 @@ def decode_smp(
         cate_score_thr: a chosen part's probability, weighted by distance, is above this.
         mask_thr: a part's pixels are above this.
         max_people: keep only so many, those of the highest heat; None keeps all, as the original.
-        quirks: as the original: a part without candidate takes the very first one, of whatever part, and the
-            smallest area is that of another part's level. Without: such a part is left out, and areas are
-            compared with that of their own level.
 
     Returns:
         People in descending score; `merged` has the lowest score on top. Parts are in painting order, the
-        first candidate as often as it was taken. The original crashes where all parts of a person are too
-        small; here such a person is left out, like one without any part.
+        first candidate as often as it was taken.
+
+    As in the original, a part without candidate takes the very first one, of whatever part, and the smallest
+    area of a mask is that of another part's level. The original crashes where all parts of a person are too
+    small; here such a person is left out, like one without any part.
     """
     heat, offset, features = float32(heat, offset, mask_features)
     found = _candidates(float32(*category), heat.shape[0], score_thr)
@@ -90,10 +89,10 @@ def decode_smp(
     labels, scores, parts = [], [], []
     for row, column, score in zip(rows[order], columns[order], warmth[order], strict=True):
         places = torch.stack((column, row)) - offset[:, :, row, column]  # (C, 2), x then y
-        chosen, weight = _choose(found, places, heat.shape[0], cate_score_thr, quirks)
+        chosen, weight = _choose(found, places, heat.shape[0], cate_score_thr)
         if not len(chosen):
             continue
-        person = _masks(found, chosen, weight, kernels, features, mask_thr, quirks)
+        person = _masks(found, chosen, weight, kernels, features, mask_thr)
         if len(person.candidate):
             labels.append(_paint(person, found.part, canvas, mask_thr))
             scores.append(score)
@@ -109,9 +108,7 @@ def _candidates(category: Sequence[Tensor], cells: int, threshold: float) -> _Ca
     return _Candidates(row, column, part, level, maps[row, column, part, level])
 
 
-def _choose(
-    found: _Candidates, places: Tensor, cells: int, threshold: float, quirks: bool
-) -> tuple[Tensor, Tensor]:
+def _choose(found: _Candidates, places: Tensor, cells: int, threshold: float) -> tuple[Tensor, Tensor]:
     """The best candidate of each part for one person, whose parts should be at `places` (C, 2).
 
     Returns:
@@ -128,7 +125,7 @@ def _choose(
     count = torch.arange(len(weight), device=weight.device)
     position = torch.where(weight == best[found.part], count, len(weight))
     first = position.new_full((len(places),), len(weight)).scatter_reduce(0, found.part, position, "amin")
-    first = torch.where(best > 0, first, 0) if quirks else first[best > 0]
+    first = torch.where(best > 0, first, 0)
     return first[weight[first] > threshold], weight
 
 
@@ -139,7 +136,6 @@ def _masks(
     kernels: Tensor,
     features: Tensor,
     threshold: float,
-    quirks: bool,
 ) -> _Parts:
     """Probability maps of the chosen candidates, without those of too small an area, worst first."""
     ascending = chosen[weight[chosen].argsort(stable=True)]
@@ -149,8 +145,8 @@ def _masks(
     mask = probability > threshold
     area = mask.sum(dim=(1, 2))
     sureness = (probability * mask).sum(dim=(1, 2)) / area
-    level = found.level[chosen] if quirks else found.level[ascending]
-    keep = area[back] > torch.tensor(_SMALLEST_AREA, device=area.device)[level]
+    smallest = torch.tensor(_SMALLEST_AREA, device=area.device)[found.level[chosen]]
+    keep = area[back] > smallest
     score = (weight[ascending] * sureness[back])[keep]
     order = score.argsort(stable=True)
     return _Parts(ascending[keep][order], score[order], probability[back[keep][order]])

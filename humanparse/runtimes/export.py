@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .. import __version__
+from .._version import __version__
 from ..errors import FormatError, ModelError
 from ..geometry import Frame
 from ..registry import ModelSpec

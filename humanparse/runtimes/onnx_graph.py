@@ -12,7 +12,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from .. import __version__, hub
+from .. import hub
+from .._version import __version__
 from ..durable import replacing
 from ..errors import WeightsError
 from ..registry import ModelSpec

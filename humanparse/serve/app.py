@@ -19,7 +19,7 @@ from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
-from .. import __version__
+from .._version import __version__
 from ..parser import Parser
 from . import answers, docs, interface, metrics
 from .headers import PlainHeaders

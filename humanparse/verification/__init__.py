@@ -13,7 +13,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .. import __version__, registry
+from .. import registry
+from .._version import __version__
 from ..durable import writing_file
 from . import answers, record
 from .picture import below

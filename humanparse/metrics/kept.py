@@ -1,0 +1,82 @@
+"""A folder for the label maps of a model, from which a stopped evaluation resumes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..durable import replacing
+from ..errors import FormatError
+from ..formats import export_names
+from .datasets import Sample
+
+_SETTINGS = "settings.json"
+
+
+class Kept:
+    """Makes the label maps that a folder lacks; `settings.json` there says what they were made with.
+
+    Args:
+        folder: a new one, or one of an earlier run with the same settings.
+        settings: what decides the label maps, as JSON can hold it.
+        predict: makes a photo's `Parsing`, as `Parser.predict`.
+        people: whether it finds people; then photos become a submission for CIHP, else label PNGs.
+
+    Attributes:
+        folder, settings: as given.
+
+    Raises:
+        FormatError: the folder holds something else, or was made with other settings.
+    """
+
+    def __init__(
+        self, folder: Path, settings: Mapping[str, Any], predict: Callable[[Path | None], Any], people: bool
+    ) -> None:
+        self.folder, self.settings = folder, settings
+        self._predict, self._people = predict, people
+        if (folder / _SETTINGS).is_file():
+            self._compare(settings)
+        else:
+            self._begin(settings)
+
+    def make(self, sample: Sample) -> None:
+        """Parse a photo, unless its files are there already."""
+        names = export_names("cihp", sample.stem) if self._people else [f"{sample.stem}.png"]
+        if all((self.folder / name).is_file() for name in names):
+            return
+        parsing = self._predict(sample.image)
+        if self._people:
+            parsing.export("cihp", self.folder, sample.stem)
+        else:
+            parsing.save(self.folder / names[0])
+
+    def _begin(self, settings: Mapping[str, Any]) -> None:
+        folder, note = self.folder, self.folder / _SETTINGS
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if any(not path.name.startswith(".") for path in folder.iterdir()):
+                raise FormatError(f"{folder} holds files of others; choose a new folder with `keep`")
+            for name in ("global_parsing", "instance_parsing", "global_tag") if self._people else ():
+                (folder / name).mkdir()
+            with replacing(note) as part:
+                part.write_text(json.dumps(settings, indent=2), encoding="utf-8")
+        except OSError as error:
+            raise FormatError(
+                f"cannot write {note}: {error.strerror}; choose a folder with `keep`"
+            ) from error
+
+    def _compare(self, settings: Mapping[str, Any]) -> None:
+        note = self.folder / _SETTINGS
+        try:
+            before = dict(json.loads(note.read_text(encoding="utf-8")))
+        except (OSError, TypeError, ValueError) as error:
+            raise FormatError(f"{note}: not readable ({error}); choose another folder with `keep`") from error
+        other = [key for key in {**before, **settings} if before.get(key) != settings.get(key)]
+        if other:
+            changes = "\n".join(f"  {key}: {before.get(key)} there, {settings.get(key)} now" for key in other)
+            raise FormatError(
+                f"{self.folder} holds label maps made with other settings; delete it, or choose another "
+                f"with `keep`\n{changes}"
+            )
