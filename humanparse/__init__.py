@@ -11,6 +11,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from .ops import forks as _forks  # noqa: F401  # notes forks from now on
+
 if TYPE_CHECKING:
     from .ensembles import EnsembleSpec
     from .ensembles import get as model_info

@@ -22,6 +22,7 @@ from . import __version__, checkpoint, image, models
 from .errors import ModelError
 from .geometry import Frame
 from .manifest import ModelSpec
+from .ops.float32 import exact_float32
 from .parser import Parser
 from .pipelines.semantic import Semantic
 from .runtimes.placement import DTYPES
@@ -171,7 +172,8 @@ def _matmul(device: torch.device, dtype: torch.dtype) -> float:
     matrix = torch.ones((side, side), device=device, dtype=dtype)
     _wait_for(device)
     start = time.perf_counter()
-    matrix @ matrix
+    with exact_float32(device):
+        matrix @ matrix
     _wait_for(device)
     return 2e-9 * side**3 / (time.perf_counter() - start)
 

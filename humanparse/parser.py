@@ -19,22 +19,17 @@ from .errors import ModelError, PeopleError, WeightsError
 from .geometry import Protocols
 from .manifest import ModelSpec
 from .models.detector import Detector
+from .ops.forks import settle_after_fork
 from .pipelines.batches import parse_many, parse_one_by_one, raising
 from .pipelines.rules import RULES
 from .pipelines.semantic import Semantic, check_scales, input_at
 from .pipelines.single_stage import DECODERS, SingleStage
+from .pipelines.snapshots import check_several
 from .pipelines.top_down import TopDown, find_rule
 from .results import Parsing
 from .runtimes.hosted import hosted
 from .runtimes.loading import load_network, load_state
-from .runtimes.placement import (
-    DTYPES,
-    Precision,
-    Runtime,
-    choose_device,
-    choose_precision,
-    choose_runtime,
-)
+from .runtimes.placement import DTYPES, Precision, Runtime, choose_device, choose_precision, choose_runtime
 from .video.parsed import ParsedVideo, Smooth, parse_video
 
 PathLike = str | os.PathLike[str]
@@ -239,16 +234,19 @@ class Parser:
 
         Args:
             sources: each as for `predict`; taken as they are needed, at most three batches early, so a
-                generator without end will do. Memory does not grow with their number.
+                generator without end will do. Once the next is asked for, arrays may be changed, and pictures
+                and files moved on or closed. An exception of its own comes after what it gave before.
             batch_size: most photos that go through the network together: those of one size at its input.
                 Models that find people take photos one by one.
-            on_error: what becomes of a photo that cannot be read: `"raise"` its exception, once all before
-                it were given, or `"yield"` the exception in the place of its parsing, and go on.
+            on_error: what becomes of a photo that cannot be read: `"raise"` its exception, after all before
+                it, or `"yield"` the exception in the place of its parsing, and go on.
             keep_logits, confidence: as for `predict`.
 
         Raises:
+            ImageError: `sources` is one photo, or nothing to iterate over.
             ModelError: a wrong `batch_size` or `on_error`; or the model has no logits or confidence to give.
         """
+        check_several(sources)
         if batch_size < 1:
             raise ModelError(f"batch_size must be at least 1, not {batch_size}")
         if on_error not in ("raise", "yield"):
@@ -291,6 +289,7 @@ class Parser:
         return parse_video(path, parse, self.scheme, self.spec.name, *options)
 
     def _detect(self, photo: npt.NDArray[np.uint8]) -> Detections:
+        settle_after_fork()
         pixels = torch.from_numpy(photo).to(self.device).permute(2, 0, 1).to(torch.float32) / 255
         boxes, scores, masks = self._detector(pixels)
         return read_people({"boxes": boxes, "scores": scores, "masks": masks}, photo.shape[:2])

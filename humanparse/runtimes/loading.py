@@ -9,6 +9,7 @@ from torch import nn
 
 from .. import checkpoint, hub, models
 from ..manifest import ModelSpec
+from ..ops.forks import settle_after_fork
 from .folded import folded
 
 
@@ -33,4 +34,5 @@ def load_network(spec: ModelSpec, path: Path, published: bool) -> nn.Module:
 
 def load_state(path: Path, published: bool) -> checkpoint.State:
     """The tensors of a checkpoint; see `load_network`."""
+    settle_after_fork()
     return checkpoint.load_converted(path, hub.sha256(path)) if published else checkpoint.load(path)

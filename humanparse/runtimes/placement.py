@@ -10,6 +10,7 @@ import torch
 
 from ..errors import DeviceError
 from ..manifest import ModelSpec
+from ..ops.forks import SPAWN
 
 Precision = Literal["auto", "float32", "bf16", "fp16"]
 Runtime = Literal["auto", "torch", "onnxruntime", "openvino"]
@@ -91,8 +92,12 @@ def choose_device(name: str) -> torch.device:
     """The device of that name; `"auto"` is CUDA when it is there, else the CPU.
 
     Raises:
-        DeviceError: no device, or not here.
+        DeviceError: no device, or not here; or one that a forked process cannot use.
     """
+    if torch.cuda._is_in_bad_fork() and name.startswith(("auto", "cuda")):
+        raise DeviceError(
+            f"this process was forked after CUDA was used, and cannot use it: {SPAWN}, or take device='cpu'"
+        )
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
