@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 
 from . import ensembles, hub, image, manifest
-from .detections import Detections, read_people
+from .detections import Detections, read_people, read_people_in_pixels
 from .ensembles import EnsembleSpec
 from .errors import ModelError, PeopleError, WeightsError
 from .geometry import Protocols
@@ -193,7 +193,8 @@ class Parser:
         if isinstance(people, str) and people != "detect":
             raise PeopleError(f'people must be "detect" or say where they are, not {people!r}')
         detected = isinstance(people, str)
-        where = self._detect(photo) if detected else read_people(people, (photo.shape[0], photo.shape[1]))
+        size = (photo.shape[0], photo.shape[1])
+        where = self._detect(photo) if detected else read_people_in_pixels(people, size)
         networks = [network for network in self._networks.values() if isinstance(network, Semantic)]
         local = tuple(networks[1:] or networks)  # a single network parses the crops, too
         pipeline = TopDown(self.spec.name, self.scheme, whole, local, RULES[self._rule])

@@ -82,9 +82,9 @@ def _is_one_array(sources: Any) -> bool:
     return len(shape) < 3 or (len(shape) == 3 and shape[0 if tensor else 2] in (1, 3, 4))
 
 
-def unchanging(pixels: Picture) -> Snapshot:
-    """RGB uint8 (H, W, 3), contiguous, that nobody will change: not copied."""
-    return Snapshot(lambda: pixels)
+def unchanging(source: Any) -> Snapshot:
+    """A picture that nobody will change, in any form that `image.load` takes: it is not copied."""
+    return Snapshot(partial(image.load, source, copy=False))
 
 
 def _own(source: Any, name: str) -> Any:

@@ -94,7 +94,7 @@ def choose_device(name: str) -> torch.device:
     Raises:
         DeviceError: no device, or not here; or one that a forked process cannot use.
     """
-    if torch.cuda._is_in_bad_fork() and name.startswith(("auto", "cuda")):
+    if name.startswith(("auto", "cuda")) and torch.cuda._is_in_bad_fork() and torch.cuda.device_count():
         raise DeviceError(
             f"this process was forked after CUDA was used, and cannot use it: {SPAWN}, or take device='cpu'"
         )
