@@ -19,7 +19,6 @@ from typing import Annotated
 
 import torch
 import typer
-from humanparse.runtimes.split import split
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
@@ -27,7 +26,7 @@ from torch import Tensor, nn
 from humanparse import image, models, registry
 from humanparse.bench import synthetic_photo
 from humanparse.geometry import Frame
-from humanparse.runtimes.folded import folded
+from humanparse.runtimes.folded import folded, split
 from humanparse.runtimes.onnx_graph import write_graph
 from humanparse.runtimes.onnxruntime import OnnxRuntimeNetwork
 from humanparse.runtimes.openvino import OpenVinoNetwork

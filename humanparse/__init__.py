@@ -12,6 +12,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from ._version import __version__ as __version__
+from .ops import forks as _forks  # noqa: F401  # notes forks from now on
 
 if TYPE_CHECKING:
     from .errors import (

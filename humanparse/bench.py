@@ -22,6 +22,7 @@ from . import checkpoint, image, models
 from ._version import __version__
 from .errors import ModelError
 from .geometry import Frame
+from .ops.float32 import exact_float32
 from .parser import Parser
 from .pipelines.semantic import Semantic
 from .registry import ModelSpec
@@ -172,7 +173,8 @@ def _matmul(device: torch.device, dtype: torch.dtype) -> float:
     matrix = torch.ones((side, side), device=device, dtype=dtype)
     _wait_for(device)
     start = time.perf_counter()
-    matrix @ matrix
+    with exact_float32(device):
+        matrix @ matrix
     _wait_for(device)
     return 2e-9 * side**3 / (time.perf_counter() - start)
 

@@ -49,6 +49,11 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
+_ORIENTATION = 0x0112  # EXIF's tag
+
+_HALF_LEVEL = 0.5 / 255  # of float pixels: what is rounded to 0 or 255 all the same
+_OVERSHOOT = 0.25  # so far bicubic and Lanczos filters may leave 0-1
+
 
 def stream_to_rgb(stream: IO[bytes], name: str, max_pixels: int) -> NDArray[np.uint8]:
     """Decode the first frame of an encoded picture.
@@ -110,6 +115,54 @@ def picture_to_rgb(picture: Image.Image, name: str, max_pixels: int) -> NDArray[
     return _upright(picture, name)
 
 
+def copied(picture: Image.Image, name: str, max_pixels: int) -> Image.Image:
+    """A copy of a PIL image, that gives `picture_to_rgb` the same pixels, whatever becomes of the original.
+
+    Of several frames, the current one. Where possible, a picture that is not decoded yet is not decoded here:
+    the content of its file is read, and decoded when the copy is.
+
+    Args:
+        picture, name, max_pixels: as for `picture_to_rgb`.
+
+    Raises:
+        ImageError: as for `picture_to_rgb`.
+    """
+    own = _reopened(picture, name)
+    if own is None:
+        _refuse_size(picture, name, max_pixels)
+        try:
+            _load(picture, name)
+        except ImageError:  # perhaps by its metadata alone
+            return Image.fromarray(picture_to_rgb(picture, name, max_pixels))
+        own = picture.copy()
+        own.format = picture.format
+    own.info.clear()  # not another one: PNG's decoder adds to this
+    own.info.update(picture.info)
+    if getattr(picture, "_exif", None) is not None and "exif" in own.info:
+        exif = Image.Exif()
+        exif[_ORIENTATION] = _orientation(picture)
+        own.info["exif"] = exif.tobytes()
+    return own
+
+
+def _reopened(picture: Image.Image, name: str) -> Image.Image | None:
+    """A second picture from the content of its file; None unless it is surely still as it is in there."""
+    file = getattr(picture, "fp", None)
+    tile = getattr(picture, "tile", None)  # empty once it is decoded
+    if picture.format not in ("JPEG", "MPO", "PNG") or not (file and tile) or picture.tell():
+        return None
+    try:
+        position = file.tell()
+        file.seek(0)
+        content = file.read()
+        file.seek(position)
+        own = _identify(io.BytesIO(content), name)
+    except (OSError, ValueError):  # closed, or no such file: its decoding will say so
+        return None
+    same = (own.format, own.size, own.mode, own.tile) == (picture.format, picture.size, picture.mode, tile)
+    return own if same else None  # `draft` changes them
+
+
 def _refuse_size(picture: Image.Image, name: str, max_pixels: int) -> None:
     width, height = picture.size
     if width < 1 or height < 1:
@@ -136,24 +189,24 @@ def _upright(picture: Image.Image, name: str) -> NDArray[np.uint8]:
 
 
 def floats_to_bytes(values: NDArray[Any], name: str) -> NDArray[np.uint8]:
-    """Scale floats in 0-1 to 0-255, rounded to the nearest.
+    """Scale floats in 0-1 to 0-255, rounded to the nearest; half a level beyond either end is cut off.
 
     Raises:
-        ImageError: a value is NaN, infinite or outside 0-1.
+        ImageError: a value is NaN, infinite or further outside 0-1.
     """
     low, high = float(values.min()), float(values.max())
     if not (np.isfinite(low) and np.isfinite(high)):
         raise ImageError(f"{name}: float pixels hold NaN or infinity; replace them first")
-    if low < 0:
-        raise ImageError(
-            f"{name}: float pixels run from {low:.4g} to {high:.4g}, not from 0 to 1; undo the normalisation "
-            "(pixels * std + mean) first"
-        )
-    if high > 1:
-        raise ImageError(
-            f"{name}: float pixels run from {low:.4g} to {high:.4g}, not from 0 to 1; divide them by their"
-            " full scale, or convert them to uint8 if they are 0-255"
-        )
+    if low < -_HALF_LEVEL or high > 1 + _HALF_LEVEL:
+        if low >= -_OVERSHOOT and high <= 1 + _OVERSHOOT:
+            repair = "if resizing made them overshoot, cut that off first: pixels.clip(0, 1)"
+        elif low < 0:
+            repair = "undo the normalisation (pixels * std + mean) first"
+        else:
+            repair = "divide them by their full scale, or convert them to uint8 if they are 0-255"
+        raise ImageError(f"{name}: float pixels run from {low:.4g} to {high:.4g}, not from 0 to 1; {repair}")
+    if low < 0 or high > 1:
+        values = values.clip(0, 1)
     scaled: NDArray[np.uint8] = np.rint(values.astype(np.float32) * np.float32(255)).astype(np.uint8)
     return scaled
 
@@ -236,10 +289,13 @@ def _foreign(head: bytes) -> str:
 def _orientation(picture: Image.Image) -> int:
     """EXIF orientation, 1 if there is none.
 
-    Not `picture.getexif()`: that falls back to XMP, which OpenCV ignores. A TIFF is turned by its loading.
+    Not `picture.getexif()`: that falls back to XMP, which OpenCV ignores. But changes to what it gave count:
+    somebody who deletes the tag there has turned the picture. A TIFF is turned by its loading.
     """
     block = picture.info.get("exif")
-    return metadata.orientation_of(block.removeprefix(b"Exif\0\0")) if isinstance(block, bytes) else 1
+    value = metadata.orientation_of(block.removeprefix(b"Exif\0\0")) if isinstance(block, bytes) else 1
+    edited = getattr(picture, "_exif", None)
+    return value if value == 1 or edited is None else int(edited.get(_ORIENTATION, 1))
 
 
 def _to_rgb(picture: Image.Image, container: str, name: str) -> NDArray[np.uint8]:

@@ -17,6 +17,12 @@ Size = tuple[int, int]
 
 _COCO_PERSON = 1
 
+_SOFT = 0.5
+"""Least value of a float mask on a person."""
+
+_SLACK = 0.1
+"""So far detectors' boxes in 0-1 may leave the picture."""
+
 
 @dataclass(frozen=True, eq=False)
 class Detections:
@@ -46,11 +52,11 @@ def read_people(people: Any, size: Size) -> Detections:
     """Understand people in any of the usual forms.
 
     Args:
-        people: boxes (N, 4), x0, y0, x1, y1 in pixels, half-open; masks (N, H, W), true or non-zero on the
-            person; a mapping with `boxes` and perhaps `scores`, `masks` and `labels` (1 is a person, as in
-            torchvision); a list of COCO results (`bbox` x, y, width, height; `score`; `segmentation`;
-            `category_id` 1 is a person where several occur); or an object with `xyxy`, `mask`, `confidence`,
-            `class_id` such as supervision's `Detections`.
+        people: boxes (N, 4), x0, y0, x1, y1 in pixels, half-open; masks (N, H, W), true, non-zero or, as
+            floats, at least 0.5 on the person; a mapping with `boxes` and perhaps `scores`, `masks` and
+            `labels` (1 is a person, as in torchvision); a list of COCO results (`bbox` x, y, width, height;
+            `score`; `segmentation`; `category_id` 1 is a person where several occur); or an object with
+            `xyxy`, `mask`, `confidence`, `class_id` such as supervision's `Detections`.
         size: (height, width) of the picture.
 
     Returns:
@@ -72,12 +78,30 @@ def read_people(people: Any, size: Size) -> Detections:
         return _checked(np.zeros((0, 4)), None, None, size)
     if array.ndim == 2 and array.shape[1] == 4:
         return _checked(array, None, None, size)
-    if array.ndim == 3:
+    if array.ndim == 3 or (array.ndim == 4 and array.shape[1] == 1):
         return _checked(None, None, array, size)
     raise PeopleError(
         f"people must be boxes (N, 4) or masks (N, H, W), not an array of shape {array.shape}; see "
         "help(humanparse.Parser.predict) for the other forms"
     )
+
+
+def read_people_in_pixels(people: Any, size: Size) -> Detections:
+    """As `read_people`, but boxes that all lie in the first pixel are refused: they are in 0-1.
+
+    Raises:
+        PeopleError: as for `read_people`; or boxes in fractions of the picture.
+    """
+    found = read_people(people, size)
+    boxes = found.boxes
+    if len(found) and max(size) > 2 and boxes.max() <= 1 + _SLACK:
+        if found.masks is not None and found.masks.sum() <= len(found):  # people of one pixel
+            return found
+        raise PeopleError(
+            f"boxes run from {boxes.min():.4g} to {boxes.max():.4g}, so they are fractions of the picture; "
+            f"give pixels: multiply x0 and x1 by its width, {size[1]}, and y0 and y1 by its height, {size[0]}"
+        )
+    return found
 
 
 def _from_supervision(people: Any, size: Size) -> Detections:
@@ -105,10 +129,6 @@ def _from_mapping(people: Mapping[str, Any], size: Size) -> Detections:
     boxes, scores, masks = (
         None if people.get(key) is None else _array(people[key]) for key in ("boxes", "scores", "masks")
     )
-    if masks is not None and masks.ndim == 4 and masks.shape[1] == 1:
-        masks = masks[:, 0]  # torchvision keeps a channel
-    if masks is not None and masks.dtype.kind == "f":
-        masks = masks >= 0.5
     if people.get("labels") is not None:
         chosen = _array(people["labels"]) == _COCO_PERSON
         boxes, scores, masks = (None if part is None else part[chosen] for part in (boxes, scores, masks))
@@ -155,7 +175,8 @@ def _segmented(segmentation: Any, size: Size) -> npt.NDArray[np.bool_]:
 
 def _array(values: Any) -> npt.NDArray[Any]:
     if hasattr(values, "detach"):
-        values = values.detach().cpu().numpy()
+        values = values.detach().cpu()
+        values = (values.float() if values.is_floating_point() else values).numpy()  # numpy has no bfloat16
     try:
         array = np.asarray(values)
     except ValueError as error:
@@ -173,7 +194,9 @@ def _checked(
 ) -> Detections:
     """See that all fits together and the picture, and fill in what is missing."""
     if masks is not None and len(masks):
-        masks = masks.astype(np.bool_)
+        if masks.ndim == 4 and masks.shape[1] == 1:
+            masks = masks[:, 0]  # torchvision keeps a channel
+        masks = masks >= _SOFT if masks.dtype.kind == "f" else masks.astype(np.bool_)
         if masks.shape[1:] != size:
             raise PeopleError(f"masks are {masks.shape[1:]} but the picture is {size} (height, width)")
         empty = np.flatnonzero(~masks.any(axis=(1, 2)))

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from .errors import ImageError
 from .ops.bilinear import bilinear
+from .ops.forks import settle_after_fork
 from .ops.resample import Resampled
 from .ops.resample_argmax import resample_argmax
 from .ops.taps import Taps, corner_taps, nearest_index, resize_taps, warp_taps
@@ -225,6 +226,7 @@ class Frame:
 
         Warps and normalisation are computed there, with equal results; OpenCV's resizes on the CPU.
         """
+        settle_after_fork()
         if self.spec.resize_on == "uint8":
             normal = self._normalised(self.resample(image, device))
         else:
@@ -242,14 +244,14 @@ class Frame:
             for each in (pixels, self.spec.mean, self.spec.std)
         )
         if self.spec.scale == "0-1":  # by a tensor: for a number CUDA multiplies by its rounded inverse
-            values = values / torch.full((), 255.0, device=pixels.device)
+            values = values / torch.full((), 255.0, dtype=torch.float32, device=pixels.device)
         return (values - mean) / std
 
     def mean(self, views: Sequence[Tensor]) -> Tensor:
         """Logits (C, h, w) as they are, or the mean of several of different h, w, at the input's size."""
         if len(views) == 1:
             return views[0]
-        total = torch.zeros((), device=views[0].device)
+        total = torch.zeros((), dtype=views[0].dtype, device=views[0].device)
         for view in views:
             total = total + bilinear(view[None], self.input_size, self.spec.align_corners)[0]
         return total / len(views)
@@ -278,6 +280,7 @@ class Frame:
         self, logits: Tensor | Sequence[Tensor], protocol: Protocols = "extract", confidence: bool = False
     ) -> tuple[Tensor, Tensor | None]:
         """As `back`, as tensors that stay on the logits' device."""
+        settle_after_fork()
         views = [logits] if isinstance(logits, Tensor) else list(logits)
         if self.spec.upsampling == "two-step":
             whole = self.mean(views)

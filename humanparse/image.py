@@ -19,7 +19,7 @@ from . import decode
 from .addresses import printable
 from .errors import ImageError
 from .fetching import Bounds, fetch
-from .messages import shorten
+from .messages import said, shorten
 
 MAX_PIXELS = 200_000_000
 """Largest height x width that is decoded; a file whose header declares more is refused. Raise it at will."""
@@ -38,7 +38,7 @@ _SHAPES = "(H, W, 3), (H, W, 4), (H, W, 1) or (H, W)"
 _TENSOR_SHAPES = "(3, H, W), (4, H, W), (1, H, W) or (H, W)"
 
 
-def load(source: Any) -> NDArray[np.uint8]:
+def load(source: Any, *, name: str | None = None, copy: bool = True) -> NDArray[np.uint8]:
     """Read a picture from whatever holds it.
 
     Args:
@@ -51,19 +51,21 @@ def load(source: Any) -> NDArray[np.uint8]:
               turned upright;
             - a numpy array, or what turns into one (`__array__`): RGB (H, W, 3), RGBA (H, W, 4), grey (H, W)
               or (H, W, 1); uint8 0-255, uint16 0-65535 (`>> 8`, as OpenCV does), bool, or float in 0-1
-              (rounded to the nearest);
+              (rounded to the nearest of 256 levels; half a level beyond 0 or 1 is cut off);
             - a torch tensor on any device: (3, H, W), (4, H, W), (1, H, W) or (H, W), values as for arrays.
 
             Alpha is dropped, not blended. Arrays from cv2 are BGR: flip them (`array[..., ::-1]`) first.
+        name: what messages call it; None describes the source.
+        copy: False may give the source's own pixels, where it is an array or a tensor.
 
     Returns:
-        RGB uint8 (H, W, 3), C-contiguous. Always a new array: changing it changes nothing of the caller's.
+        RGB uint8 (H, W, 3), C-contiguous. With `copy` a new array: changing it leaves the source as it is.
 
     Raises:
         ImageError: the source cannot be read, is not a picture, is truncated, larger than `MAX_PIXELS`, or
             has a shape, dtype or value range that could mean two things. The message names the source.
     """
-    name = describe(source)
+    name = describe(source) if name is None else name
     if isinstance(source, str):
         if scheme := _SCHEME.match(source.strip()):
             return _load_url(source.strip(), (scheme[1] or scheme[2]).lower(), name)
@@ -75,17 +77,13 @@ def load(source: Any) -> NDArray[np.uint8]:
     if isinstance(source, Image.Image):
         return decode.picture_to_rgb(source, name, MAX_PIXELS)
     if isinstance(source, np.ndarray):
-        return _array_to_rgb(source, name)
-    if _is_tensor(source):
-        return _tensor_to_rgb(source, name)
+        return _array_to_rgb(source, name, copy)
+    if is_tensor(source):
+        return _tensor_to_rgb(source, name, copy)
     if hasattr(source, "read"):
-        return _load_open_file(source, name)
-    if hasattr(source, "__array_interface__") or hasattr(source, "__array__"):
-        try:
-            array = np.asarray(source)
-        except Exception as error:  # what a foreign __array__ raises is up to it
-            raise ImageError(f"{name}: it does not turn into a numpy array: {error}") from error
-        return _array_to_rgb(array, name)
+        return decode.stream_to_rgb(io.BytesIO(read_file(source, name)), name, MAX_PIXELS)
+    if is_array_like(source):
+        return _array_to_rgb(as_array(source, name), name, copy)
     hint = " (cv2.imread gives None for a file that it cannot read)" if source is None else ""
     raise ImageError(
         f"{name}: not a picture{hint}; pass a path, URL, bytes, file object, PIL image, array or torch tensor"
@@ -107,7 +105,7 @@ def describe(source: Any) -> str:
         return f"{kind} from {shorten(os.fsdecode(origin))}" if origin else kind
     if isinstance(source, np.ndarray):
         return f"array {source.shape} {source.dtype}"
-    if _is_tensor(source):
+    if is_tensor(source):
         return f"tensor {tuple(source.shape)} {str(source.dtype).removeprefix('torch.')}"
     if hasattr(source, "read"):
         origin = getattr(source, "name", None)
@@ -134,7 +132,12 @@ def _load_file(path: str, name: str) -> NDArray[np.uint8]:
         return decode.stream_to_rgb(io.BytesIO(stream.read()), name, MAX_PIXELS)
 
 
-def _load_open_file(file: Any, name: str) -> NDArray[np.uint8]:
+def read_file(file: Any, name: str) -> bytes | bytearray | memoryview:
+    """What an open binary file holds from where it stands.
+
+    Raises:
+        ImageError: it cannot be read, is at its end, or gives text.
+    """
     try:
         content = file.read()
     except Exception as error:  # any object may call itself a file
@@ -147,7 +150,7 @@ def _load_open_file(file: Any, name: str) -> NDArray[np.uint8]:
         raise ImageError(
             f"{name}: it is empty, or at its end; call .seek(0) if you have just written or read it"
         )
-    return decode.stream_to_rgb(io.BytesIO(content), name, MAX_PIXELS)
+    return content
 
 
 def _load_url(url: str, scheme: str, name: str) -> NDArray[np.uint8]:
@@ -161,12 +164,29 @@ def _load_url(url: str, scheme: str, name: str) -> NDArray[np.uint8]:
     return decode.stream_to_rgb(io.BytesIO(content), name, MAX_PIXELS)
 
 
-def _is_tensor(source: Any) -> bool:
+def is_array_like(source: Any) -> bool:
+    """Whether this says that it turns into a numpy array."""
+    return hasattr(source, "__array_interface__") or hasattr(source, "__array__")
+
+
+def as_array(source: Any, name: str) -> NDArray[Any]:
+    """What `is_array_like`, as an array.
+
+    Raises:
+        ImageError: it does not turn into one.
+    """
+    try:
+        return np.asarray(source)
+    except Exception as error:  # what a foreign __array__ raises is up to it
+        raise ImageError(f"{name}: it does not turn into a numpy array: {said(error)}") from error
+
+
+def is_tensor(source: Any) -> bool:
     """Whether this is a torch tensor, or of a class derived from it, without importing torch."""
     return any(kind.__name__ == "Tensor" and kind.__module__ == "torch" for kind in type(source).__mro__)
 
 
-def _tensor_to_rgb(tensor: Any, name: str) -> NDArray[np.uint8]:
+def _tensor_to_rgb(tensor: Any, name: str, copy: bool) -> NDArray[np.uint8]:
     shape = tuple(tensor.shape)
     if len(shape) == 3 and shape[0] not in (1, 3, 4) and shape[2] in (1, 3, 4):
         raise ImageError(f"{name}: this looks channels-last; pass tensor.permute(2, 0, 1)")
@@ -177,10 +197,10 @@ def _tensor_to_rgb(tensor: Any, name: str) -> NDArray[np.uint8]:
         array = np.asarray((tensor.float() if tensor.is_floating_point() else tensor).numpy())
     except (RuntimeError, TypeError, NotImplementedError) as error:  # sparse, meta, quantised
         raise ImageError(f"{name}: the tensor does not turn into an array: {error}") from error
-    return _array_to_rgb(array if array.ndim == 2 else array.transpose(1, 2, 0), name)
+    return _array_to_rgb(array if array.ndim == 2 else array.transpose(1, 2, 0), name, copy)
 
 
-def _array_to_rgb(array: NDArray[Any], name: str) -> NDArray[np.uint8]:
+def _array_to_rgb(array: NDArray[Any], name: str, copy: bool) -> NDArray[np.uint8]:
     shape = array.shape
     if len(shape) == 3 and shape[2] not in (1, 3, 4) and shape[0] in (1, 3, 4):
         raise ImageError(f"{name}: this looks channels-first; pass image.transpose(1, 2, 0)")
@@ -193,7 +213,8 @@ def _array_to_rgb(array: NDArray[Any], name: str) -> NDArray[np.uint8]:
         pixels = pixels[..., None]
     if pixels.shape[2] == 1:
         return np.repeat(pixels, 3, axis=2)
-    return np.array(pixels[..., :3], order="C", subok=False)
+    rgb = pixels[..., :3]
+    return np.array(rgb, order="C", subok=False) if copy else np.ascontiguousarray(rgb)
 
 
 def _shape_repair(what: str, shape: tuple[int, ...]) -> str:

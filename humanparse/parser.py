@@ -13,27 +13,22 @@ import numpy.typing as npt
 import torch
 
 from . import hub, image, registry
-from .detections import Detections, read_people
+from .detections import Detections, read_people, read_people_in_pixels
 from .errors import ModelError, PeopleError, WeightsError
 from .geometry import Protocols
 from .models.detector import Detector
+from .ops.forks import settle_after_fork
 from .pipelines.batches import parse_many, parse_one_by_one, raising
 from .pipelines.rules import RULES
 from .pipelines.semantic import Semantic, check_scales, input_at
 from .pipelines.single_stage import SingleStage, find_decoder
+from .pipelines.snapshots import check_several
 from .pipelines.top_down import TopDown, find_rule
 from .registry import ModelSpec
 from .results import Parsing
 from .runtimes.hosted import hosted
 from .runtimes.loading import load_network, load_state
-from .runtimes.placement import (
-    DTYPES,
-    Precision,
-    Runtime,
-    choose_device,
-    choose_precision,
-    choose_runtime,
-)
+from .runtimes.placement import DTYPES, Precision, Runtime, choose_device, choose_precision, choose_runtime
 from .video.parsed import ParsedVideo, Smooth, parse_video
 
 PathLike = str | os.PathLike[str]
@@ -197,7 +192,8 @@ class Parser:
         if isinstance(people, str) and people != "detect":
             raise PeopleError(f'people must be "detect" or say where they are, not {people!r}')
         detected = isinstance(people, str)
-        where = self._detect(photo) if detected else read_people(people, (photo.shape[0], photo.shape[1]))
+        size = (photo.shape[0], photo.shape[1])
+        where = self._detect(photo) if detected else read_people_in_pixels(people, size)
         networks = [network for network in self._networks.values() if isinstance(network, Semantic)]
         local = tuple(networks[1:] or networks)  # a single network parses the crops, too
         pipeline = TopDown(self.spec.name, self.scheme, whole, local, RULES[self._rule])
@@ -238,16 +234,19 @@ class Parser:
 
         Args:
             sources: each as for `predict`; taken as they are needed, at most three batches early, so a
-                generator without end will do. Memory does not grow with their number.
+                generator without end will do. Once the next is asked for, arrays may be changed, and pictures
+                and files moved on or closed. An exception of its own comes after what it gave before.
             batch_size: most photos that go through the network together: those of one size at its input.
                 Models that find people take photos one by one.
-            on_error: what becomes of a photo that cannot be read: `"raise"` its exception, once all before
-                it were given, or `"yield"` the exception in the place of its parsing, and go on.
+            on_error: what becomes of a photo that cannot be read: `"raise"` its exception, after all before
+                it, or `"yield"` the exception in the place of its parsing, and go on.
             keep_logits, confidence: as for `predict`.
 
         Raises:
+            ImageError: `sources` is one photo, or nothing to iterate over.
             ModelError: a wrong `batch_size` or `on_error`; or the model has no logits or confidence to give.
         """
+        check_several(sources)
         if batch_size < 1:
             raise ModelError(f"batch_size must be at least 1, not {batch_size}")
         if on_error not in ("raise", "yield"):
@@ -290,6 +289,7 @@ class Parser:
         return parse_video(path, parse, self.scheme, self.spec.name, *options)
 
     def _detect(self, photo: npt.NDArray[np.uint8]) -> Detections:
+        settle_after_fork()
         pixels = torch.from_numpy(photo).to(self.device).permute(2, 0, 1).to(torch.float32) / 255
         boxes, scores, masks = self._detector(pixels)
         return read_people({"boxes": boxes, "scores": scores, "masks": masks}, photo.shape[:2])

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from .. import registry
+from ..pipelines.snapshots import unchanging
 from ..results import Parsing
 from ..schemes import IGNORE, remap_targets
 from .agnostic import Cloth, agnostic_mask
@@ -45,7 +46,7 @@ class ParseHumans:
     def parse(self, image: Tensor, model: str) -> tuple[list[Parsing], Tensor]:
         """IMAGE -> its parsings, and an IMAGE with each part in its colour."""
         pixels = image.detach().cpu().float().clamp(0, 1).numpy()  # other nodes overshoot a little
-        parsings = list(_load(model).predict_many(list(pixels)))
+        parsings = list(_load(model).predict_many(map(unchanging, pixels)))
         colours = np.stack([np.asarray(parsing.colorize(), dtype=np.float32) / 255 for parsing in parsings])
         return parsings, torch.from_numpy(colours)
 

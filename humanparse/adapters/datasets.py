@@ -9,7 +9,6 @@ it: `photos.cast_column("image", datasets.Image(decode=False))` first.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
 
     from ..parser import Parser
     from ..results import Parsing
-
-_IMPORTED_IN = os.getpid()
 
 
 @dataclass(frozen=True)
@@ -111,12 +108,6 @@ class LabelColumns:
 
     @cached_property
     def _parser(self) -> Parser:
-        if os.getpid() != _IMPORTED_IN:
-            import torch
-
-            torch.set_num_threads(
-                1
-            )  # threads that torch had before a fork are gone, and it would wait for them
         return self.choice.parser()
 
     def __getstate__(self) -> dict[str, Any]:

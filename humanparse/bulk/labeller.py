@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import image
 from ..errors import BulkError, HumanParseError, ImageError
 from ..formats import PhotoName, photo_name
 from ..messages import presentable, said
+from ..pipelines.snapshots import unchanging
 from ..schemes import IGNORE
 from . import writers
 from .disk import writing
@@ -58,7 +60,9 @@ class Labeller:
     def read(self, item: Item) -> Photo:
         """Read an input, in any thread."""
         try:
-            return Photo(item, self.source.read(item.found))
+            content = self.source.read(item.found)
+            own = image.load(content.pixels, name=item.found.place)  # a source may use its array again
+            return Photo(item, replace(content, pixels=own))
         except ImageError as error:
             return Photo(item, None, str(error))
         except Exception as error:  # what a broken file brings up is up to the decoder; the run goes on
@@ -160,7 +164,8 @@ def parse_batch(parser: Parser, pixels: list[Any], confidence: bool) -> list[Par
     """RGB uint8 (H, W, 3) pictures -> their parsings; the one place where the network is called."""
     if not pixels:
         return []
-    return list(parser.predict_many(pixels, batch_size=len(pixels), confidence=confidence))
+    photos = map(unchanging, pixels)
+    return list(parser.predict_many(photos, batch_size=len(pixels), confidence=confidence))
 
 
 def finished(parsing: Parsing, settings: Settings) -> tuple[Parsing, Statistics]:

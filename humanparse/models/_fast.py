@@ -92,7 +92,9 @@ class SplitPyramid(nn.Module):
             return kept
         parts = []
         for side in sides:
-            cells = torch.eye(side * side, device=device).view(1, side * side, side, side)
+            cells = torch.eye(side * side, dtype=torch.float32, device=device).view(
+                1, side * side, side, side
+            )
             enlarged = bilinear(cells, (height, width), self.align_corners)
             parts.append(F.unfold(enlarged, 3, padding=1)[0])  # (s * s * 9, h * w)
         matrix = torch.cat(parts).T.contiguous()

@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ..ops.float32 import exact_float32
+
 _PERSON = 1
 _CLASSES = 91
 
@@ -26,9 +28,11 @@ class Detector(nn.Module):
         from torchvision.models import detection
 
         build = getattr(detection, builder)
-        self.network = build(
-            weights=None, weights_backbone=None, num_classes=_CLASSES, box_score_thresh=min_score
-        )
+        with torch.device("cpu"):
+            network = build(
+                weights=None, weights_backbone=None, num_classes=_CLASSES, box_score_thresh=min_score
+            )
+        self.network = network.float()  # whatever torch's default type
         self.eval()
 
     @torch.inference_mode()
@@ -39,7 +43,8 @@ class Detector(nn.Module):
             boxes float32 (N, 4), x0, y0, x1, y1 in pixels; scores float32 (N,), falling; masks bool
             (N, H, W), none of them empty, or None from a network without masks.
         """
-        (found,) = self.network([image])
+        with exact_float32(image.device):
+            (found,) = self.network([image])
         chosen = found["labels"] == _PERSON
         boxes, scores = found["boxes"][chosen], found["scores"][chosen]
         if "masks" not in found:

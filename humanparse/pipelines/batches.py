@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
@@ -17,11 +16,13 @@ import torch
 from torch import Tensor
 
 from ..geometry import Frame
-from ..image import load
+from ..ops.forks import check_process
 from ..results import Parsing
 from .semantic import Semantic
+from .snapshots import Snapshot, snapshot
 
 Read = TypeVar("Read")
+Item = TypeVar("Item")
 Outcomes: TypeAlias = "Generator[Parsing | Exception]"
 
 
@@ -38,24 +39,54 @@ def read_ahead(
 ) -> Generator[Read | Exception]:
     """What `read` makes of each source, or the exception that it raised, in order.
 
+    An exception of the sources themselves is raised once all that was taken before is given.
+
     Args:
         sources: taken one by one, in the caller's thread, never more than `ahead` early.
         read: run in threads.
         ahead: how many may be read before they are asked for.
+
+    Raises:
+        DeviceError: it was begun before this process was forked.
     """
     waiting: deque[Future[Read]] = deque()
-    remaining = iter(sources)
+    remaining, process = iter(sources), os.getpid()
+    ended: Exception | None = None
     threads = ThreadPoolExecutor(min(ahead, os.cpu_count() or 1), "humanparse-read")
     try:
         while True:
-            fresh = islice(remaining, ahead - len(waiting))
-            waiting.extend(threads.submit(read, source) for source in fresh)
-            if not waiting:
+            check_process(process, "this iterator over parsings")
+            while ended is None and len(waiting) < ahead:
+                try:
+                    waiting.append(threads.submit(read, next(remaining)))
+                except Exception as error:  # StopIteration at their end
+                    ended = error
+            if waiting:
+                outcome = _outcome(waiting.popleft())
+                yield outcome
+            elif isinstance(ended, StopIteration):
                 return
-            outcome = _outcome(waiting.popleft())
-            yield outcome
+            elif ended is not None:
+                raise ended
     finally:
         threads.shutdown(wait=False, cancel_futures=True)
+
+
+def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """The items in lists of `size`, the last one shorter; before an exception is raised, those before it."""
+    batch: list[Item] = []
+    try:
+        for item in items:
+            batch.append(item)
+            if len(batch) == size:
+                yield batch
+                batch = []
+    except Exception:
+        if batch:
+            yield batch
+        raise
+    if batch:
+        yield batch
 
 
 def _outcome(future: Future[Read]) -> Read | Exception:
@@ -71,7 +102,7 @@ def parse_one_by_one(
     parse: Callable[[npt.NDArray[np.uint8]], Parsing], sources: Iterable[Any], ahead: int
 ) -> Outcomes:
     """As `parse_many`, for models whose photos cannot share a batch; up to `ahead` photos are held."""
-    with closing(read_ahead(sources, load, ahead)) as photos:
+    with closing(read_ahead(map(snapshot, sources), Snapshot.load, ahead)) as photos:
         for photo in photos:
             yield photo if isinstance(photo, Exception) else parse(photo)
 
@@ -90,28 +121,33 @@ def parse_many(
 ) -> Outcomes:
     """A parsing of each photo, or the exception that reading it raised, in order.
 
-    Photos whose inputs have the same size go through the network together. At most three batches of fitted
-    photos are held at a time, and of photos themselves one for each thread.
+    Photos whose inputs have the same size go through the network together. At most three batches of photos
+    are held at a time; at most two of them are still snapshots.
 
     Args:
         pipeline: the network.
-        sources: anything that `image.load` takes.
+        sources: anything that `snapshot` takes.
         batch_size: most photos that go through the network together.
         keep_logits, confidence: as for `Semantic`.
     """
 
-    def fitted(source: Any) -> Fitted:
-        photo = load(source)
+    def fitted(source: Snapshot) -> Fitted:
+        photo = source.load()
         frame = Frame((photo.shape[0], photo.shape[1]), pipeline.input)
         return Fitted(frame, frame.fit(photo, pipeline.device))
 
     behind = _batches_behind(pipeline.device)
     started: deque[Callable[[], list[Parsing | Exception]]] = deque()
-    with closing(read_ahead(sources, fitted, 2 * batch_size)) as read:
-        while batch := list(islice(read, batch_size)):
-            started.append(_started(pipeline, batch, keep_logits, confidence))
-            if len(started) > behind:
-                yield from started.popleft()()
+    with closing(read_ahead(map(snapshot, sources), fitted, 2 * batch_size)) as read:
+        try:
+            for batch in batched(read, batch_size):
+                started.append(_started(pipeline, batch, keep_logits, confidence))
+                if len(started) > behind:
+                    yield from started.popleft()()
+        except Exception:
+            for outcomes in started:
+                yield from outcomes()
+            raise
         for outcomes in started:
             yield from outcomes()
 

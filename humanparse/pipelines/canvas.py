@@ -113,9 +113,9 @@ def fuse_logits(
         classes: number of classes, background first.
         confidence: also give the softmax probability of the best class.
     """
-    labels = torch.zeros(size, dtype=torch.uint8)
-    best = torch.full(size, torch.inf, dtype=torch.float64)
-    sure = torch.ones(size, dtype=torch.float16) if confidence else None
+    labels = torch.zeros(size, dtype=torch.uint8, device="cpu")
+    best = torch.full(size, torch.inf, dtype=torch.float64, device="cpu")
+    sure = torch.ones(size, dtype=torch.float16, device="cpu") if confidence else None
     step = max(1, _STRIP // (classes * max(1, size[1])))
     for top in range(0, size[0], step):
         bottom = min(size[0], top + step)
@@ -142,9 +142,9 @@ def fuse_logits(
 def _canvas(strip: Box, crops: Sequence[tuple[Grid, Box]], classes: int) -> Tensor:
     """One branch on one strip: float64 (C, bottom - top, right - left)."""
     left, top, right, bottom = strip
-    canvas = torch.zeros((classes, bottom - top, right - left), dtype=torch.float64)
+    canvas = torch.zeros((classes, bottom - top, right - left), dtype=torch.float64, device="cpu")
     canvas[0] = torch.inf
-    count = torch.zeros(canvas.shape[1:], dtype=torch.int32)
+    count = torch.zeros(canvas.shape[1:], dtype=torch.int32, device="cpu")
     for grid, (x0, y0, x1, y1) in crops:
         first, last = max(y0, top), min(y1, bottom)
         piece = grid.window(first - y0, last - y0, 0, x1 - x0)

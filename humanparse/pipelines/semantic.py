@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +15,7 @@ from torch import Tensor
 from ..errors import ModelError
 from ..geometry import Frame, Protocols
 from ..ops.bilinear import bilinear
+from ..ops.float32 import exact_float32
 from ..registry import InputSpec
 from ..results import Parsing
 from ..schemes import LabelScheme
@@ -121,7 +121,7 @@ class Semantic:
         return (plain + mirrored[:, list(self.scheme.flip_order())].flip(3)) * 0.5
 
     def _run(self, batch: Tensor) -> Tensor:
-        with full_float32():
+        with exact_float32(self.device):
             return self.network(batch)
 
     def _scaled(self, fitted: Tensor, scale: float) -> Tensor:
@@ -176,14 +176,3 @@ def input_at(spec: InputSpec, size: tuple[int, int]) -> InputSpec:
     if min(height, width) < 32:
         raise ModelError(f"test_size is (height, width), each at least 32, not {size}")
     return replace(spec, size=(int(height), int(width)))
-
-
-@contextmanager
-def full_float32() -> Iterator[None]:
-    """Keep cuDNN from rounding float32 convolutions to TF32, its default; restored afterwards."""
-    before = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = False
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.allow_tf32 = before

@@ -13,6 +13,7 @@ from torch import nn
 
 from ..errors import ModelError
 from ..geometry import Frame, Protocols
+from ..ops.float32 import exact_float32
 from ..people import Person
 from ..registry import FAMILIES, InputSpec, ModelSpec
 from ..results import Parsing
@@ -20,7 +21,6 @@ from ..schemes import LabelScheme
 from ._centres import People
 from ._smp_decoder import decode_smp
 from ._uniparser_decoder import decode_uniparser
-from .semantic import full_float32
 
 __all__ = ["People", "SingleStage", "decode_smp", "decode_uniparser", "find_decoder"]
 
@@ -73,7 +73,7 @@ class SingleStage:
 
     def _find(self, frame: Frame, image: npt.NDArray[np.uint8]) -> People:
         batch = frame.fit(image, self.device)[None]
-        with full_float32():
+        with exact_float32(self.device):
             if self.dtype == torch.float32:
                 maps = self.network(batch)
             else:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ..detections import Detections, masks_from_boxes
 from ..errors import ModelError, PeopleError
+from ..ops.forks import settle_after_fork
 from ..ops.jpeg import jpeg_round_trip
 from ..results import Parsing, Person
 from ..schemes import LabelScheme
@@ -53,6 +54,7 @@ def fuse(
 
     Source: SCHP's `logits_fusion.py`; M-CE2P's `M-CE2P-test.py` and `refine.py`.
     """
+    settle_after_fork()
     rules = find_rule(rule)
     masks, scores = np.asarray(masks, dtype=bool), np.asarray(scores, dtype=np.float64).reshape(-1)
     if masks.ndim != 3:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from .._version import __version__
 from ..errors import FormatError, ModelError
 from ..geometry import Frame
+from ..ops.float32 import exact_float32
 from ..registry import ModelSpec
 from .onnx_graph import write_graph
 from .onnxruntime import OnnxRuntimeNetwork
@@ -104,10 +105,12 @@ def facts(spec: ModelSpec) -> dict[str, str]:
 @torch.inference_mode()
 def agreement(network: nn.Module, other: Callable[[Tensor], Tensor], spec: ModelSpec) -> Agreement:
     """Compare two networks of one model on a random picture of 600x400 pixels."""
-    blobs = torch.rand(1, 3, 40, 60, generator=torch.Generator().manual_seed(0))
+    seeded = torch.Generator().manual_seed(0)
+    blobs = torch.rand(1, 3, 40, 60, generator=seeded, dtype=torch.float32, device="cpu")
     smooth = F.interpolate(blobs, size=(400, 600), mode="bicubic").clamp(0, 1)[0]
     picture = (smooth * 255).to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
     fitted = Frame((400, 600), spec.input).fit(np.asarray(picture))[None]
-    ours, theirs = network(fitted), other(fitted)
+    with exact_float32(fitted.device):
+        ours, theirs = network(fitted), other(fitted)
     same = (ours.argmax(dim=1) == theirs.argmax(dim=1)).float().mean()
     return Agreement(float((ours - theirs).abs().max()), float(ours.std()), float(same))

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from .. import checkpoint, hub, models
+from ..ops.forks import settle_after_fork
 from ..registry import ModelSpec
 from .folded import folded
 
@@ -33,4 +34,5 @@ def load_network(spec: ModelSpec, path: Path, published: bool) -> nn.Module:
 
 def load_state(path: Path, published: bool) -> checkpoint.State:
     """The tensors of a checkpoint; see `load_network`."""
+    settle_after_fork()
     return checkpoint.load_converted(path, hub.sha256(path)) if published else checkpoint.load(path)

@@ -16,6 +16,7 @@ from .. import hub
 from .._version import __version__
 from ..durable import replacing
 from ..errors import WeightsError
+from ..ops.float32 import exact_float32
 from ..registry import ModelSpec
 
 OPSET = 17
@@ -81,13 +82,14 @@ def write_graph(network: nn.Module, path: Path, metadata: Mapping[str, str]) -> 
 
 def _export(network: nn.Module, path: Path) -> None:
     free = {"image": {0: "batch", 2: "height", 3: "width"}, "logits": {0: "batch", 2: "rows", 3: "columns"}}
-    with warnings.catch_warnings():
+    photos = torch.zeros((2, 3, 96, 128), dtype=torch.float32, device="cpu")
+    with warnings.catch_warnings(), exact_float32(photos.device):  # autocast would become part of the graph
         # The tracing exporter is ten times faster than the one that succeeds it, and needs no onnxscript.
         warnings.filterwarnings("ignore", category=DeprecationWarning)
         warnings.filterwarnings("ignore", message=".*might cause the trace to be incorrect")
         torch.onnx.export(
             network,
-            (torch.zeros(2, 3, 96, 128),),
+            (photos,),
             str(path),
             dynamo=False,
             input_names=["image"],

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..errors import WeightsError
+from ..ops.forks import check_process
 
 
 class OnnxRuntimeNetwork:
@@ -19,11 +22,14 @@ class OnnxRuntimeNetwork:
 
     Raises:
         WeightsError: the file cannot be read.
+        DeviceError: when called in a process that was forked after it was made.
     """
 
     def __init__(self, graph: Path, threads: int | None = None) -> None:
         import onnxruntime
 
+        self._made = graph, threads
+        self._pid = os.getpid()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or torch.get_num_threads()
         try:
@@ -31,7 +37,11 @@ class OnnxRuntimeNetwork:
         except Exception as error:  # its errors have no class in common
             raise WeightsError(f"{graph}: ONNX Runtime cannot read it; remove the file\n{error}") from error
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return OnnxRuntimeNetwork, self._made  # sessions cannot be pickled; each process makes its own
+
     def __call__(self, image: Tensor) -> Tensor:
         """See the class."""
+        check_process(self._pid, "this Parser with runtime='onnxruntime'")
         (logits,) = self._session.run(None, {"image": image.contiguous().numpy()})
         return torch.from_numpy(logits)

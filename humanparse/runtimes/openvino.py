@@ -6,11 +6,13 @@ import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..errors import DeviceError, WeightsError
+from ..ops.forks import check_process
 
 _PRECISIONS = {"float32": "f32", "bf16": "bf16"}
 
@@ -26,13 +28,16 @@ class OpenVinoNetwork:
         threads: how many it computes with; None is as many as torch.
 
     Raises:
-        DeviceError: this CPU does not compute in bf16.
+        DeviceError: this CPU does not compute in bf16; or, when called, this process was forked after it was
+            made.
         WeightsError: the file cannot be read.
     """
 
     def __init__(self, graph: Path, precision: str = "float32", threads: int | None = None) -> None:
         import openvino
 
+        self._made = graph, precision, threads
+        self._pid = os.getpid()
         core = openvino.Core()
         if precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             raise DeviceError("OpenVINO has no bf16 on this CPU; take float32, or runtime='torch'")
@@ -49,8 +54,12 @@ class OpenVinoNetwork:
             raise WeightsError(f"{graph}: OpenVINO cannot read it; remove the file\n{error}") from error
         self._request, self._lock = compiled.create_infer_request(), Lock()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return OpenVinoNetwork, self._made  # requests cannot be pickled; each process makes its own
+
     def __call__(self, image: Tensor) -> Tensor:
         """See the class."""
+        check_process(self._pid, "this Parser with runtime='openvino'")
         with self._lock:
             (logits,) = self._request.infer({0: image.contiguous().numpy()}, share_inputs=True).values()
         return torch.from_numpy(logits)

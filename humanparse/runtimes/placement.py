@@ -9,6 +9,7 @@ from typing import Literal, get_args
 import torch
 
 from ..errors import DeviceError
+from ..ops.forks import SPAWN
 from ..registry import FAMILIES, ModelSpec
 
 Precision = Literal["auto", "float32", "bf16", "fp16"]
@@ -89,8 +90,12 @@ def choose_device(name: str) -> torch.device:
     """The device of that name; `"auto"` is CUDA when it is there, else the CPU.
 
     Raises:
-        DeviceError: no device, or not here.
+        DeviceError: no device, or not here; or one that a forked process cannot use.
     """
+    if name.startswith(("auto", "cuda")) and torch.cuda._is_in_bad_fork() and torch.cuda.device_count():
+        raise DeviceError(
+            f"this process was forked after CUDA was used, and cannot use it: {SPAWN}, or take device='cpu'"
+        )
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..parser import Parser
+from ..pipelines.snapshots import unchanging
 from ..results import Parsing
 
 _GROUP = 8
@@ -54,7 +55,7 @@ class Batcher:
         self._thread.start()
 
     def submit(self, photo: Photo, detect: bool) -> Future[Parsing]:
-        """Queue a photo, RGB uint8 (H, W, 3); cancelling the future takes it out of the queue.
+        """Queue a photo, RGB uint8 (H, W, 3), which nobody changes then; cancelling the future takes it out.
 
         Raises:
             RuntimeError: after `close`.
@@ -103,7 +104,8 @@ class Batcher:
         together = [job for job in batch if not job.detect]
         alone = [job for job in batch if job.detect]
         try:
-            parsings = self._parser.predict_many((job.photo for job in together), batch_size=self._together)
+            photos = (unchanging(job.photo) for job in together)
+            parsings = self._parser.predict_many(photos, batch_size=self._together)
             for job, parsing in zip(together, parsings, strict=True):
                 job.answer.set_result(parsing)
         except Exception:  # one photo's failure must not be the others', so each is tried alone

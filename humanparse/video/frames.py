@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,8 +16,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ..errors import ImageError
 from ..geometry import Frame
+from ..ops.forks import check_process
+from ..pipelines.batches import batched
 from ..pipelines.semantic import Semantic
 from ..results import Parsing
 from .reading import VideoReader
@@ -85,7 +87,7 @@ def parse_together(
             yield shot, frame, frame.fit(shot[2], pipeline.device)
 
     with closing(_ahead(fitted(), batch_size)) as found:
-        for batch in _batches(found, batch_size):
+        for batch in batched(found, batch_size):
             shots, frames, inputs = zip(*batch, strict=True)
             parsings = _parsed(pipeline, frames, torch.stack(inputs), smoother, confidence)
             for (number, seconds, image), parsing in zip(shots, parsings, strict=True):
@@ -125,28 +127,14 @@ def _shots(video: VideoReader, every: int) -> Iterator[Shot]:
 
 def _ahead(items: Iterator[Item], depth: int) -> Generator[Item]:
     """The items, taken in a thread of their own, at most `depth` early; an exception comes in its place."""
+    process = os.getpid()
     thread = ThreadPoolExecutor(1, "humanparse-video")
     waiting: deque[Future[Item | None]] = deque(thread.submit(next, items, None) for _ in range(depth))
     try:
         while (item := waiting.popleft().result()) is not None:
             waiting.append(thread.submit(next, items, None))
             yield item
+            check_process(process, "this video")
     finally:
         thread.shutdown(wait=True, cancel_futures=True)
         items.close()  # type: ignore[attr-defined]
-
-
-def _batches(items: Iterator[Item], size: int) -> Iterator[list[Item]]:
-    batch: list[Item] = []
-    try:
-        for item in items:
-            batch.append(item)
-            if len(batch) == size:
-                yield batch
-                batch = []
-    except ImageError:
-        if batch:
-            yield batch
-        raise
-    if batch:
-        yield batch

@@ -43,9 +43,11 @@ def make_smoother(kind: Smooth, strength: float | None) -> Smoother:
 
 def grey(fitted: Tensor, spec: InputSpec) -> Grey:
     """A network's input, float32 (3, h, w), as a grey picture uint8 (h, w)."""
-    pixels = fitted.cpu() * torch.tensor(spec.std)[:, None, None] + torch.tensor(spec.mean)[:, None, None]
-    mean = pixels.mean(dim=0) * (255 if spec.scale == "0-1" else 1)
-    shades: Grey = mean.round().clamp(0, 255).to(torch.uint8).numpy()
+    values = fitted.cpu()
+    mean, std = (values.new_tensor(each)[:, None, None] for each in (spec.mean, spec.std))
+    pixels = values * std + mean
+    level = pixels.mean(dim=0) * (255 if spec.scale == "0-1" else 1)
+    shades: Grey = level.round().clamp(0, 255).to(torch.uint8).numpy()
     return shades
 
 
