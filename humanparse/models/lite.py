@@ -64,8 +64,8 @@ class Inverted(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, h, w) -> (B, outputs, h / stride, w / stride)."""
-        y = self.expand(x) if hasattr(self, "expand") else x
-        y = self.project(self.depthwise(y))
+        inner = self.expand(x) if hasattr(self, "expand") else x
+        y: Tensor = self.project(self.depthwise(inner))
         return x + y if self.shortcut else y
 
 
@@ -183,6 +183,7 @@ class Lite(nn.Module):
         self.people8 = ConvNorm(w8, w4 // 2, 3)
         self.people4 = nn.Sequential(ConvNorm(w4 + w4 // 2, w4 // 2), ConvNorm(w4 // 2, w4 // 2, 3))
         self.people_head = nn.Conv2d(w4 // 2, 3, 1)
+        assert self.people_head.bias is not None
         nn.init.constant_(self.people_head.bias[:1], -4.6)  # few cells are centres: start at a chance of 1 %
 
     def features(self, image: Tensor) -> tuple[Tensor, Tensor]:
