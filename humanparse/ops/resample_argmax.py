@@ -8,6 +8,7 @@ from importlib.util import find_spec
 import torch
 from torch import Tensor
 
+from .confidence import Agreed, runs
 from .taps import Taps
 
 _STRIP = 2**20
@@ -62,8 +63,7 @@ def resample_argmax(views: Sequence[View], confidence: bool = False) -> tuple[Te
         return resample_argmax_triton(logits, rows, columns, confidence)
     packed = [view.permute(1, 2, 0).contiguous() for view, _, _ in views]  # (h, w, C): read pixel by pixel
     if len(views) == 1:
-        labels = _labels(packed[0], rows, columns)
-        return labels, _confidence(packed[0], rows, columns) if confidence else None
+        return _one_view(logits, packed[0], rows, columns, confidence)
     height, width = len(rows), len(columns)
     labels = torch.empty((height, width), dtype=torch.uint8, device=logits.device)
     sure = torch.empty((height, width), dtype=torch.float16, device=logits.device) if confidence else None
@@ -86,12 +86,13 @@ _MIXED = 255
 """Mark of pixels whose class must be interpolated; there are at most 255 classes."""
 
 
-def _labels(packed: Tensor, rows: Taps, columns: Taps) -> Tensor:
-    """The best class of each output pixel of one view, (h, w, C) -> uint8 (H, W)."""
+def _one_view(
+    logits: Tensor, packed: Tensor, rows: Taps, columns: Taps, confidence: bool
+) -> tuple[Tensor, Tensor | None]:
+    """`resample_argmax` of one view, given as (C, h, w) and as (h, w, C)."""
     best = packed.max(dim=2).indices.to(torch.uint8)  # (h, w)
-    width, cells = packed.shape[1], packed.view(-1, packed.shape[2])  # (h * w, C)
     down, first, second, inside_rows = _pairs(rows, packed.shape[0])
-    across, left, right, inside_columns = _pairs(columns, width)
+    across, left, right, inside_columns = _pairs(columns, packed.shape[1])
     upper, lower = best.index_select(0, first), best.index_select(0, second)
     between = upper.index_select(1, left)  # a value for each pair of rows and pair of columns
     mixed = between != upper.index_select(1, right)
@@ -100,14 +101,40 @@ def _labels(packed: Tensor, rows: Taps, columns: Taps) -> Tensor:
     between.masked_fill_(mixed, _MIXED)
     between *= inside_rows[:, None] & inside_columns  # 0 where nothing is read
     labels = between.index_select(0, down).index_select(1, across)
+    if not confidence:
+        _interpolate(labels, None, labels == _MIXED, packed, rows, columns)
+        return labels, None
+    height, width = labels.shape
+    flat = torch.ones(height * width + 1, device=labels.device)
+    lines, places = runs(rows, down, width, flat.numel() - 1), runs(columns, across, 1, flat.numel() - 1)
+    agreed = Agreed(logits)
+    busy = (between != _MIXED).index_select(0, lines.pair).index_select(1, places.pair)
+    busy &= ~agreed.calm(lines, places)
+    steep = agreed.fill(flat, lines, places, busy)
+    exact, sure = labels == _MIXED, flat[:-1].view(height, width)
+    if steep.any():
+        exact |= steep.index_select(0, lines.number).index_select(1, places.number)
+    _interpolate(labels, sure, exact, packed, rows, columns)
+    return labels, sure.to(torch.float16)
+
+
+def _interpolate(
+    labels: Tensor, sure: Tensor | None, exact: Tensor, packed: Tensor, rows: Taps, columns: Taps
+) -> None:
+    """Write labels that are `_MIXED`, and confidence wherever `exact` is true, from interpolated logits."""
+    cells, width = packed.view(-1, packed.shape[2]), packed.shape[1]  # (h * w, C)
     step = max(1, _STRIP // (4 * len(columns)))
     for top in range(0, len(rows), step):
         strip, span = labels[top : top + step], rows.span(top, top + step)
-        y, x = (strip == _MIXED).nonzero(as_tuple=True)
+        y, x = exact[top : top + step].nonzero(as_tuple=True)
         for start in range(0, len(y), _STRIP // 16):
-            part = slice(start, start + _STRIP // 16)
-            strip[y[part], x[part]] = _best_of(cells, width, span, columns, y[part], x[part])
-    return labels
+            down, across = y[start : start + _STRIP // 16], x[start : start + _STRIP // 16]
+            total = _at(cells, width, span, columns, down, across)  # (n, C)
+            best, known = total.max(dim=1), strip[down, across]
+            strip[down, across] = torch.where(known == _MIXED, best.indices.to(torch.uint8), known)
+            if sure is not None:
+                odds = total.sub_(best.values[:, None]).exp_().sum(dim=1)
+                sure[top : top + step][down, across] = odds.reciprocal_()
 
 
 def _pairs(taps: Taps, inputs: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -129,24 +156,8 @@ def _pairs(taps: Taps, inputs: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return pair, both // inputs, both % inputs, inside
 
 
-def _confidence(packed: Tensor, rows: Taps, columns: Taps) -> Tensor:
-    """The probability of the best class of each output pixel of one view, (h, w, C) -> float16 (H, W)."""
-    sure = torch.empty((len(rows), len(columns)), dtype=torch.float16, device=packed.device)
-    left, right = columns.weight_first[:, None], columns.weight_second[:, None]
-    step = max(1, _STRIP // (len(columns) * packed.shape[2]))
-    for top in range(0, len(rows), step):
-        span = rows.span(top, top + step)
-        between = packed.index_select(0, span.first).mul_(span.weight_first[:, None, None])
-        between.addcmul_(packed.index_select(0, span.second), span.weight_second[:, None, None])
-        strip = between.index_select(1, columns.first).mul_(left)  # (step, W, C)
-        strip.addcmul_(between.index_select(1, columns.second), right)
-        strip -= strip.amax(dim=2, keepdim=True)
-        sure[top : top + step] = strip.exp_().sum(dim=2).reciprocal_()
-    return sure
-
-
-def _best_of(cells: Tensor, width: int, rows: Taps, columns: Taps, y: Tensor, x: Tensor) -> Tensor:
-    """The best class of some output pixels: (h * w, C) and positions (n,) -> uint8 (n,)."""
+def _at(cells: Tensor, width: int, rows: Taps, columns: Taps, y: Tensor, x: Tensor) -> Tensor:
+    """The logits of some output pixels: (h * w, C) and positions (n,) -> (n, C)."""
     upper, lower = rows.first[y] * width, rows.second[y] * width
     left, right = columns.first[x], columns.second[x]
     above, below = rows.weight_first[y, None], rows.weight_second[y, None]
@@ -155,7 +166,7 @@ def _best_of(cells: Tensor, width: int, rows: Taps, columns: Taps, y: Tensor, x:
     total += cells.index_select(0, upper + right).mul_(above * after)
     total += cells.index_select(0, lower + left).mul_(below * before)
     total += cells.index_select(0, lower + right).mul_(below * after)
-    return total.max(dim=1).indices.to(torch.uint8)
+    return total
 
 
 def _bilinear(packed: Tensor, rows: Taps, columns: Taps) -> Tensor:
