@@ -1,4 +1,4 @@
-"""How sure the best class is where the cells that a pixel reads agree on it: a softmax without an exp per pixel.
+"""The probability of the best class where all cells that a pixel reads agree on it, without an exp per pixel.
 
 Along a row of pixels that read the same cells, logits change by the same step from pixel to pixel, so their
 exponentials change by the same factor. For each cell and class four exponentials are taken, and the pixels of
@@ -138,7 +138,9 @@ class Agreed:
         width = self._total.shape[1]
         upper, lower = down.first[rows] * width, down.second[rows] * width
         left, right = across.first[columns], across.second[columns]
-        return [self._below.index_select(1, line + place) for line in (upper, lower) for place in (left, right)]
+        return [
+            self._below.index_select(1, line + place) for line in (upper, lower) for place in (left, right)
+        ]
 
 
 def _fill(
