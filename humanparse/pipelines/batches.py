@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ..geometry import Frame
-from ..ops.forks import check_process
+from ..ops.forks import check_process, settle_after_fork
 from ..results import Parsing
 from .semantic import Semantic
 from .snapshots import Snapshot, snapshot
@@ -49,6 +49,7 @@ def read_ahead(
     Raises:
         DeviceError: it was begun before this process was forked.
     """
+    settle_after_fork()
     waiting: deque[Future[Read]] = deque()
     remaining, process = iter(sources), os.getpid()
     ended: Exception | None = None

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ..geometry import Frame
-from ..ops.forks import check_process
+from ..ops.forks import check_process, settle_after_fork
 from ..pipelines.batches import batched
 from ..pipelines.semantic import Semantic
 from ..results import Parsing
@@ -127,6 +127,7 @@ def _shots(video: VideoReader, every: int) -> Iterator[Shot]:
 
 def _ahead(items: Iterator[Item], depth: int) -> Generator[Item]:
     """The items, taken in a thread of their own, at most `depth` early; an exception comes in its place."""
+    settle_after_fork()
     process = os.getpid()
     thread = ThreadPoolExecutor(1, "humanparse-video")
     waiting: deque[Future[Item | None]] = deque(thread.submit(next, items, None) for _ in range(depth))
