@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
+from .arrays import Mask, tight_box
 from .errors import PeopleError
 from .formats import decode_rle
 
@@ -158,7 +159,7 @@ def _from_coco(people: Sequence[Mapping[str, Any]], size: Size) -> Detections:
     return _checked(boxes, scores, masks, size)
 
 
-def _segmented(segmentation: Any, size: Size) -> npt.NDArray[np.bool_]:
+def _segmented(segmentation: Any, size: Size) -> Mask:
     """A mask from COCO's run lengths or polygons."""
     if isinstance(segmentation, Mapping):
         try:
@@ -202,7 +203,7 @@ def _checked(
         empty = np.flatnonzero(~masks.any(axis=(1, 2)))
         if len(empty):
             raise PeopleError(f"the mask of person {int(empty[0])} has no pixel; leave that person out")
-        boxes = np.array([_tight(mask) for mask in masks]) if boxes is None else boxes
+        boxes = np.array([tight_box(mask) for mask in masks]) if boxes is None else boxes
     corners = np.zeros((0, 4)) if boxes is None else boxes.astype(np.float64).reshape(-1, 4)
     ranks = np.ones(len(corners)) if scores is None else scores.astype(np.float64).reshape(-1)
     counts = {len(corners), len(ranks), *([] if masks is None else [len(masks)])}
@@ -218,11 +219,6 @@ def _checked(
                 "picture; boxes are x0, y0, x1, y1 in pixels"
             )
     return Detections(cut, ranks, masks if masks is not None and len(cut) else None)
-
-
-def _tight(mask: npt.NDArray[np.bool_]) -> tuple[int, int, int, int]:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
 def masks_from_boxes(boxes: npt.NDArray[np.float64], size: Size) -> npt.NDArray[np.bool_]:

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .arrays import Labels, Picture
 from .errors import ImageError
 from .ops.bilinear import bilinear
 from .ops.forks import settle_after_fork
@@ -27,8 +28,6 @@ from .ops.warp import warp_uint8
 from .registry import InputSpec
 
 Size = tuple[int, int]
-Labels = npt.NDArray[np.uint8]
-Picture = npt.NDArray[np.uint8]
 Protocols = Literal["extract", "paper", "score"]
 
 _CPU = torch.device("cpu")

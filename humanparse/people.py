@@ -8,12 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from .arrays import Box, Labels, Mask, tight_box
 from .errors import PeopleError
 from .schemes import LabelScheme
-
-Box = tuple[int, int, int, int]
-Labels = npt.NDArray[np.uint8]
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -133,15 +130,10 @@ class Person:
             if label == 0:
                 continue
             mask = self.labels == label
-            rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
             pixels = int(np.count_nonzero(mask))
-            left, top = self.box[0], self.box[1]
-            box = (
-                left + int(columns[0]),
-                top + int(rows[0]),
-                left + int(columns[-1]) + 1,
-                top + int(rows[-1]) + 1,
-            )
+            left, top = self.box[:2]
+            x0, y0, x1, y1 = tight_box(mask)
+            box = (left + x0, top + y0, left + x1, top + y1)
             share = pixels / (self.size[0] * self.size[1])
             found.append(Part(label, self.scheme.name(label), pixels, share, box))
         return found

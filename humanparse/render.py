@@ -9,12 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
+from .arrays import Labels, Picture
 from .errors import SchemeError
 from .people import Person
 from .schemes import LabelScheme, Rgb
-
-Labels = npt.NDArray[np.uint8]
-Picture = npt.NDArray[np.uint8]
 
 
 def colorize(labels: Labels, scheme: LabelScheme, palette: str | tuple[Rgb, ...] = "voc") -> Image.Image:

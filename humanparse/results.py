@@ -14,6 +14,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from . import formats, render
+from .arrays import Labels, Mask
 from .errors import FormatError, SchemeError
 from .image import load as load_image
 from .ops.touching import touching_label
@@ -36,7 +37,7 @@ class Parsing:
         people: who is there, by falling score; empty where nobody was looked for.
     """
 
-    labels: npt.NDArray[np.uint8]
+    labels: Labels
     scheme: LabelScheme
     model: str = ""
     confidence: npt.NDArray[np.float16] | None = None
@@ -51,7 +52,7 @@ class Parsing:
         """(height, width) in pixels."""
         return self.labels.shape[0], self.labels.shape[1]
 
-    def mask(self, *labels: str | int) -> npt.NDArray[np.bool_]:
+    def mask(self, *labels: str | int) -> Mask:
         """Where any of these labels is.
 
         Args:
@@ -105,7 +106,7 @@ class Parsing:
     def _remapped(
         self,
         person: Person,
-        labels: npt.NDArray[np.uint8],
+        labels: Labels,
         table: npt.NDArray[np.uint8],
         target: LabelScheme,
     ) -> Person:

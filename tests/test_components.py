@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from humanparse.ops.components import Instances, Labels, grow, grow_reference
+from humanparse.arrays import Labels
+from humanparse.ops.components import Instances, grow, grow_reference
 
 
 @st.composite

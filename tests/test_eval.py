@@ -138,9 +138,7 @@ def test_label_maps_made_otherwise_are_not_mixed_in(run: Run, atr: Path, tmp_pat
         (("--weights", "other.safetensors"), "weights: "),
     ):
         done = run(*command, *change)
-        assert (
-            done.status == 1 and "label maps made with other settings" in done.err and said in done.err
-        )
+        assert done.status == 1 and "label maps made with other settings" in done.err and said in done.err
     shutil.copytree(atr, tmp_path / "copy")
     elsewhere = run("--dataset", "atr", "--root", tmp_path / "copy", *command[4:])
     assert elsewhere.status == 1 and "root: " in elsewhere.err

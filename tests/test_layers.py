@@ -11,10 +11,10 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "humanparse"
 
 ROOMS = [
-    "_version", "addresses", "messages", "errors", "durable", "schemes", "people", "registry", "suffixes",
-    "metadata", "decode", "fetching", "image", "ops", "geometry", "checkpoint", "hub", "models", "runtimes",
-    "render", "formats", "metrics", "detections", "results", "pipelines", "video", "parser", "bulk",
-    "adapters", "serve", "bench", "verification", "cli",
+    "_version", "addresses", "arrays", "messages", "errors", "durable", "schemes", "people", "registry",
+    "suffixes", "metadata", "decode", "fetching", "image", "ops", "geometry", "checkpoint", "hub", "models",
+    "runtimes", "render", "formats", "metrics", "detections", "results", "pipelines", "video", "parser",
+    "bulk", "adapters", "serve", "bench", "verification", "cli",
     "__init__", "__main__",
 ]  # fmt: skip
 
@@ -59,6 +59,7 @@ ONLY_IN = {
 NO_TORCH = (
     "_version",
     "addresses",
+    "arrays",
     "messages",
     "errors",
     "durable",

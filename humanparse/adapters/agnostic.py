@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from ..arrays import Mask
 from ..errors import ModelError, SchemeError
 from ..results import Parsing
 from ..schemes import IGNORE, LabelScheme, Rgb
@@ -152,7 +153,7 @@ def _known(scheme: LabelScheme, names: Iterable[str]) -> Iterator[int]:
             yield scheme.index(name)
 
 
-def _dilated(mask: npt.NDArray[np.bool_], radius: int) -> npt.NDArray[np.bool_]:
+def _dilated(mask: Mask, radius: int) -> Mask:
     """True within `radius` rows and columns of a true pixel."""
     for axis in (0, 1):
         along = np.moveaxis(mask, axis, 0)

@@ -11,11 +11,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from .. import registry
+from ..arrays import Mask
 from ..pipelines.snapshots import unchanging
 from ..results import Parsing
 from ..schemes import IGNORE, remap_targets
@@ -193,7 +193,7 @@ def _words(parts: str) -> list[str]:
     return [word for word in (piece.strip() for piece in parts.replace("\n", ",").split(",")) if word]
 
 
-def _where(parsing: Parsing, parts: str) -> npt.NDArray[np.bool_]:
+def _where(parsing: Parsing, parts: str) -> Mask:
     words = _words(parts)
     if words:
         return parsing.mask(*words)
@@ -201,5 +201,5 @@ def _where(parsing: Parsing, parts: str) -> npt.NDArray[np.bool_]:
     return ~np.isin(parsing.labels, nobody)
 
 
-def _masks(where: Iterable[npt.NDArray[np.bool_]]) -> Tensor:
+def _masks(where: Iterable[Mask]) -> Tensor:
     return torch.from_numpy(np.stack([one.astype(np.float32) for one in where]))

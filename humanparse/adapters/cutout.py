@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageColor, ImageFilter
 
+from ..arrays import Mask, tight_box
 from ..errors import ImageError, ModelError
 from ..results import Parsing
 from ..schemes import IGNORE, Rgb
@@ -57,20 +58,17 @@ def cutout(
         picture = Image.alpha_composite(behind, picture).convert("RGB")
     if not crop:
         return picture
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return picture.crop((int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1))
+    return picture.crop(tight_box(mask))
 
 
-def _kept(
-    parsing: Parsing, keep: Iterable[str | int] | None, drop: Iterable[str | int]
-) -> npt.NDArray[np.bool_]:
+def _kept(parsing: Parsing, keep: Iterable[str | int] | None, drop: Iterable[str | int]) -> Mask:
     scheme = parsing.scheme
     if keep is None:
         kept = {label for label in range(len(scheme)) if label != scheme.background}
     else:
         kept = set(scheme.members(*keep))
     kept -= set(scheme.members(*drop))
-    mask: npt.NDArray[np.bool_] = np.isin(parsing.labels, sorted(kept))
+    mask: Mask = np.isin(parsing.labels, sorted(kept))
     if not mask.any():
         wanted = ", ".join(scheme.name(label) for label in sorted(kept)) or "nothing"
         there = ", ".join(part.name for part in parsing.parts() if part.label != IGNORE) or "no part at all"
@@ -78,7 +76,7 @@ def _kept(
     return mask
 
 
-def _alpha(mask: npt.NDArray[np.bool_], feather: int) -> npt.NDArray[np.uint8]:
+def _alpha(mask: Mask, feather: int) -> npt.NDArray[np.uint8]:
     solid: npt.NDArray[np.uint8] = np.where(mask, np.uint8(255), np.uint8(0))
     if feather == 0:
         return solid

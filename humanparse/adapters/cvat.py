@@ -17,8 +17,8 @@ from xml.etree import ElementTree
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from ..arrays import Mask
 from ..durable import writing_file
 from ..errors import FormatError
 from ..registry import DEFAULT
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from ..parser import Parser
-
-Mask = npt.NDArray[np.bool_]
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 

@@ -16,8 +16,8 @@ from urllib.parse import quote
 from xml.etree import ElementTree
 
 import numpy as np
-import numpy.typing as npt
 
+from ..arrays import Mask
 from ..durable import writing_file
 from ..errors import FormatError
 from ..results import Parsing
@@ -108,7 +108,7 @@ def labeling_config(scheme: LabelScheme) -> str:
     return ElementTree.tostring(view, encoding="unicode")
 
 
-def encode_brush(mask: npt.NDArray[np.bool_]) -> list[int]:
+def encode_brush(mask: Mask) -> list[int]:
     """A mask as Label Studio's brush stroke: run lengths of an RGBA picture, 255 where the mask is.
 
     The bits are: 32 the number of values, 5 the bits of a value less one, four times 4 a run length's

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ..arrays import Mask, Picture
 from ..errors import SchemeError
 from ..image import load
 from ..people import Part
@@ -27,7 +27,7 @@ class Region:
     """
 
     part: Part
-    mask: npt.NDArray[np.bool_]
+    mask: Mask
     person: int = 0
     score: float | None = None
 
@@ -57,7 +57,7 @@ def part_regions(parsing: Parsing) -> list[Region]:
     return found
 
 
-def parsed_photo(image: Any, parsing: Parsing) -> npt.NDArray[np.uint8]:
+def parsed_photo(image: Any, parsing: Parsing) -> Picture:
     """The photo of a parsing, RGB uint8 (H, W, 3), a new array.
 
     Raises:

@@ -8,11 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
-import numpy as np
-import numpy.typing as npt
+from ..arrays import Picture
 
 State = Literal["todo", "changed", "done", "failed"]
-Picture = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)

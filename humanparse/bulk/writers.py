@@ -8,13 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from .. import formats, render
+from ..arrays import Labels, Picture
 from ..durable import replacing
 from ..errors import BulkError, FormatError
 from ..results import Parsing
-from .items import Picture
 
 ENDINGS = {
     "png": ".png",
@@ -101,7 +100,7 @@ def _integratedpifu(parsing: Parsing, photo: Picture | None) -> bytes:
     return buffer.getvalue()
 
 
-def integratedpifu_labels(path: Path) -> npt.NDArray[np.uint8]:
+def integratedpifu_labels(path: Path) -> Labels:
     """A file of `_integratedpifu` -> Pascal's labels uint8 (H, W).
 
     Raises:
@@ -111,7 +110,7 @@ def integratedpifu_labels(path: Path) -> npt.NDArray[np.uint8]:
         values = np.load(path)
     except (OSError, ValueError) as error:
         raise FormatError(f"{path}: not a readable part map ({error})") from error
-    labels: npt.NDArray[np.uint8] = np.searchsorted(_PIFU, values).astype(np.uint8)
+    labels: Labels = np.searchsorted(_PIFU, values).astype(np.uint8)
     return labels
 
 

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, PngImagePlugin
 
+from ..arrays import Labels, tight_box
 from ..durable import writing_file
 from ..errors import FormatError, SchemeError
 from ..people import Person
@@ -29,8 +30,6 @@ from .photo import PhotoName as PhotoName
 from .photo import photo_name as photo_name
 from .rle import decode_rle as decode_rle
 from .rle import encode_rle as encode_rle
-
-Labels = npt.NDArray[np.uint8]
 
 _TAG = "humanparse"
 
@@ -167,16 +166,14 @@ def parts(labels: Labels, scheme: LabelScheme, background: bool = False) -> list
         if label == scheme.background and not background:
             continue
         mask = labels == label
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         pixels = int(np.count_nonzero(mask))
-        box = (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
         found.append(
             {
                 "label": label,
                 "name": scheme.name(label),
                 "pixels": pixels,
                 "share": pixels / labels.size,
-                "box": box,
+                "box": tight_box(mask),
             }
         )
     return found

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from ..arrays import Labels, Mask
 from ..durable import replacing
 from ..errors import FormatError
 from ..people import Person, paint_people
@@ -20,7 +21,6 @@ from ..schemes import IGNORE, LabelScheme, voc_palette
 from .photo import PhotoName
 from .rle import encode_rle
 
-Labels = npt.NDArray[np.uint8]
 People = tuple[Person, ...]
 
 
@@ -132,7 +132,7 @@ def coco(photo: PhotoName, labels: Labels, scheme: LabelScheme, people: People) 
     height, width = labels.shape
     annotations: list[dict[str, Any]] = []
 
-    def annotate(mask: npt.NDArray[np.bool_], category: int, box: tuple[int, ...], **more: Any) -> None:
+    def annotate(mask: Mask, category: int, box: tuple[int, ...], **more: Any) -> None:
         x0, y0, x1, y1 = box
         annotations.append(
             {

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..arrays import Labels, Mask
 from ..people import Person
 from ..schemes import LabelScheme
 from .rle import decode_rle, encode_rle
@@ -77,8 +78,8 @@ def from_json(record: dict[str, Any], scheme: LabelScheme, size: tuple[int, int]
 
 def _person(
     record: dict[str, Any],
-    labels: npt.NDArray[np.uint8],
-    silhouette: npt.NDArray[np.bool_],
+    labels: Labels,
+    silhouette: Mask,
     scheme: LabelScheme,
     size: tuple[int, int],
 ) -> Person:

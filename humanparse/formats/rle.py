@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+
+from ..arrays import Mask
 
 
-def encode_rle(mask: npt.NDArray[np.bool_]) -> dict[str, Any]:
+def encode_rle(mask: Mask) -> dict[str, Any]:
     """COCO's uncompressed run lengths of a mask: columns first, the first run counts zeros."""
     flat = np.concatenate(([False], mask.ravel(order="F"), [False]))
     edges = np.flatnonzero(flat[1:] != flat[:-1])
@@ -20,7 +21,7 @@ def encode_rle(mask: npt.NDArray[np.bool_]) -> dict[str, Any]:
     return {"size": list(mask.shape), "counts": counts.tolist()}
 
 
-def decode_rle(rle: Mapping[str, Any]) -> npt.NDArray[np.bool_]:
+def decode_rle(rle: Mapping[str, Any]) -> Mask:
     """The inverse of `encode_rle`; takes COCO's compressed counts (text) too."""
     counts = rle["counts"]
     if isinstance(counts, str | bytes):

@@ -12,8 +12,9 @@ from collections import deque
 import numpy as np
 import numpy.typing as npt
 
+from ..arrays import Labels, Mask, tight_box
+
 Index = npt.NDArray[np.int64]
-Labels = npt.NDArray[np.uint8]
 Instances = npt.NDArray[np.int32]
 
 _NEIGHBOURS = [(down, across) for down in (-1, 0, 1) for across in (-1, 0, 1) if down or across]
@@ -53,11 +54,11 @@ def grow(labels: Labels, instances: Instances) -> tuple[Index, Index]:
     Source: SCHP's `logits_fusion` and M-CE2P's `refine` do the same.
     """
     free = (instances == 0) & (labels > 0)
-    rows, columns = np.flatnonzero(free.any(axis=1)), np.flatnonzero(free.any(axis=0))
-    if not len(rows):
+    x0, y0, x1, y1 = tight_box(free)
+    if x0 == x1:
         return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
-    top, left = max(int(rows[0]) - 1, 0), max(int(columns[0]) - 1, 0)
-    window = np.s_[top : int(rows[-1]) + 2, left : int(columns[-1]) + 2]  # one pixel wider: seeds lie around
+    top, left = max(y0 - 1, 0), max(x0 - 1, 0)
+    window = np.s_[top : y1 + 1, left : x1 + 1]  # one pixel wider: seeds lie around
     near, lacking = labels[window], free[window]
     joined = [
         _grow_class(lacking & (near == label), ~lacking & (near == label))
@@ -70,7 +71,7 @@ def grow(labels: Labels, instances: Instances) -> tuple[Index, Index]:
     return whole[0], whole[1]
 
 
-def _grow_class(free: npt.NDArray[np.bool_], taken: npt.NDArray[np.bool_]) -> tuple[Index, Index]:
+def _grow_class(free: Mask, taken: Mask) -> tuple[Index, Index]:
     """`grow` for the pixels of one class: those without an instance, and those with one."""
     import cv2
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
+
+from ..arrays import Labels, Mask
 
 
-def touching_label(
-    blobs: npt.NDArray[np.bool_], labels: npt.NDArray[np.uint8], candidates: tuple[int, ...], default: int
-) -> npt.NDArray[np.uint8]:
+def touching_label(blobs: Mask, labels: Labels, candidates: tuple[int, ...], default: int) -> Labels:
     """Label each 8-connected blob with the candidate that most of its neighbouring pixels carry.
 
     Args:
@@ -34,5 +33,5 @@ def touching_label(
     chosen = np.array(candidates, dtype=np.uint8)[votes.argmax(axis=1)]
     chosen[votes.max(axis=1) == 0] = default
     chosen[0] = 0
-    labelled: npt.NDArray[np.uint8] = chosen[blob_ids]
+    labelled: Labels = chosen[blob_ids]
     return labelled
