@@ -536,3 +536,19 @@ def test_a_view_of_a_file_is_read_in_any_order() -> None:
         for at in (5, 0, 12, 33, 40):
             assert view.seek(at) == at and view.read(4) == expected[at : at + 4]
         assert view.seek(-3, io.SEEK_END) == 30 and view.read() == expected[-3:]
+
+
+@pytest.mark.parametrize(
+    "flood",
+    [
+        encoded(photo(), "JPEG")[:2] + (segment(0xDB, b"") + segment(0xFE, b"")) * 100_000,
+        PNG_MARK + (chunk(b"ABCD", b"") + chunk(b"abCD", b"")) * 40_000,
+        b"RIFF\xff\xff\xff\x00WEBP" + (b"ALPH" + bytes(4) + b"JUNK" + bytes(4)) * 50_000,
+    ],
+    ids=["JPEG", "PNG", "WebP"],
+)
+def test_a_flood_of_tiny_parts_takes_no_memory(flood: bytes) -> None:
+    pixels = metadata.pixels_of(io.BytesIO(flood))
+    assert pixels is not None and len(pixels.pieces) <= 10_001
+    with pytest.raises(ImageError, match="damaged or truncated|not a picture"):
+        image.load(flood)

@@ -6,54 +6,54 @@ import re
 import zlib
 from typing import IO
 
-from .view import Piece, Pixels, merged, read
+from .view import MOST, Piece, Pixels, keep, read
 
 _MARKER = re.compile(rb"\xff[^\x00\xff]")
 
 
 def png(file: IO[bytes], size: int) -> Pixels:
     """Signature and critical chunks (their names begin with a capital letter); PNG specification §5."""
-    kept, exif, at = [(0, 8)], b"", 8
-    while at < size:
+    kept: list[Piece] = [(0, 8)]
+    exif, at = b"", 8
+    while at < size and len(kept) < MOST:
         head = read(file, at, 8)
         length, kind = int.from_bytes(head[:4], "big"), head[4:]
         if len(head) < 8 or not kind.isalpha():
-            kept.append((at, size))
             break
         end = at + 12 + length
         if kind[:1].isupper():
-            kept.append((at, min(end, size)))
+            keep(kept, at, min(end, size))
         elif kind == b"eXIf" and not exif:
             block = read(file, at + 8, length + 4)
             if zlib.crc32(kind + block[:-4]).to_bytes(4, "big") == block[-4:]:
                 exif = block[:-4]
-        if kind == b"IEND":
-            break
-        at = end
-    return Pixels(merged(kept), exif)
+        at = size if kind == b"IEND" else end
+    if at < size:  # what is no chunk, for Pillow to see
+        keep(kept, at, size)
+    return Pixels(tuple(kept), exif)
 
 
 def jpeg(file: IO[bytes], size: int) -> Pixels:
     """All segments up to the first scan but APPn and COM, and all that follows (ITU-T T.81 annex B)."""
-    kept, exif, at = [(0, 2)], [], 2
-    while (at := _marker(file, at, size)) < size:
+    kept: list[Piece] = [(0, 2)]
+    exif, at = [], 2
+    while (at := _marker(file, at, size)) < size and len(kept) < MOST:
         head = read(file, at, 4)
         marker, end = head[1], at + 2 + max(2, int.from_bytes(head[2:], "big"))
-        if marker in (0xD9, 0xDA):  # the end, or pixels
+        if marker in (0xD8, 0xD9, 0xDA):  # where it should not begin once more; the end; pixels
             break
-        if marker == 0x01 or 0xD0 <= marker <= 0xD8:  # without a length
-            end = at + 2
-        elif 0xE0 <= marker <= 0xEF or marker == 0xFE:
-            content = read(file, at + 4, end - at - 4) if marker in (0xE0, 0xE1, 0xEE) else b""
-            if marker == 0xE1 and content.startswith(b"Exif\0\0"):
-                exif.append(content[6:])  # one block may take several segments
-            if not _says_colours(marker, content):
-                at = end
-                continue
-        kept.append((at, min(end, size)))
+        if marker == 0x01 or 0xD0 <= marker <= 0xD7:  # without a length, and without a meaning here
+            at += 2
+            continue
+        about = 0xE0 <= marker <= 0xEF or marker == 0xFE
+        content = read(file, at + 4, end - at - 4) if marker in (0xE0, 0xE1, 0xEE) else b""
+        if marker == 0xE1 and content.startswith(b"Exif\0\0"):
+            exif.append(content[6:])  # one block may take several segments
+        if not about or _says_colours(marker, content):
+            keep(kept, at, min(end, size))
         at = end
-    kept.append((min(at, size), size))
-    return Pixels(merged(kept), b"".join(exif))
+    keep(kept, min(at, size), size)
+    return Pixels(tuple(kept), b"".join(exif))
 
 
 def _marker(file: IO[bytes], at: int, size: int) -> int:
@@ -83,7 +83,7 @@ def webp(file: IO[bytes], size: int) -> Pixels:
     stop = min(size, stated)
     kept: list[Piece] = []
     exif, flagged, at = b"", False, 12
-    while at + 8 <= stop:
+    while at + 8 <= stop and len(kept) < MOST:
         head = read(file, at, 8)
         length, kind = int.from_bytes(head[4:], "little"), head[:4]
         end = at + 8 + length + length % 2
@@ -93,7 +93,7 @@ def webp(file: IO[bytes], size: int) -> Pixels:
             still = bytes(byte & 0x12 for byte in flags) + bytes(3)  # alpha and animation
             kept += [head, still, (at + 12, min(end, stop))]
         elif kind in (b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF"):
-            kept.append((at, min(end, stop)))
+            keep(kept, at, min(end, stop))
         elif kind == b"EXIF" and flagged and not exif:
             exif = read(file, at + 8, length).removeprefix(b"Exif\0\0")
         at = end

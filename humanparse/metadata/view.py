@@ -11,6 +11,9 @@ from typing import IO, Any
 Piece = bytes | tuple[int, int]
 """Some bytes, or where they begin and end in the file."""
 
+MOST = 10_000
+"""Pieces after which the rest of a file is passed on as it is: no sound picture has so many."""
+
 _SMALL = 1 << 20
 """Bytes up to which a file is copied: that is faster than a view of it."""
 
@@ -85,12 +88,10 @@ def read(file: IO[bytes], at: int, count: int) -> bytes:
     return file.read(count)
 
 
-def merged(ranges: list[tuple[int, int]]) -> tuple[Piece, ...]:
-    """The ranges, those that touch as one."""
-    merged: list[tuple[int, int]] = []
-    for begin, end in ranges:
-        if merged and merged[-1][1] == begin:
-            merged[-1] = (merged[-1][0], end)
-        else:
-            merged.append((begin, end))
-    return tuple(merged)
+def keep(kept: list[Piece], begin: int, end: int) -> None:
+    """Add a range of the file; one that touches the last makes that longer."""
+    last = kept[-1] if kept else b""
+    if isinstance(last, tuple) and last[1] == begin:
+        kept[-1] = (last[0], end)
+    else:
+        kept.append((begin, end))
