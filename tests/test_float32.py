@@ -19,7 +19,7 @@ import pytest
 import torch
 from torch import nn
 
-from humanparse import Parser, checkpoint, image, manifest, models
+from humanparse import Parser, checkpoint, image, models, registry
 from humanparse.adapters.transformers import ImageProcessor
 from humanparse.bench import measure, synthetic_photo
 from humanparse.models.detector import Detector
@@ -306,7 +306,7 @@ def test_the_detector_is_computed_exactly_too() -> None:
 
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 def test_models_that_find_people_are_computed_in_their_own_precision(precision: Any, tmp_path: Path) -> None:
-    spec = manifest.get("uniparser-r50-mhpv2")
+    spec = registry.network("uniparser-r50-mhpv2")
     torch.manual_seed(0)
     checkpoint.save(models.build(spec).state_dict(), tmp_path / "random.safetensors", {})
     parser = Parser(spec.name, weights=tmp_path / "random.safetensors", device="cpu", test_size=(64, 96),
@@ -326,7 +326,7 @@ def test_models_that_find_people_are_computed_in_their_own_precision(precision: 
 
 
 def test_exported_graphs_and_their_comparison_know_no_autocast(tmp_path: Path) -> None:
-    spec = manifest.get("tiny-atr")
+    spec = registry.network("tiny-atr")
     network = models.build(spec).eval()
     write_graph(network, tmp_path / "plain.onnx", {})
     seen: list[list[str]] = []
@@ -397,7 +397,7 @@ def test_the_default_type_changes_nothing(dtype: torch.dtype, model: str, tmp_pa
     options: dict[str, Any] = {"device": "cpu", "scales": (0.75, 1.0)}
     if model != "tiny-atr":
         torch.manual_seed(0)
-        checkpoint.save(models.build(manifest.get(model)).state_dict(), tmp_path / "random.safetensors", {})
+        checkpoint.save(models.build(registry.network(model)).state_dict(), tmp_path / "random.safetensors", {})
         options |= {"weights": tmp_path / "random.safetensors", "test_size": (65, 65)}
     expected = Parser(model, **options).predict(PHOTO, keep_logits=True)
     torch.set_default_dtype(dtype)
