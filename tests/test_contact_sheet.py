@@ -180,7 +180,7 @@ def test_what_cannot_be_shown_says_why(run: Run, photos: Path, tmp_path: Path) -
     with pytest.raises(BulkError, match="this run wrote overlay alone"):
         bulk.contact_sheet(tmp_path / "overlays", tmp_path / "sheet.jpg")
     label(photos, tmp_path / "plain", "png", confidence=False)
-    with pytest.raises(BulkError, match="none has a confidence"):
+    with pytest.raises(BulkError, match="none with confidence"):
         bulk.contact_sheet(tmp_path / "plain", tmp_path / "sheet.jpg")
     with pytest.raises(FormatError, match=r"a \.jpg, \.png or \.html file"):
         bulk.contact_sheet(tmp_path / "plain", tmp_path / "sheet.gif")
