@@ -101,7 +101,9 @@ def test_the_networks_input_equals_the_originals(case: Case) -> None:
     photo = image.load(case.photo)
     fitted = Frame((photo.shape[0], photo.shape[1]), model_info(model_of(case.name)).input).fit(photo)
     assert tuple(fitted.shape) == tuple(case["input_shape"])
-    assert_close(fitted[:, ::8, ::8], case["input"], 1e-6)
+    apart = np.abs(fitted[:, ::8, ::8].numpy() - case["input"])
+    # Where OpenCV resizes floats, its last bit depends on the width of the CPU's vectors.
+    assert (apart <= np.maximum(1e-6, np.spacing(np.abs(case["input"])))).all()
 
 
 @pytest.mark.parametrize("case", cases(*SSSEG), ids=str)
