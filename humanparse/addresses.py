@@ -12,7 +12,7 @@ import re
 HIDDEN = "…"
 """Stands for what is left out."""
 
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>]+")
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>]*?)([.,:;)\]]*)(?=[\s'\"<>]|$)")
 
 _SECRET = re.compile(
     r"token|signature|credential|secret|passw|api_?key|access_?key|auth_?key|authori[sz]ation|jwt|hmac"
@@ -53,7 +53,7 @@ def query_hash(address: str) -> str:
 
 def redact(text: str) -> str:
     """A text whose addresses are `printable`."""
-    return _ADDRESS.sub(lambda found: printable(found[0]), text) if "://" in text else text
+    return _ADDRESS.sub(lambda found: printable(found[1]) + found[2], text) if "://" in text else text
 
 
 def _hide(address: str) -> tuple[str, list[str]]:

@@ -33,7 +33,7 @@ def presentable(text: str) -> str:
 
 def said(error: BaseException) -> str:
     """What an error of another package says, with its kind, for a message or a log."""
-    return presentable(f"{type(error).__name__}: {shorten(str(error), 1000)}")
+    return presentable(f"{type(error).__name__}: {shorten(str(error), _MOST)}")
 
 
 def shorten(text: str, limit: int = 200) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import quopri
 import socket
 import subprocess
 import sys
@@ -127,6 +128,63 @@ def test_every_way_to_send_a_picture_gives_the_same_answer(served: Served) -> No
     answers = [served.client.post("/v1/parse", params={"format": "png"}, **way) for way in ways]
     assert [answer.status_code for answer in answers] == [200] * len(ways)
     assert len({answer.content for answer in answers}) == 1
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body"),
+    [
+        (b"base64", base64.encodebytes(JPEG)),
+        (b"BASE64", base64.b64encode(JPEG)),
+        (b"quoted-printable", quopri.encodestring(JPEG)),
+        (b"binary", JPEG),
+    ],
+)
+def test_a_form_may_transfer_its_picture_as_text(
+    served: Served, expected: Parsing, tmp_path: Path, encoding: bytes, body: bytes
+) -> None:
+    answer = served.post(form(b"image", body, encoding), "multipart/form-data; boundary=b", format="png")
+    assert answer.content == expected.save(tmp_path / "x.png").read_bytes()
+
+
+def form(name: bytes, body: bytes, encoding: bytes) -> bytes:
+    """A form of one field, whose part says how it is transferred."""
+    head = b'Content-Disposition: form-data; name="%s"; filename="a.jpg"\r\n' % name
+    return b"--b\r\n%sContent-Transfer-Encoding: %s\r\n\r\n%s\r\n--b--\r\n" % (head, encoding, body)
+
+
+def test_other_transfer_encodings_and_false_ones_are_refused_by_name(served: Served) -> None:
+    kind = "multipart/form-data; boundary=b"
+    for encoding, body in ((b"x-uuencode", b"begin"), (b"base64", b"@@@@")):
+        said = refused(served.post(form(b"image", body, encoding), kind), 400, "malformed_request")
+        assert "image" in said and encoding.decode() in said
+
+
+@pytest.mark.parametrize("name", ["format", "model", "scheme", "people"])
+def test_parameters_in_the_body_are_refused_by_name(served: Served, name: str) -> None:
+    for way in (
+        {"files": {"image": JPEG}, "data": {name: "png"}},
+        {"json": {"image_base64": base64.b64encode(JPEG).decode(), name: "png"}},
+    ):
+        said = refused(served.client.post("/v1/parse", **way), 400, "malformed_request")  # type: ignore[arg-type]
+        assert said.startswith(f"{name} is a parameter of the address") and f"/v1/parse?{name}=" in said
+
+
+@pytest.mark.parametrize("page", ["/", "/healthz", "/readyz", "/v1/models", "/metrics", "/docs"])
+def test_head_answers_as_get_without_a_body(served: Served, page: str) -> None:
+    get, head = served.client.get(page), served.client.head(page)
+    assert (head.status_code, head.content) == (200, b"")
+    changing = {"date", "content-length"} if page == "/metrics" else {"date"}
+    told = [{k: v for k, v in answer.headers.items() if k not in changing} for answer in (get, head)]
+    assert told[0] == told[1] and int(head.headers["content-length"]) > 0
+
+
+def test_head_is_told_what_get_is_told_of_mistakes(served: Served) -> None:
+    assert served.client.head("/v1/parse").status_code == 405
+    assert served.client.head("/nowhere").status_code == 404
+    with served.connect() as sock:
+        sock.sendall(b"HEAD /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        answer = b"".join(iter(lambda: sock.recv(4096), b""))
+    assert answer.startswith(b"HTTP/1.1 200") and answer.endswith(b"\r\n\r\n")
 
 
 def test_another_scheme_is_the_exact_remap(served: Served, expected: Parsing, tmp_path: Path) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import socket
 import ssl
 import threading
 import time
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -108,6 +110,35 @@ def test_a_picture_is_fetched_with_its_query_and_without_a_fragment(server: Serv
     (seen,) = server.seen("/me%20and%20you.jpg")
     assert seen.query == {"size": " 2", "kind": "ü"}
     assert seen.headers["Host"] == server.url.removeprefix("http://")
+
+
+def test_compression_that_was_not_asked_for_is_undone_within_the_limit(server: Server) -> None:
+    for number, (kind, packed) in enumerate(
+        (("gzip", gzip.compress(JPEG)), ("x-gzip", gzip.compress(JPEG)), ("deflate", zlib.compress(JPEG)))
+    ):
+        url = server.answer(f"/{number}.jpg", Answer(packed, headers={"Content-Encoding": kind}))
+        assert urls.fetch(url, LOCAL) == JPEG
+        assert server.seen(f"/{number}.jpg")[0].headers["Accept-Encoding"] == "identity"
+    bomb = server.answer(
+        "/bomb", Answer(gzip.compress(bytes(2_000_001)), headers={"Content-Encoding": "gzip"})
+    )
+    assert code_of(bomb, LOCAL) == "too_many_bytes"
+    for kind, packed in (("br", JPEG), ("gzip", gzip.compress(JPEG)[:-900])):
+        url = server.answer("/bad", Answer(packed, headers={"Content-Encoding": kind}))
+        assert code_of(url, LOCAL) == "address_failed"
+
+
+def test_blanks_around_an_address_are_dropped_and_credentials_refused_unspoken(server: Server) -> None:
+    server.answer("/x.jpg", Answer(JPEG))
+    parser = Parser(device="cpu")
+    settings = Settings(allow_urls=True, allow_local=True)
+    with serving(settings, {parser.spec.name: parser}) as served:
+        url = f" \t{server.url}/x.jpg \r\n"
+        for way in ({"json": {"url": url}}, {"files": {"url": (None, url)}}):
+            assert served.client.post("/v1/parse", **way).status_code == 200  # type: ignore[arg-type]
+        login = server.url.replace("http://", "http://me:s3cret@")
+        answer = served.client.post("/v1/parse", json={"url": login})
+    assert answer.status_code == 403 and "user name" in answer.text and "s3cret" not in answer.text
 
 
 def test_a_name_is_resolved_once_and_no_later_answer_counts(

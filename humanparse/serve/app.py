@@ -22,6 +22,7 @@ from starlette.exceptions import HTTPException
 from .._version import __version__
 from ..parser import Parser
 from . import answers, docs, interface, metrics
+from .head import Head
 from .headers import PlainHeaders
 from .linger import Linger
 from .refusals import Refusal
@@ -53,6 +54,7 @@ def build(settings: Settings, parsers: Mapping[str, Parser]) -> FastAPI:
     app.state.service = service
     app.add_middleware(PlainHeaders)
     app.add_middleware(Linger)
+    app.add_middleware(Head)
     _errors(app)
     _pages(app)
     _interface(app, service)

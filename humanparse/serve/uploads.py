@@ -6,6 +6,7 @@ import asyncio
 import base64
 import binascii
 import json
+import quopri
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from email.message import Message
@@ -150,7 +151,8 @@ def _from_form(content: bytes, boundary: str, most: int) -> Picture:
     if not form.complete:
         raise Refusal("malformed_request", "the form is cut off before its end; send it again")
     fields: dict[str, Any] = {}
-    for name, value in form.fields:
+    for name, encoding, sent in form.fields:
+        value = _transferred(name, encoding, sent)
         if name in fields:
             raise Refusal("malformed_request", f"the form has {name!r} twice; send one picture at a time")
         fields[name] = value if name == "image" else value.decode("utf-8", "replace")
@@ -159,6 +161,12 @@ def _from_form(content: bytes, boundary: str, most: int) -> Picture:
 
 def _picture(fields: dict[str, Any], most: int) -> Picture:
     """The one picture that fields name."""
+    misplaced = sorted({"model", "scheme", "people", "format"}.intersection(fields))
+    if misplaced:
+        raise Refusal(
+            "malformed_request",
+            f"{misplaced[0]} is a parameter of the address, not of the body: POST /v1/parse?{misplaced[0]}=…",
+        )
     unknown = set(fields) - {"image", "image_base64", "url"}
     if unknown or len(fields) != 1:
         given = ", ".join(sorted(fields)) or "nothing"
@@ -171,8 +179,24 @@ def _picture(fields: dict[str, Any], most: int) -> Picture:
     if not isinstance(value, str) or name == "image":
         raise Refusal("malformed_request", f"{name} cannot be given this way; {_WAYS}")
     if name == "url":
-        return Picture(url=value)
+        return Picture(url=value.strip())
     return Picture(_bounded(_from_base64(value), most))
+
+
+def _transferred(name: str, encoding: str, sent: bytes) -> bytes:
+    """The bytes of a form's field, whose part says how they were sent."""
+    if encoding in ("", "binary", "8bit", "7bit"):
+        return sent
+    if encoding == "quoted-printable":
+        return quopri.decodestring(sent)
+    if encoding != "base64":
+        raise Refusal(
+            "malformed_request", f"{name} comes in the transfer encoding {encoding}; send it without one"
+        )
+    try:
+        return base64.b64decode(b"".join(sent.split()), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise Refusal("malformed_request", f"{name} is no base64, as its part says: {error}") from None
 
 
 def _from_base64(text: str) -> bytes:
@@ -190,11 +214,12 @@ def _from_base64(text: str) -> bytes:
 class _Form:
     """The parts of a form, as the parser meets them."""
 
-    fields: list[tuple[str, bytes]] = field(default_factory=list)
+    fields: list[tuple[str, str, bytes]] = field(default_factory=list)  # name, transfer encoding, value
     complete: bool = False
     _header: bytearray = field(default_factory=bytearray)
     _value: bytearray = field(default_factory=bytearray)
     _name: str = ""
+    _encoding: str = ""
     _data: bytearray = field(default_factory=bytearray)
 
     def callbacks(self) -> dict[str, Any]:
@@ -209,10 +234,13 @@ class _Form:
         }
 
     def _begin(self) -> None:
-        self._name, self._data = "", bytearray()
+        self._name, self._encoding, self._data = "", "", bytearray()
 
     def _header_end(self) -> None:
-        if bytes(self._header).lower() == b"content-disposition":
+        header = bytes(self._header).lower()
+        if header == b"content-transfer-encoding":
+            self._encoding = self._value.decode("latin-1").strip().lower()
+        if header == b"content-disposition":
             message = Message()
             message["Content-Disposition"] = self._value.decode("utf-8", "replace")
             self._name = str(message.get_param("name", "", "content-disposition"))
@@ -221,7 +249,7 @@ class _Form:
     def _end(self) -> None:
         if len(self.fields) == 8:
             raise ValueError("it has more than 8 fields")
-        self.fields.append((self._name, bytes(self._data)))
+        self.fields.append((self._name, self._encoding, bytes(self._data)))
 
     def _finish(self) -> None:
         self.complete = True

@@ -16,6 +16,7 @@ import time
 from dataclasses import dataclass
 from urllib.parse import quote, urljoin, urlsplit
 
+from ..fetching import SAFE, TooLarge, unpacked
 from .refusals import Refusal
 
 REDIRECTS = 3
@@ -141,7 +142,12 @@ def _fetch_once(url: str, limits: Limits, end: float) -> bytes | str:
             raise Refusal(
                 "address_failed", f"the server at {host!r} answered {answer.status}; check the address"
             )
-        return _content(answer, limits, end)
+        content = _content(answer, limits, end)
+        return unpacked(content, answer.headers.get("Content-Encoding", ""), limits.most_bytes)
+    except TooLarge:
+        raise Refusal(
+            "too_many_bytes", f"the answer has more than {limits.most_bytes} bytes once unpacked"
+        ) from None
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise Refusal(
             "address_failed", f"fetching from {host!r} failed: {error or type(error).__name__}"
@@ -154,16 +160,19 @@ def _fetch_once(url: str, limits: Limits, end: float) -> bytes | str:
 def _taken_apart(url: str) -> tuple[str, str, int, str]:
     """(scheme, host, port, path and query)."""
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(url.strip())
         port = parts.port
     except ValueError:
         raise Refusal("address_refused", "the address cannot be read; check it") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise Refusal("address_refused", "only http:// and https:// addresses are fetched")
     if parts.username is not None or parts.password is not None:
-        raise Refusal("address_refused", "an address must hold no password")
-    path = quote(parts.path or "/", safe="%/:=&?~#+!$,;'@()*[]")
-    query = quote(parts.query, safe="%/:=&?~#+!$,;'@()*[]")
+        raise Refusal(
+            "address_refused",
+            "an address with a user name or a password is not fetched; send the picture itself",
+        )
+    path = quote(parts.path or "/", safe=SAFE)
+    query = quote(parts.query, safe=SAFE)
     return (
         parts.scheme,
         parts.hostname,
