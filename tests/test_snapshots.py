@@ -24,7 +24,7 @@ from humanparse.pipelines.snapshots import snapshot
 
 Picture = npt.NDArray[np.uint8]
 PHOTO = image.load(Path(__file__).parents[1] / "examples" / "astronaut.png")[:200, :200]
-FRAMES = [np.ascontiguousarray(np.roll(PHOTO, 20 * shift, 1)) for shift in range(6)]
+FRAMES = [np.ascontiguousarray(np.roll(PHOTO, 20 * shift, 1)) for shift in range(4)]
 
 
 @pytest.fixture(scope="module")
