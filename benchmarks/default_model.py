@@ -54,10 +54,11 @@ def main(
             crops[crop] = crops.get(crop, np.zeros_like(whole)) + found
     Console().print(table(Scores(whole, crops)))
     empty = load_grounds(grounds)[1]
-    pairs = [(each, found_in(parser.predict(each[0], people="detect"))) for each in crowds(photos, empty)]
-    people = score_crowds(pairs)
-    print(f"{people.people} people on {len(pairs)} canvases: AP at box IoU .5 {people.ap:.3f}, ", end="")
-    print(f"part IoU per matched person {people.part_iou:.3f}")
+    if parser.spec.people_head is not None:
+        pairs = [(each, found_in(parser.predict(each[0], people="detect"))) for each in crowds(photos, empty)]
+        people = score_crowds(pairs)
+        print(f"{people.people} people on {len(pairs)} canvases: AP at box IoU .5 {people.ap:.3f}, ", end="")
+        print(f"part IoU per matched person {people.part_iou:.3f}")
     called = np.mean([np.mean(parser.predict(each).labels > 0) for each in empty])
     print(f"{len(empty)} photos without people: {100 * called:.2f} % of pixels called a person")
     size = hub.fetch(parser.spec).stat().st_size / 1e6
