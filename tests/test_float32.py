@@ -397,7 +397,9 @@ def test_the_default_type_changes_nothing(dtype: torch.dtype, model: str, tmp_pa
     options: dict[str, Any] = {"device": "cpu", "scales": (0.75, 1.0)}
     if model != "tiny-atr":
         torch.manual_seed(0)
-        checkpoint.save(models.build(registry.network(model)).state_dict(), tmp_path / "random.safetensors", {})
+        checkpoint.save(
+            models.build(registry.network(model)).state_dict(), tmp_path / "random.safetensors", {}
+        )
         options |= {"weights": tmp_path / "random.safetensors", "test_size": (65, 65)}
     expected = Parser(model, **options).predict(PHOTO, keep_logits=True)
     torch.set_default_dtype(dtype)
