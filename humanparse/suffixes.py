@@ -67,10 +67,13 @@ def left_out(names: Iterable[str]) -> str:
 
 
 def told(counts: Mapping[str, int]) -> str:
-    """The same of suffixes that were counted."""
-    if not counts:
-        return ""
-    kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(counts.items()))
-    number = sum(counts.values())
-    what = "file that looks like a picture" if number == 1 else "files that look like pictures"
-    return f"{number} {what} ({kinds}); convert {'it' if number == 1 else 'them'} to JPEG or PNG"
+    """The same of suffixes that were counted, and of other reasons, which do not begin with a dot."""
+    reasons = [f"{count} {reason}" for reason, count in sorted(counts.items()) if not reason.startswith(".")]
+    kinds = {suffix: count for suffix, count in sorted(counts.items()) if suffix.startswith(".")}
+    if kinds:
+        number = sum(kinds.values())
+        what = "file that looks like a picture" if number == 1 else "files that look like pictures"
+        listed = ", ".join(f"{count} {suffix}" for suffix, count in kinds.items())
+        repair = f"convert {'it' if number == 1 else 'them'} to JPEG or PNG"
+        reasons.insert(0, f"{number} {what} ({listed}); {repair}")
+    return "; ".join(reasons)

@@ -6,18 +6,19 @@ Everything that is committed here is true on the disk: outputs are synchronised 
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from ..durable import folded
 from ..errors import BulkError
+from ..messages import presentable
 from .items import Found, Item, Outcome, State, Statistics
 from .naming import hash_of
+from .places import hide_secrets, place_of, storable
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS run (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -117,6 +118,7 @@ class Journal:
                 f"or start over with `restart=True`\n{changes}"
             )
         with self._transaction() as db:
+            hidden = hide_secrets(db)
             db.execute("INSERT OR REPLACE INTO run VALUES ('settings', ?)", (json.dumps(settings),))
             number = db.execute("SELECT coalesce(max(number), -1) FROM inputs").fetchone()[0]
             for found in listing:
@@ -126,11 +128,15 @@ class Journal:
                 db.create_function("folded", 1, folded, deterministic=True)
                 query = "SELECT min(place), max(place) FROM inputs GROUP BY folded(key) HAVING count(*) > 1"
                 if (pair := db.execute(query).fetchone()) is not None:
-                    one, other_one = map(_place, pair)
+                    one, other_one = map(place_of, pair)
                     raise BulkError(
                         f"{one} and {other_one} would both be labelled under one name: names that differ in "
                         "case only are one file on this disk; rename one, or label to another disk"
                     )
+        if hidden:
+            with self._clearly():  # else the old bytes stay in the file
+                self._db.execute("VACUUM")
+                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def batches(self, size: int, state: State = "todo") -> Iterator[list[Item]]:
         """Inputs that belong into one batch and of which one at least is in that state, batch by batch.
@@ -210,7 +216,7 @@ class Journal:
     def errors(self) -> Iterator[tuple[str, str]]:
         """(place, reason) of each input that failed."""
         for row in self._db.execute("SELECT place, error FROM inputs WHERE state = 'failed' ORDER BY number"):
-            yield _place(row[0]), row[1]
+            yield place_of(row[0]), presentable(row[1])
 
     def doubtful(self, count: int, order: Order) -> list[tuple[Item, Statistics]]:
         """The done inputs whose labels are the least sure, the worst first."""
@@ -310,36 +316,22 @@ class Journal:
 
 def _list(db: sqlite3.Connection, number: int, found: Found) -> None:
     """Add an input, or note what is known of it now; an address whose name is taken gets another one."""
-    place, key, *rest = astuple(found)
+    place, key, *rest = astuple(found)[:6]
     try:
-        db.execute(_LIST, (number, _storable(place), key, *rest))
+        db.execute(_LIST, (number, storable(place), key, *rest))
     except sqlite3.IntegrityError as error:
-        if "://" in place and not key.endswith(hash_of(place)):
+        if found.fixed and not key.endswith(hash_of(place)):
             return _list(db, number, replace(found, key=f"{key}-{hash_of(place)}"))
-        owner = db.execute("SELECT place FROM inputs WHERE key = ?", (key,)).fetchone()
-        raise BulkError(
-            f"{_place(owner[0])} and {place} would both be labelled as {key}; rename one, or give outputs "
-            "the suffix of their input with `keep_suffix=True`"
-        ) from error
+        owner = place_of(db.execute("SELECT place FROM inputs WHERE key = ?", (key,)).fetchone()[0])
+        suffixes = {PurePosixPath(name).suffix for name in (owner, place)}
+        kept = ", or give outputs the suffix of their input with `keep_suffix=True`" * (len(suffixes) > 1)
+        raise BulkError(f"{owner} and {place} would both be labelled as {key}; rename one{kept}") from error
 
 
 def _item(row: tuple[Any, ...]) -> Item:
     number, place, key, start, size, modified, state, sha256 = row
-    return Item(number, Found(_place(place), key, start, size, modified), state, sha256)
+    return Item(number, Found(place_of(place), key, start, size, modified), state, sha256)
 
 
 def _statistics(row: tuple[Any, ...]) -> Statistics:
     return Statistics(row[0], row[1], json.loads(row[2]), *row[3:])
-
-
-def _storable(place: str) -> str | bytes:
-    """SQLite's text is UTF-8, and names of files need not be."""
-    try:
-        place.encode()
-    except UnicodeEncodeError:
-        return os.fsencode(place)
-    return place
-
-
-def _place(stored: str | bytes) -> str:
-    return os.fsdecode(stored)
