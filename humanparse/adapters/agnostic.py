@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from ..cleaning import edged
 from ..errors import ModelError, SchemeError
 from ..results import Parsing
 from ..schemes import IGNORE, LabelScheme, Rgb
@@ -43,6 +44,9 @@ def agnostic_mask(
     dilate: int | None = None,
     also: Iterable[str | int] = (),
     keep: Iterable[str | int] = (),
+    grow: int = 0,
+    shrink: int = 0,
+    feather: int = 0,
 ) -> npt.NDArray[np.uint8]:
     """What to repaint, as inpainting takes it.
 
@@ -54,13 +58,16 @@ def agnostic_mask(
             longer side.
         also: parts or groups to hide, too, such as `["scarf"]`; see `LabelScheme.members`.
         keep: parts or groups to leave visible that would be hidden, such as `["arms"]`.
+        grow, shrink, feather: pixels by which the finished mask grows over whatever lies there, then
+            shrinks, and over which its edge then fades inwards; see `cleaning.edged`.
 
     Returns:
         uint8 (H, W): 255 where the photo is to be repainted, else 0; all 0 where the photo has no such part.
+            Values between only where it is feathered.
 
     Raises:
         SchemeError: the scheme knows no such garment, or no part named in `also` or `keep`.
-        ModelError: another `cloth`, or a negative `dilate`.
+        ModelError: another `cloth`, or a number of pixels that cannot be.
     """
     hidden = np.isin(parsing.labels, _hidden_labels(parsing.scheme, cloth, also, keep))
     radius = max(1, round(max(parsing.size) / 100)) if dilate is None else dilate
@@ -69,10 +76,7 @@ def agnostic_mask(
     nobody = parsing.labels == IGNORE
     if parsing.scheme.background is not None:
         nobody |= parsing.labels == parsing.scheme.background
-    mask: npt.NDArray[np.uint8] = np.where(
-        hidden | (_dilated(hidden, radius) & nobody), np.uint8(255), np.uint8(0)
-    )
-    return mask
+    return edged(hidden | (_dilated(hidden, radius) & nobody), grow, shrink, feather)
 
 
 def agnostic_image(
@@ -83,13 +87,16 @@ def agnostic_image(
     dilate: int | None = None,
     also: Iterable[str | int] = (),
     keep: Iterable[str | int] = (),
+    grow: int = 0,
+    shrink: int = 0,
+    feather: int = 0,
     fill: Rgb = GREY,
 ) -> Image.Image:
     """The photo (RGB) with one colour where `agnostic_mask` is; VITON-HD's and CatVTON's is grey.
 
     Args:
         image: the photo that was parsed, in any form `Parser.predict` takes.
-        parsing, cloth, dilate, also, keep: see `agnostic_mask`.
+        parsing, cloth, dilate, also, keep, grow, shrink, feather: see `agnostic_mask`.
         fill: RGB, 0-255.
 
     Raises:
@@ -98,8 +105,12 @@ def agnostic_image(
         ModelError: as `agnostic_mask`.
     """
     photo = parsed_photo(image, parsing)
-    photo[agnostic_mask(parsing, cloth, dilate=dilate, also=also, keep=keep) > 0] = fill
-    return Image.fromarray(photo)
+    mask = agnostic_mask(
+        parsing, cloth, dilate=dilate, also=also, keep=keep, grow=grow, shrink=shrink, feather=feather
+    )
+    return Image.composite(
+        Image.new("RGB", photo.shape[1::-1], fill), Image.fromarray(photo), Image.fromarray(mask)
+    )
 
 
 def agnostic_parsing(
@@ -122,7 +133,7 @@ def agnostic_parsing(
         raise SchemeError(f"{scheme.key} has no background to put where the garment was")
     hidden = np.isin(parsing.labels, _hidden_labels(scheme, cloth, also, keep))
     labels = np.where(hidden, scheme.background, parsing.labels).astype(np.uint8)
-    return Parsing(labels, scheme, parsing.model)
+    return Parsing(labels, scheme, parsing.model, cleaning=parsing.cleaning)
 
 
 def _hidden_labels(

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..cleaning import Area, Cleaning
 from ..errors import BulkError, ModelError, SchemeError
 from .writers import check_formats
 
@@ -55,9 +56,11 @@ class Settings:
         remap: another label scheme for the outputs.
         approximate: accept counterparts that are not exact.
         pack_size: inputs per tar or Parquet file.
+        min_area, fill, smooth: how the model's labels are cleaned, before all else; see `cleaning.Cleaning`.
 
     Raises:
         BulkError: a value cannot be.
+        ModelError: a value of cleaning cannot be.
     """
 
     formats: tuple[str, ...] = ("png",)
@@ -67,9 +70,15 @@ class Settings:
     remap: str | None = None
     approximate: bool = False
     pack_size: int = 1000
+    min_area: Area = 0
+    fill: Area = 0
+    smooth: int = 0
 
     def __post_init__(self) -> None:
         check_formats(self.formats)
+        for word, value in asdict(self.cleaning).items():
+            if word != "scheme":
+                object.__setattr__(self, word, value)  # in the form in which the journal compares it
         if self.batch < 1 or self.pack_size < 1:
             raise BulkError("--batch and --pack-size take numbers from 1 on")
         if self.min_confidence is not None and not 0 < self.min_confidence <= 1:
@@ -77,13 +86,20 @@ class Settings:
         if self.min_confidence is not None and self.confidence is False:
             raise BulkError("--min-confidence needs the confidence that --no-confidence leaves out")
 
+    @property
+    def cleaning(self) -> Cleaning:
+        """How labels are cleaned."""
+        return Cleaning(self.min_area, self.fill, self.smooth)
+
     def fitted(self, parser: Parser) -> Settings:
         """The settings with what only the model decides filled in.
 
         Raises:
             ModelError: the model gives no confidence, and it is asked for.
-            SchemeError: its labels do not lead to the scheme that is asked for.
+            SchemeError: its labels do not lead to the scheme that is asked for, or have no background and so
+                no holes to fill.
         """
+        self.cleaning.check(parser.scheme)
         gives = getattr(parser.spec, "decode", None) is None
         if not gives and (self.confidence or self.min_confidence is not None):
             raise ModelError(f"{parser.spec.name} gives no confidence; leave it and --min-confidence out")

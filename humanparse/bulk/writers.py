@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -62,10 +63,7 @@ def write(name: str, parsing: Parsing, photo: Picture | None, path: Path) -> int
         OSError: likewise.
     """
     if name in ("png", "npz"):
-        record = formats.Record(
-            parsing.labels, parsing.scheme, parsing.model, parsing.confidence, None, parsing.people
-        )
-        formats.write(record, path)
+        formats.write(replace(parsing.record(), logits=None), path)
         return path.stat().st_size
     if name == "coco":
         stem = path.name.removesuffix(ENDINGS[name])
@@ -79,7 +77,7 @@ def write(name: str, parsing: Parsing, photo: Picture | None, path: Path) -> int
 
 def png(parsing: Parsing) -> bytes:
     """The content of a label PNG."""
-    return formats.encode(formats.Record(parsing.labels, parsing.scheme, parsing.model), "png")
+    return formats.encode(parsing.record(), "png")
 
 
 def _overlay(parsing: Parsing, photo: Picture | None) -> bytes:

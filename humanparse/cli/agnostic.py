@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from .cleaning import Feather, Fill, Grow, MinArea, Shrink, Smooth
 from .console import err
 from .cutout import Model, Photo, check_output, make_parser, split, write_png
 from .label import Device, Offline, Precision, Quiet, WeightsFiles
@@ -37,6 +38,12 @@ def agnostic(
         str | None,
         typer.Option(help="Parts or groups to leave visible, with commas: arms.", show_default=False),
     ] = None,
+    min_area: MinArea = "0",
+    fill: Fill = "0",
+    smooth: Smooth = 0,
+    grow: Grow = 0,
+    shrink: Shrink = 0,
+    feather: Feather = 0,
     model: Model = "tiny-atr",
     weights: WeightsFiles = None,
     device: Device = "auto",
@@ -51,17 +58,21 @@ def agnostic(
     from PIL import Image
 
     from ..adapters.agnostic import agnostic_image, agnostic_mask, agnostic_parsing
+    from ..cleaning import Cleaning
     from ..image import load
 
+    cleaning = Cleaning(min_area, fill, smooth)
     pixels = load(photo)
-    parsing = make_parser(model, weights, device, precision, offline, quiet).predict(pixels)
+    parser = make_parser(model, weights, device, precision, offline, quiet)
+    parsing = parser.predict(pixels).cleaned(**cleaning.words())
     hidden, visible = split(also or ""), split(keep or "")
-    mask = agnostic_mask(parsing, cloth, dilate=dilate, also=hidden, keep=visible)  # type: ignore[arg-type]
+    edge = {"grow": grow, "shrink": shrink, "feather": feather}
+    mask = agnostic_mask(parsing, cloth, dilate=dilate, also=hidden, keep=visible, **edge)  # type: ignore[arg-type]
     if not mask.any():
         err.print(f"[yellow]warning:[/yellow] no {cloth} garment in the photo; the mask is empty")
     write_png(Image.fromarray(mask), output, quiet)
     if image is not None:
-        grey = agnostic_image(pixels, parsing, cloth, dilate=dilate, also=hidden, keep=visible)  # type: ignore[arg-type]
+        grey = agnostic_image(pixels, parsing, cloth, dilate=dilate, also=hidden, keep=visible, **edge)  # type: ignore[arg-type]
         write_png(grey, image, quiet)
     if labels is not None:
         agnostic_parsing(parsing, cloth, also=hidden, keep=visible).save(labels)  # type: ignore[arg-type]

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 
 from ..errors import BulkError
+from .cleaning import Fill, MinArea, Smooth
 from .console import err, out
 from .predict import read_weights
 
@@ -84,6 +85,9 @@ def label(
     min_confidence: Annotated[
         float | None, typer.Option(help="Pixels below it (0-1) become 255.", show_default=False)
     ] = None,
+    min_area: MinArea = "0",
+    fill: Fill = "0",
+    smooth: Smooth = 0,
     pack_size: Annotated[int, typer.Option(help="Inputs per tar or Parquet file.")] = 1000,
     weights: WeightsFiles = None,
     device: Device = "auto",
@@ -117,6 +121,9 @@ def label(
         confidence=None if confidence else False,
         min_confidence=min_confidence,
         pack_size=pack_size,
+        min_area=min_area,
+        fill=fill,
+        smooth=smooth,
     )
     choice = bulk.ModelChoice(
         model, read_weights(weights), device, precision, runtime, flip, offline=offline or None

@@ -13,11 +13,13 @@ import typer
 
 from ..durable import replacing
 from ..errors import FormatError, ImageError, PeopleError
+from .cleaning import Fill, MinArea
 from .console import err, out, report, with_progress
 from .people import PeopleFile
-from .video import VideoEvery, VideoLabels, VideoSmooth, read_films
+from .video import VideoEvery, VideoLabels, read_films
 
 if TYPE_CHECKING:
+    from ..cleaning import Cleaning
     from ..parser import Parser
 
 SUFFIXES = frozenset(
@@ -104,7 +106,16 @@ def predict(
         typer.Option("--flip/--no-flip", help="Average with the mirrored photo.", show_default=False),
     ] = None,
     labels: VideoLabels = None,
-    smooth: VideoSmooth = None,
+    min_area: MinArea = "0",
+    fill: Fill = "0",
+    smooth: Annotated[
+        str | None,
+        typer.Option(
+            help="Radius in pixels to which borders are smoothed; of a video, against flicker: exponential or "
+            "flow (better).",
+            show_default=False,
+        ),
+    ] = None,
     every: VideoEvery = 1,
     offline: Annotated[bool, typer.Option("--offline", help="Never use the network for weights.")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress, errors only.")] = False,
@@ -116,15 +127,24 @@ def predict(
     wanted = _Wanted(overlay or legend, legend, json, npz, tuple(formats or ()))
     origin = context.get_parameter_source("output")
     chosen = None if origin is not None and origin.name == "DEFAULT" else output
-    films = read_films(images, chosen, labels, smooth, every)
+    from .. import ensembles
+    from ..cleaning import Cleaning
+
+    radius = smooth if smooth is not None and smooth.lstrip("-").isdigit() else None
+    cleaning = Cleaning(min_area, fill, int(radius or 0))
+    films = read_films(images, chosen, labels, smooth if radius is None else None, every)
     if films is not None:
-        films.refuse(json=json, npz=npz, legend=legend, people=people, format=formats)
+        films.refuse(
+            **{"min-area": cleaning.min_area, "fill": cleaning.fill, "smooth PIXELS": radius},
+            **{"json": json, "npz": npz, "legend": legend, "people": people, "format": formats},
+        )
     jobs = [_Job(source, output) for source in _sources(images)] if films is None else []
     _refuse_clashes(jobs, wanted)
     where = _people(people, len(jobs))
     _refuse_nobody(model, people, wanted)
     from ..parser import Parser
 
+    cleaning.check(ensembles.get(model).scheme)
     parser = Parser(
         model,
         weights=read_weights(weights),
@@ -144,7 +164,8 @@ def predict(
     failures = 0
     for job in with_progress(jobs, "parsing", quiet):
         try:
-            _run(parser, job, wanted, where.of(job.source) if isinstance(where, PeopleFile) else where)
+            mine = where.of(job.source) if isinstance(where, PeopleFile) else where
+            _run(parser, job, wanted, mine, cleaning)
         except Exception as error:  # whatever one photo meets, the others are parsed
             failures += 1
             report(error, debug=context.obj, about=job.source)
@@ -187,11 +208,12 @@ def read_weights(given: list[str] | None) -> Any:
     return given[0] if given else None
 
 
-def _run(parser: Parser, job: _Job, wanted: _Wanted, people: Any) -> None:
+def _run(parser: Parser, job: _Job, wanted: _Wanted, people: Any, cleaning: Cleaning) -> None:
     from ..image import load
 
     photo = load(job.source)
-    parsing = parser.predict(photo, people=people, confidence=wanted.npz)
+    found = parser.predict(photo, people=people, confidence=wanted.npz)
+    parsing = found.cleaned(**cleaning.words())
     for kind in wanted.formats:
         parsing.export(kind, job.folder, job.stem)
     for kind, path in wanted.outputs(job).items():
