@@ -146,8 +146,13 @@ class _Squash:
         if self.spec.align_corners and self.spec.upsampling == "one-step":
             return corner_taps(self.image_size[axis], cells)
         stride = self.input_size[axis] / cells
-        used = min(cells, int(np.ceil(self.resized[axis] / stride)))
+        used = _used(cells, stride, self.resized[axis])
         return resize_taps(self.resized[axis] / self.image_size[axis] / stride, self.image_size[axis], used)
+
+
+def _used(cells: int, stride: float, resized: int) -> int:
+    """How many of the cells along an axis show some of the picture; the others show padding alone."""
+    return min(cells, int(np.ceil(resized / stride)))
 
 
 @dataclass(frozen=True)
@@ -214,6 +219,16 @@ class Frame:
     def resized(self) -> Size:
         """(height, width) that the picture takes of the network's input; the rest is padding."""
         return self._fit.resized
+
+    def stride(self, grid: Size) -> tuple[float, float]:
+        """How many rows and columns of the input one cell of a grid over all of it covers."""
+        return self.input_size[0] / grid[0], self.input_size[1] / grid[1]
+
+    def without_padding(self, maps: Tensor) -> Tensor:
+        """(..., h, w) over the whole input -> the cells that show some of the picture."""
+        grid = (maps.shape[-2], maps.shape[-1])
+        rows, columns = map(_used, grid, self.stride(grid), self.resized)
+        return maps[..., :rows, :columns]
 
     def resample(self, image: Picture, device: torch.device = _CPU) -> Tensor:
         """RGB uint8 (H, W, 3) -> uint8 (h, w, 3) in the network's channel order, still without padding."""

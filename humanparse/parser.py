@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from functools import cached_property, partial
-from pathlib import Path
 from typing import Any, Literal, get_args, overload
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
-from . import hub, image, registry
+from . import image, registry, runtimes
 from .detections import Detections, read_people, read_people_in_pixels
 from .errors import ModelError, PeopleError, WeightsError
 from .geometry import Protocols
 from .models.detector import Detector
 from .ops.forks import settle_after_fork
 from .pipelines.batches import parse_many, parse_one_by_one, raising
+from .pipelines.bottom_up import BottomUp
 from .pipelines.rules import RULES
 from .pipelines.semantic import Semantic, check_scales, input_at
 from .pipelines.single_stage import SingleStage, find_decoder
@@ -26,13 +27,10 @@ from .pipelines.snapshots import check_several
 from .pipelines.top_down import TopDown, find_rule
 from .registry import ModelSpec
 from .results import Parsing
-from .runtimes.hosted import hosted
-from .runtimes.loading import load_network, load_state
+from .runtimes.hosted import hosted, hosted_with_people
+from .runtimes.loading import Weights, file_of, given_files, load_detector, load_network
 from .runtimes.placement import DTYPES, Precision, Runtime, choose_device, choose_precision, choose_runtime
 from .video.parsed import ParsedVideo, Smooth, parse_video
-
-PathLike = str | os.PathLike[str]
-Weights = PathLike | Mapping[str, PathLike]
 
 
 class Parser:
@@ -48,8 +46,7 @@ class Parser:
         precision: `"float32"` is exact; `"bf16"` and `"fp16"` (CUDA only) are faster and change a few labels
             at borders; `"auto"` is float32 on CPU and MPS, fp16 on CUDA.
         runtime: `"torch"`; `"onnxruntime"` (float32 only) or `"openvino"`, for models that give logits, on
-            the CPU, from the extras of these names; `"auto"` is the fastest of them
-            that is installed for ResNets in float32 on the CPU, and torch otherwise.
+            the CPU, from the extras of these names; `"auto"` is the fastest that is installed (see docs).
         flip: average with the mirrored photo; None is the original's default.
         scales: average over these sizes, such as `(0.75, 1.0, 1.25)`; None is the original's default.
         protocol: how logits come back to the photo. `"extract"`: resampled, then the best class is taken, as
@@ -59,10 +56,11 @@ class Parser:
             score on top, the others give the original's own map.
         test_size: (height, width) of the network's input instead of the original's; for models that keep the
             aspect (short side, limit of the long side), or, for `keep-ratio` inputs, both limits.
-        detector: finds people for `predict(people="detect")`: `"maskrcnn_resnet50_fpn_v2"`, or
-            `"fasterrcnn_mobilenet_v3_large_320_fpn"`, faster, with boxes only; loaded when first used.
-        rule: how the logits of several people are fused: `"schp"`, `"schp-original"` (with its defects) or
-            `"mce2p"`; None is the model's own, and SCHP's for a model of one network.
+        detector: finds people for `people="detect"`: `"maskrcnn_resnet50_fpn_v2"`, or
+            `"fasterrcnn_mobilenet_v3_large_320_fpn"`, faster, with boxes only; loaded when first used. None:
+            the model's own people head, without a second network; the first of these for models without one.
+        rule: how logits of people are fused whom you give or a detector finds: `"schp"`, `"schp-original"`
+            (with its defects) or `"mce2p"`; None is the model's own, and SCHP's for a model of one network.
         offline: never use the network; None follows HUMANPARSE_OFFLINE and HF_HUB_OFFLINE.
         progress: show download progress; None shows it on a terminal only.
 
@@ -73,6 +71,7 @@ class Parser:
         precision: `"float32"`, `"bf16"` or `"fp16"`, as in use.
         runtime: `"torch"`, `"onnxruntime"` or `"openvino"`, as in use.
         weights: what each network does (`"network"` where there is one) -> the checkpoint file in use.
+        detector: name of the detector for `people="detect"`; None where the model's people head does it.
 
     Raises:
         ModelError: unknown model, or an option it cannot take.
@@ -87,12 +86,12 @@ class Parser:
         weights: Weights | None = None,
         device: str = "auto",
         precision: Precision = "auto",
-        runtime: Runtime = "torch",
+        runtime: Runtime = runtimes.DEFAULT,
         flip: bool | None = None,
         scales: tuple[float, ...] | None = None,
         protocol: Protocols = "extract",
         test_size: tuple[int, int] | None = None,
-        detector: str = "maskrcnn_resnet50_fpn_v2",
+        detector: str | None = None,
         rule: str | None = None,
         offline: bool | None = None,
         progress: bool | None = None,
@@ -105,14 +104,16 @@ class Parser:
         self.precision = choose_precision(precision, self.device)
         if protocol not in get_args(Protocols):
             raise ModelError(f"protocol must be one of {', '.join(get_args(Protocols))}, not {protocol!r}")
-        self._files = _files(self.spec.name, weights, tuple(parts))
+        self._files = given_files(self.spec.name, weights, tuple(parts))
         self.weights = {
-            role: _file(spec, self._files.get(role), offline, progress) for role, spec in parts.items()
+            role: file_of(spec, self._files.get(role), offline, progress) for role, spec in parts.items()
         }
-        self._detector_spec = registry.detector(detector)
+        self._detector_spec = registry.detector_for(self.spec, detector, "detector" in self._files)
+        self.detector = None if self._detector_spec is None else self._detector_spec.name
         self._fetching = (offline, progress)
         self._rule = rule or self.spec.rule
         find_rule(self._rule)
+        self._loaded: dict[str, nn.Module] = {}
         self._networks = {
             role: self._pipeline(spec, role, test_size, flip, scales, protocol)
             for role, spec in parts.items()
@@ -133,6 +134,8 @@ class Parser:
         if not spec.gives_logits and (flip or scales != (1.0,)):
             raise ModelError(f"{spec.name} sees a photo once, as it is: leave flip and scales out")
         network = load_network(spec, self.weights[role], role not in self._files).to(self.device)
+        if spec.people_head is not None:
+            self._loaded[role] = network
         shared: dict[str, Any] = {
             "name": self.spec.name,
             "network": hosted(network, spec, self.runtime, self.precision),
@@ -166,7 +169,8 @@ class Parser:
             source: path, URL, bytes, binary file, PIL image, numpy RGB (H, W, 3), (H, W) or (H, W, 4), or
                 torch (3, H, W); see `humanparse.image.load`.
             people: whose parts are told apart. None: everybody's together, or what the detector finds where
-                the model has several networks. `"detect"`: what the detector finds. Or your own: boxes
+                the model has several networks. `"detect"`: those whom the model's people head finds, whose
+                labels are the same as without people, or else the detector (see `Parser`). Or your own: boxes
                 (N, 4), x0, y0, x1, y1 in pixels, half-open; masks (N, H, W); a mapping with `boxes`, `scores`
                 and `masks`; a list of COCO results; supervision's `Detections`; see
                 `humanparse.detections.read_people`. All whom you give are in the result; one whose pixels are
@@ -185,19 +189,38 @@ class Parser:
             people = "detect"
         if people is None:
             return whole(photo, keep_logits, confidence)
+        if isinstance(people, str) and (both := self._network_for(people)) is not None:
+            return both(photo, keep_logits, confidence)
         if isinstance(whole, SingleStage):
             raise ModelError(f"{self.spec.name} finds people by itself: leave people out")
         if whole.protocol != "extract":
             raise ModelError('people are fused from logits, so the protocol must be "extract"')
-        if isinstance(people, str) and people != "detect":
-            raise PeopleError(f'people must be "detect" or say where they are, not {people!r}')
         detected = isinstance(people, str)
-        size = (photo.shape[0], photo.shape[1])
-        where = self._detect(photo) if detected else read_people_in_pixels(people, size)
+        where = self._detect(photo) if detected else read_people_in_pixels(people, photo.shape[:2])
         networks = [network for network in self._networks.values() if isinstance(network, Semantic)]
         local = tuple(networks[1:] or networks)  # a single network parses the crops, too
         pipeline = TopDown(self.spec.name, self.scheme, whole, local, RULES[self._rule])
         return pipeline(photo, where, detected=detected, keep_logits=keep_logits, confidence=confidence)
+
+    def _network_for(self, people: Any) -> Semantic | None:
+        """What does all that is asked in one pass, for many photos too; None where photos go one by one."""
+        if people is None:
+            return self._whole if isinstance(self._whole, Semantic) and not self.finds_people else None
+        if not isinstance(people, str):
+            raise PeopleError('of many photos people are None or "detect"; for others call predict for each')
+        if people != "detect":
+            raise PeopleError(f'people must be "detect" or say where they are, not {people!r}')
+        return self._bottom_up
+
+    @cached_property
+    def _bottom_up(self) -> BottomUp | None:
+        """The network with its people head; None where a detector finds people."""
+        whole, spec = self._whole, self.spec
+        if self._detector_spec is not None or not isinstance(whole, Semantic):
+            return None
+        assert isinstance(spec, ModelSpec) and spec.people_head is not None
+        both = hosted_with_people(self._loaded["network"], spec, self.runtime, self.precision)
+        return BottomUp(**vars(whole), with_people=both, thresholds=spec.people_head)
 
     @overload
     def predict_many(
@@ -206,6 +229,7 @@ class Parser:
         *,
         batch_size: int = 8,
         on_error: Literal["raise"] = "raise",
+        people: Literal["detect"] | None = None,
         keep_logits: bool = False,
         confidence: bool = False,
     ) -> Iterator[Parsing]: ...
@@ -217,6 +241,7 @@ class Parser:
         *,
         batch_size: int = 8,
         on_error: Literal["yield"],
+        people: Literal["detect"] | None = None,
         keep_logits: bool = False,
         confidence: bool = False,
     ) -> Iterator[Parsing | Exception]: ...
@@ -227,6 +252,7 @@ class Parser:
         *,
         batch_size: int = 8,
         on_error: Literal["raise", "yield"] = "raise",
+        people: Literal["detect"] | None = None,
         keep_logits: bool = False,
         confidence: bool = False,
     ) -> Iterator[Parsing] | Iterator[Parsing | Exception]:
@@ -237,9 +263,10 @@ class Parser:
                 generator without end will do. Once the next is asked for, arrays may be changed, and pictures
                 and files moved on or closed. An exception of its own comes after what it gave before.
             batch_size: most photos that go through the network together: those of one size at its input.
-                Models that find people take photos one by one.
+                Models of several networks, single-stage models and detectors take photos one by one.
             on_error: what becomes of a photo that cannot be read: `"raise"` its exception, after all before
                 it, or `"yield"` the exception in the place of its parsing, and go on.
+            people: None or `"detect"`, as for `predict`.
             keep_logits, confidence: as for `predict`.
 
         Raises:
@@ -251,21 +278,23 @@ class Parser:
             raise ModelError(f"batch_size must be at least 1, not {batch_size}")
         if on_error not in ("raise", "yield"):
             raise ModelError(f"on_error must be raise or yield, not {on_error!r}")
-        if isinstance(self._whole, Semantic) and not self.finds_people:
-            found = parse_many(self._whole, sources, batch_size, keep_logits, confidence)
+        network = self._network_for(people)
+        if network is not None:
+            found = parse_many(network, sources, batch_size, keep_logits, confidence)
         else:
-            parse = partial(self.predict, keep_logits=keep_logits, confidence=confidence)
+            parse = partial(self.predict, people=people, keep_logits=keep_logits, confidence=confidence)
             found = parse_one_by_one(parse, sources, batch_size)
         return raising(found) if on_error == "raise" else found
 
     def predict_video(
         self,
-        path: PathLike,
+        path: str | os.PathLike[str],
         *,
         every: int = 1,
         smooth: Smooth | None = None,
         strength: float | None = None,
         batch_size: int = 8,
+        people: Literal["detect"] | None = None,
         confidence: bool = False,
     ) -> ParsedVideo:
         """Parse the frames of a video, in order, as they are asked for: iterate over it, or `.save` it.
@@ -277,14 +306,15 @@ class Parser:
                 the frames before; `"flow"` moves that average with the picture: better wherever things move.
             strength: share of the past in the average, 0 to 1; None is 0.5, or 0.7 for `"flow"`.
             batch_size: frames that go through the network together; at most two batches are held.
+            people: None or `"detect"`, as for `predict`; each frame has its own, smoothed or not.
             confidence: as for `predict`.
 
         Raises:
             ImageError: no video; or, once all frames before were given, one that cannot be read.
             ModelError: a wrong option, or one that the model cannot take.
         """
-        alone = isinstance(self._whole, SingleStage) or self.finds_people
-        parse = partial(self.predict, confidence=confidence) if alone else self._whole
+        alone = partial(self.predict, people=people, confidence=confidence)
+        parse = self._network_for(people) or alone
         options = every, smooth, strength, batch_size, confidence
         return parse_video(path, parse, self.scheme, self.spec.name, *options)
 
@@ -297,19 +327,15 @@ class Parser:
     @cached_property
     def _detector(self) -> Detector:
         spec, file = self._detector_spec, self._files.get("detector")
+        assert spec is not None
         try:
-            path = _file(spec, file, *self._fetching)
+            path = file_of(spec, file, *self._fetching)
         except WeightsError as error:
             raise WeightsError(
                 f'{error}\nThen pass weights={{"detector": PATH}}. Or say yourself where the people are: '
                 "predict(image, people=boxes), masks or detections."
             ) from error
-        network = Detector(spec.name)
-        try:
-            network.network.load_state_dict(load_state(path, file is None), strict=True)
-        except RuntimeError as error:
-            raise WeightsError(f"{path} does not fit {spec.name}: {error}") from error
-        return network.requires_grad_(False).to(self.device)
+        return load_detector(spec.name, path, file is None).to(self.device)
 
     def __repr__(self) -> str:
         whole = self._whole
@@ -322,26 +348,3 @@ class Parser:
         extras += [self.runtime] if self.runtime != "torch" else []
         described = ", ".join([whole.input.extent, str(self.device), self.precision, *extras])
         return f"Parser({self.spec.name}: {len(self.scheme)} {self.scheme.key} labels, {described})"
-
-
-def _files(name: str, weights: Weights | None, roles: tuple[str, ...]) -> Mapping[str, PathLike]:
-    """What a network does -> its own checkpoint, for those that were given."""
-    if isinstance(weights, Mapping):
-        unknown = set(weights) - {*roles, "detector"}
-        if unknown:
-            raise ModelError(
-                f"{name} has the networks {', '.join(roles)} and a detector, not {', '.join(sorted(unknown))}"
-            )
-        return weights
-    if weights is None:
-        return {}
-    if len(roles) > 1:
-        known = ", ".join(f'"{role}": PATH' for role in roles)
-        raise ModelError(f"{name} has {len(roles)} networks; pass weights={{{known}}}")
-    return {roles[0]: weights}
-
-
-def _file(
-    spec: registry.Published, given: PathLike | None, offline: bool | None, progress: bool | None
-) -> Path:
-    return Path(given) if given is not None else hub.fetch(spec, offline=offline, progress=progress)

@@ -73,7 +73,7 @@ class Person:
     def cut(
         cls,
         id: int,
-        box: Box,
+        box: Box | None,
         score: float,
         labels: Labels,
         mask: Mask,
@@ -84,7 +84,7 @@ class Person:
 
         Args:
             id: see `Person`.
-            box: x0, y0, x1, y1; widened where `mask` reaches beyond it.
+            box: x0, y0, x1, y1; widened where `mask` reaches beyond it. None: as wide as `mask`.
             score: see `Person`.
             labels: uint8 (H, W), of everybody.
             mask: bool (H, W), whose labels are this person's.
@@ -92,15 +92,17 @@ class Person:
             part_scores: see `Person`.
         """
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        x0, y0, x1, y1 = (int(value) for value in box)
+        x0, y0, x1, y1 = (0, 0, 0, 0) if box is None else (int(value) for value in box)
         if len(rows):
-            x0, x1 = min(x0, int(columns[0])), max(x1, int(columns[-1]) + 1)
-            y0, y1 = min(y0, int(rows[0])), max(y1, int(rows[-1]) + 1)
+            left, top, right, bottom = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
+            x0, x1 = (left, right) if box is None else (min(x0, left), max(x1, right))
+            y0, y1 = (top, bottom) if box is None else (min(y0, top), max(y1, bottom))
         silhouette = mask[y0:y1, x0:x1].copy()
         inside = np.where(silhouette, labels[y0:y1, x0:x1], 0).astype(np.uint8)
         size = (labels.shape[0], labels.shape[1])
         scores = dict(part_scores or {})
-        return cls(id, (x0, y0, x1, y1), float(score), inside, silhouette, size, scheme, scores)
+        corners = int(x0), int(y0), int(x1), int(y1)
+        return cls(id, corners, float(score), inside, silhouette, size, scheme, scores)
 
     @property
     def mask(self) -> Mask:

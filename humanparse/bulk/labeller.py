@@ -77,7 +77,7 @@ class Labeller:
         good = [photo for photo in photos if photo.content is not None]
         pixels = [photo.content.pixels for photo in good if photo.content is not None]
         try:
-            parsed: list[Any] = parse_batch(self.parser, pixels, bool(self.settings.confidence))
+            parsed: list[Any] = parse_batch(self.parser, pixels, self.settings)
         except Exception:  # one of them is too much for the network: find out which
             parsed = [self._alone(picture) for picture in pixels]
         found = dict(zip((photo.item.number for photo in good), parsed, strict=True))
@@ -85,7 +85,7 @@ class Labeller:
 
     def _alone(self, picture: Any) -> Parsing | str:
         try:
-            (parsing,) = parse_batch(self.parser, [picture], bool(self.settings.confidence))
+            (parsing,) = parse_batch(self.parser, [picture], self.settings)
         except Exception as error:
             self._failed_in_a_row += 1
             if self._failed_in_a_row >= _PATIENCE:
@@ -160,12 +160,13 @@ def spooled(state: Path, number: int) -> Path:
     return state / SPOOL / f"{number:012d}.png"
 
 
-def parse_batch(parser: Parser, pixels: list[Any], confidence: bool) -> list[Parsing]:
+def parse_batch(parser: Parser, pixels: list[Any], settings: Settings) -> list[Parsing]:
     """RGB uint8 (H, W, 3) pictures -> their parsings; the one place where the network is called."""
     if not pixels:
         return []
     photos = map(unchanging, pixels)
-    return list(parser.predict_many(photos, batch_size=len(pixels), confidence=confidence))
+    options: dict[str, Any] = {"people": settings.people, "confidence": bool(settings.confidence)}
+    return list(parser.predict_many(photos, batch_size=len(pixels), **options))
 
 
 def finished(parsing: Parsing, settings: Settings) -> tuple[Parsing, Statistics]:

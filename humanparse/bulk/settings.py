@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from .. import runtimes
 from .._version import __version__
 from ..errors import BulkError, ModelError, SchemeError
 from ..registry import DEFAULT
@@ -30,7 +31,7 @@ class ModelChoice:
     weights: str | Mapping[str, str] | None = None
     device: str = "auto"
     precision: str = "auto"
-    runtime: str = "torch"
+    runtime: str = runtimes.DEFAULT
     flip: bool | None = None
     scales: tuple[float, ...] | None = None
     protocol: str = "extract"
@@ -57,6 +58,8 @@ class Settings:
         remap: another label scheme for the outputs.
         approximate: accept counterparts that are not exact.
         pack_size: inputs per tar or Parquet file.
+        people: `"detect"` tells people apart, as `Parser.predict` does, in npz, coco and overlay; models that
+            find people without being asked to do so anyway.
 
     Raises:
         BulkError: a value cannot be.
@@ -69,9 +72,12 @@ class Settings:
     remap: str | None = None
     approximate: bool = False
     pack_size: int = 1000
+    people: Literal["detect"] | None = None
 
     def __post_init__(self) -> None:
         check_formats(self.formats)
+        if self.people not in (None, "detect"):
+            raise BulkError(f'`people` takes "detect" or None, not {self.people!r}')
         if self.batch < 1 or self.pack_size < 1:
             raise BulkError("`batch` and `pack_size` take numbers from 1 on")
         if self.min_confidence is not None and not 0 < self.min_confidence <= 1:
@@ -83,12 +89,15 @@ class Settings:
         """The settings with what only the model decides filled in.
 
         Raises:
-            ModelError: the model gives no confidence, and it is asked for.
+            ModelError: the model gives no confidence, and it is asked for; or it finds people by itself, and
+                is asked to detect them.
             SchemeError: its labels do not lead to the scheme that is asked for.
         """
         gives = parser.spec.gives_logits
         if not gives and (self.confidence or self.min_confidence is not None):
             raise ModelError(f"{parser.spec.name} gives no confidence; leave it and `min_confidence` out")
+        if not gives and self.people is not None:
+            raise ModelError(f"{parser.spec.name} finds people by itself; leave `people` out")
         if self.remap is not None and parser.scheme.key != self.remap:
             from ..schemes import find_remap
 
@@ -109,10 +118,11 @@ def described(
     return {
         "humanparse": __version__,
         "model": parser.spec.name,
-        "weights": weights_hashes(parser),
+        "weights": {**weights_hashes(parser), **_detector_hash(choice, settings)},
         "device": parser.device.type,
         "precision": parser.precision,
         "runtime": parser.runtime,
+        "detector": parser.detector if settings.people else None,
         "flip": choice.flip,
         "scales": None if choice.scales is None else list(choice.scales),
         "protocol": choice.protocol,
@@ -120,6 +130,15 @@ def described(
         **{**asdict(settings), "formats": list(settings.formats)},
         **about,
     }
+
+
+def _detector_hash(choice: ModelChoice, settings: Settings) -> dict[str, str]:
+    """The same of the user's own detector, where it is used."""
+    from .. import hub
+
+    if settings.people is None or not isinstance(choice.weights, Mapping) or "detector" not in choice.weights:
+        return {}
+    return {"detector": hub.sha256(Path(choice.weights["detector"]))}
 
 
 def weights_hashes(parser: Parser) -> dict[str, str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from .. import registry
+from .. import registry, runtimes
 from ..errors import ImageError, ModelError
 from .console import out, show
 
@@ -23,7 +23,7 @@ def bench(
     model: Annotated[str, typer.Argument(help="See `humanparse models`.")] = registry.DEFAULT,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, float32, bf16 or fp16.")] = "auto",
-    runtime: Annotated[str, typer.Option(help="torch, onnxruntime or openvino.")] = "torch",
+    runtime: Annotated[str, typer.Option(help="auto, torch, onnxruntime or openvino.")] = runtimes.DEFAULT,
     batch: Annotated[int, typer.Option(help="Photos that go through the network together.")] = 1,
     size: Annotated[str, typer.Option(help="WIDTHxHEIGHT of the photo.")] = "550x830",
     photo: Annotated[

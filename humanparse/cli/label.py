@@ -14,6 +14,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from .. import runtimes
 from ..errors import BulkError
 from ..registry import DEFAULT
 from ..suffixes import told
@@ -39,7 +40,7 @@ WeightsFiles = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 Precision = Annotated[str, typer.Option(help="auto, float32, bf16 or fp16.")]
-Runtime = Annotated[str, typer.Option(help="torch, onnxruntime or openvino.")]
+Runtime = Annotated[str, typer.Option(help="auto, torch, onnxruntime or openvino.")]
 Flip = Annotated[
     bool | None, typer.Option("--flip/--no-flip", help="Average with the mirrored photo.", show_default=False)
 ]
@@ -83,6 +84,10 @@ def label(
     confidence: Annotated[
         bool, typer.Option("--confidence/--no-confidence", help="For statistics, npz and contact sheets.")
     ] = True,
+    people: Annotated[
+        str | None,
+        typer.Option(help="detect: tell people apart, in npz, coco and overlay.", show_default=False),
+    ] = None,
     min_confidence: Annotated[
         float | None, typer.Option(help="Pixels below it (0-1) become 255.", show_default=False)
     ] = None,
@@ -90,7 +95,7 @@ def label(
     weights: WeightsFiles = None,
     device: Device = "auto",
     precision: Precision = "auto",
-    runtime: Runtime = "torch",
+    runtime: Runtime = runtimes.DEFAULT,
     flip: Flip = None,
     offline: Offline = False,
     engine: Annotated[str, typer.Option(help="local, or ray: workers on a Ray cluster.")] = "local",
@@ -117,6 +122,7 @@ def label(
         formats=tuple(word for word in formats.replace(",", " ").split()),
         batch=batch,
         confidence=None if confidence else False,
+        people=people,  # type: ignore[arg-type]  # Settings checks it
         min_confidence=min_confidence,
         pack_size=pack_size,
     )

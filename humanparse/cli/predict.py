@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .. import registry
+from .. import registry, runtimes
 from ..durable import replacing
 from ..errors import FormatError, PeopleError
 from .console import err, out, report, with_progress
@@ -81,11 +81,12 @@ def predict(
         typer.Option(help="A checkpoint file of your own; ROLE=FILE for one of several.", show_default=False),
     ] = None,
     detector: Annotated[
-        str, typer.Option(help="Finds people for --people detect.")
-    ] = "maskrcnn_resnet50_fpn_v2",
+        str | None,
+        typer.Option(help="Finds people for --people detect, instead of the model.", show_default=False),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, float32, bf16 or fp16.")] = "auto",
-    runtime: Annotated[str, typer.Option(help="torch, onnxruntime or openvino.")] = "torch",
+    runtime: Annotated[str, typer.Option(help="auto, torch, onnxruntime or openvino.")] = runtimes.DEFAULT,
     flip: Annotated[
         bool | None,
         typer.Option("--flip/--no-flip", help="Average with the mirrored photo.", show_default=False),
@@ -105,7 +106,8 @@ def predict(
     chosen = None if origin is not None and origin.name == "DEFAULT" else output
     films = read_films(images, chosen, labels, smooth, every)
     if films is not None:
-        films.refuse(json=json, npz=npz, legend=legend, people=people, format=formats)
+        given = people not in (None, "detect")
+        films.refuse(json=json, npz=npz, legend=legend, format=formats, **{"people FILE": given})
     jobs = named(find_photos(images, _told(quiet)), output, wanted.files) if films is None else []
     where = _people(people, len(jobs))
     _refuse_nobody(model, people, wanted)
@@ -125,7 +127,7 @@ def predict(
     if not quiet:
         err.print(repr(parser), highlight=False, markup=False, soft_wrap=True)
     if films is not None:
-        return films.parse(parser, quiet, context.obj)
+        return films.parse(parser, quiet, context.obj, detect=people == "detect")
     _make_folder(output)
     failures = 0
     for job in with_progress(jobs, "parsing", quiet):

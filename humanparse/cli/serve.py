@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from .. import runtimes
 from ..errors import ServeError
 from ..registry import DEFAULT
 from .console import err
@@ -38,7 +39,7 @@ def serve(
         bool | None,
         typer.Option(
             "--people/--no-people",
-            help="Offer people=detect; unless said, where the detector's file is here.",
+            help="Offer people=detect for models that need a detector; unless said, where its file is here.",
             show_default=False,
         ),
     ] = None,
@@ -46,10 +47,12 @@ def serve(
         list[str] | None,
         typer.Option(help="MODEL=FILE, or MODEL:ROLE=FILE for one of several networks.", show_default=False),
     ] = None,
-    detector: Annotated[str, typer.Option(help="Finds people.")] = "maskrcnn_resnet50_fpn_v2",
+    detector: Annotated[
+        str | None, typer.Option(help="Finds people, instead of the model.", show_default=False)
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, float32, bf16 or fp16.")] = "auto",
-    runtime: Annotated[str, typer.Option(help="torch, onnxruntime or openvino.")] = "torch",
+    runtime: Annotated[str, typer.Option(help="auto, torch, onnxruntime or openvino.")] = runtimes.DEFAULT,
 ) -> None:
     """Answer over HTTP: POST /v1/parse, a page for browsers at /, all of it described at /docs."""
     from ..serve import Settings, run

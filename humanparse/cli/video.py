@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -59,21 +59,22 @@ class Films:
             if value:
                 raise FormatError(f"--{name} is for photos; of a video there are -o VIDEO and --labels PATH")
 
-    def parse(self, parser: Parser, quiet: bool, debug: bool) -> None:
-        """Parse and write them one after the other; exit with 1 when one failed."""
+    def parse(self, parser: Parser, quiet: bool, debug: bool, detect: bool) -> None:
+        """Parse and write them one after the other, with people if `detect`; exit with 1 when one failed."""
         failures = 0
         for film in self.films:
             try:
-                self._parse(parser, film, quiet)
+                self._parse(parser, film, quiet, detect)
             except Exception as error:  # whatever one video meets, the others are parsed
                 failures += 1
                 report(error, debug=debug, about=str(film.source))
         if failures:
             raise typer.Exit(1)
 
-    def _parse(self, parser: Parser, film: _Film, quiet: bool) -> None:
+    def _parse(self, parser: Parser, film: _Film, quiet: bool, detect: bool) -> None:
         how: Any = self.smooth  # predict_video checks it
-        video = parser.predict_video(film.source, smooth=how, every=self.every)
+        people: Literal["detect"] | None = "detect" if detect else None
+        video = parser.predict_video(film.source, smooth=how, every=self.every, people=people)
         if film.overlay is not None:
             _make_folder(film.overlay.parent)
         start = time.monotonic()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +16,18 @@ from ..errors import ModelError
 from ..geometry import Frame, Protocols
 from ..ops.bilinear import bilinear
 from ..ops.float32 import exact_float32
+from ..people import Person
 from ..registry import InputSpec
 from ..results import Parsing
 from ..schemes import LabelScheme
+
+Output = TypeVar("Output")
+
+Change = Callable[[Tensor, Tensor], Tensor]
+"""Takes a photo's logits (C, h, w) and its input (3, h', w'), and gives other logits of the same shape."""
+
+Finder = Callable[[npt.NDArray[np.uint8]], tuple[Person, ...]]
+"""Takes a photo's labels (H, W), and gives its people."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +69,21 @@ class Semantic:
 
     @torch.inference_mode()
     def start(
-        self, frames: Sequence[Frame], fitted: Tensor, keep_logits: bool = False, confidence: bool = False
+        self,
+        frames: Sequence[Frame],
+        fitted: Tensor,
+        keep_logits: bool = False,
+        confidence: bool = False,
+        change: Change | None = None,
     ) -> Callable[[], list[Parsing]]:
-        """As `parse`, without waiting for CUDA: what is given back waits, and gives the parsings."""
-        return self.bring_back(frames, self.views(fitted), keep_logits, confidence)
+        """As `parse`, without waiting for CUDA: the function that is returned waits, and gives the parsings.
+
+        Args:
+            frames, fitted, keep_logits, confidence: as for `parse`.
+            change: gives other logits for each photo, one after the other.
+        """
+        views = changed(frames, fitted, self.views(fitted), change)
+        return self.bring_back(frames, views, keep_logits, confidence)
 
     def bring_back(
         self,
@@ -71,19 +91,29 @@ class Semantic:
         batch: Sequence[Tensor],
         keep_logits: bool = False,
         confidence: bool = False,
+        finders: Sequence[Finder] | None = None,
     ) -> Callable[[], list[Parsing]]:
-        """The frames of photos and what `views` gave of their inputs -> what gives their parsings."""
+        """The frames of photos and what `views` gave of their inputs -> what gives their parsings.
+
+        Args:
+            frames: of the photos.
+            batch: per scale logits (B, C, h, w).
+            keep_logits, confidence: as for `parse`.
+            finders: of each photo what gives its people; None finds nobody.
+        """
         coming = []
         for place, frame in enumerate(frames):
             views = [view[place] for view in batch]
             labels, sure = frame.labelled(views, self.protocol, confidence)
             kept = frame.mean(views) if keep_logits else None
-            coming.append((_fetched(labels), _fetched(sure), _fetched(kept)))
+            coming.append((fetched(labels), fetched(sure), fetched(kept)))
 
         def parsings() -> list[Parsing]:
-            return [
-                Parsing(labels(), self.scheme, self.name, sure(), kept()) for labels, sure, kept in coming
-            ]
+            found = []
+            for place, (labels, sure, kept) in enumerate(coming):
+                people = () if finders is None else finders[place](labels())
+                found.append(Parsing(labels(), self.scheme, self.name, sure(), kept(), people))
+            return found
 
         return parsings
 
@@ -111,20 +141,26 @@ class Semantic:
 
     def views(self, fitted: Tensor) -> list[Tensor]:
         """Inputs float32 (B, 3, h, w) on `device` -> per scale logits float32 (B, C, h', w')."""
-        return [self._mirrored(self._scaled(fitted, scale)) for scale in self.scales]
+        scaled = (self.scaled(fitted, scale) for scale in self.scales)
+        return [self.unmirrored(self.run(self.network, self.mirrored(batch))) for batch in scaled]
 
-    def _mirrored(self, fitted: Tensor) -> Tensor:
-        """(B, 3, h, w) -> (B, C, h', w'); with `flip` the mean with the mirrored input, sides restored."""
+    def mirrored(self, fitted: Tensor) -> Tensor:
+        """(B, 3, h, w); with `flip` (2 * B, 3, h, w), mirrored inputs after the others."""
+        return torch.cat((fitted, fitted.flip(3))) if self.flip else fitted
+
+    def unmirrored(self, logits: Tensor) -> Tensor:
+        """Logits of what `mirrored` gave -> (B, C, h, w); with `flip` the mean, sides restored."""
         if not self.flip:
-            return self._run(fitted)
-        plain, mirrored = self._run(torch.cat((fitted, fitted.flip(3)))).chunk(2)
+            return logits
+        plain, mirrored = logits.chunk(2)
         return (plain + mirrored[:, list(self.scheme.flip_order())].flip(3)) * 0.5
 
-    def _run(self, batch: Tensor) -> Tensor:
+    def run(self, network: Callable[[Tensor], Output], batch: Tensor) -> Output:
+        """What a network gives, computed in full float32."""
         with exact_float32(self.device):
-            return self.network(batch)
+            return network(batch)
 
-    def _scaled(self, fitted: Tensor, scale: float) -> Tensor:
+    def scaled(self, fitted: Tensor, scale: float) -> Tensor:
         """(1, 3, h, w) -> the same, larger or smaller; padded inputs stay multiples of their padding."""
         if scale == 1:
             return fitted
@@ -135,7 +171,17 @@ class Semantic:
         return bilinear(fitted, (height, width), align)
 
 
-def _fetched(tensor: Tensor | None) -> Callable[[], Any]:
+def changed(
+    frames: Sequence[Frame], fitted: Tensor, views: Sequence[Tensor], change: Change | None
+) -> Sequence[Tensor]:
+    """The logits of each photo as `change` gives them, one after the other."""
+    if change is None:
+        return views
+    means = (frame.mean([view[place] for view in views]) for place, frame in enumerate(frames))
+    return [torch.stack([change(logits, pixels) for logits, pixels in zip(means, fitted, strict=True)])]
+
+
+def fetched(tensor: Tensor | None) -> Callable[[], Any]:
     """Have a tensor copied to the CPU while others are computed; what is given back waits for the copy."""
     if tensor is None:
         return lambda: None

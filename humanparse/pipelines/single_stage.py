@@ -107,13 +107,11 @@ def _persons(people: People, scheme: LabelScheme) -> tuple[Person, ...]:
         mask = people.labels[each] > 0
         if not mask.any():
             continue
-        rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
-        box = (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
         own = people.part_person == each
         best = _best(people.part_label[own], people.part_score[own])
         scores = {scheme.name(label): score for label, score in best.items()}
         score = float(people.scores[each])
-        persons.append(Person.cut(len(persons) + 1, box, score, people.labels[each], mask, scheme, scores))
+        persons.append(Person.cut(len(persons) + 1, None, score, people.labels[each], mask, scheme, scores))
     return tuple(persons)
 
 

@@ -18,8 +18,8 @@ from .specs import Accuracy, Entry, InputSpec, Licence, ModelSpec, Published, So
 
 __all__ = [
     "DEFAULT", "FAMILIES", "Accuracy", "DetectorSpec", "EnsembleSpec", "Family", "InputSpec", "Licence",
-    "ModelSpec", "Published", "Source", "Spec", "WeightFile", "detector", "detector_names", "get",
-    "manifest_path", "names", "network", "networks",
+    "ModelSpec", "Published", "Source", "Spec", "WeightFile", "detector", "detector_for", "detector_names",
+    "get", "manifest_path", "names", "network", "networks",
 ]  # fmt: skip
 
 DEFAULT = "tiny-atr"
@@ -127,6 +127,26 @@ def detector(name: str) -> DetectorSpec:
     if name not in detectors:
         raise ModelError(f"no detector is called {name!r}; known: {', '.join(detectors)}")
     return detectors[name]
+
+
+def detector_for(spec: Spec, name: str | None, own_file: bool) -> DetectorSpec | None:
+    """What finds people for a model when it is asked to.
+
+    Args:
+        spec: the model.
+        name: the detector that the user named; None is the first one.
+        own_file: whether the user gave a checkpoint of a detector.
+
+    Returns:
+        The detector; None where the model finds people by itself, unless it can do without that and the user
+        asks for a detector.
+
+    Raises:
+        ModelError: no such detector.
+    """
+    found = detector(name or detector_names()[0])
+    asked = spec.gives_logits and (name is not None or own_file)
+    return found if asked or not spec.detects_people else None
 
 
 def manifest_path() -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +35,11 @@ class HalfNetwork:
         logits: Tensor = self.network(image.to(self.dtype))
         return logits.float()
 
+    def with_people(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """See `hosted_with_people`."""
+        logits, people = self.network.with_people(image.to(self.dtype))  # type: ignore[operator]
+        return logits.float(), people.float()
+
 
 def hosted(network: nn.Module, spec: ModelSpec, runtime: str, precision: str) -> Callable[[Tensor], Tensor]:
     """The same function, float32 (B, 3, h, w) -> logits, computed by a runtime.
@@ -55,5 +61,30 @@ def hosted(network: nn.Module, spec: ModelSpec, runtime: str, precision: str) ->
         return network if whole else HalfNetwork(network, DTYPES[precision])
     if not spec.gives_logits:
         raise ModelError(f"{spec.name} gives maps of several kinds, not logits: take runtime='torch'")
-    graph = cached_graph(network, spec)
-    return OnnxRuntimeNetwork(graph) if runtime == "onnxruntime" else OpenVinoNetwork(graph, precision)
+    return _of_graph(cached_graph(network, spec), runtime, precision)
+
+
+def hosted_with_people(
+    network: nn.Module, spec: ModelSpec, runtime: str, precision: str
+) -> Callable[[Tensor], tuple[Tensor, ...]]:
+    """A network with its people head: float32 (B, 3, h, w) -> logits and the maps of people.
+
+    Args:
+        network: as it is after `hosted`.
+        spec, runtime, precision: as for `hosted`, whose networks do not compute the people head.
+
+    Raises:
+        DeviceError, WeightsError: as `hosted`.
+    """
+    if runtime != "torch":
+        return _of_graph(cached_graph(network, spec, people=True), runtime, precision).outputs
+    if precision != "float32":
+        return HalfNetwork(network, DTYPES[precision]).with_people
+    with_people: Callable[[Tensor], tuple[Tensor, ...]] = network.with_people  # type: ignore[assignment]
+    return with_people
+
+
+def _of_graph(graph: Path, runtime: str, precision: str) -> OnnxRuntimeNetwork | OpenVinoNetwork:
+    if runtime == "onnxruntime":
+        return OnnxRuntimeNetwork(graph)
+    return OpenVinoNetwork(graph, precision, keep=True)

@@ -1,16 +1,58 @@
-"""A checkpoint file -> a network that is ready to run."""
+"""Checkpoint files, given or downloaded -> networks that are ready to run."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from .. import checkpoint, hub, models
+from ..errors import ModelError, WeightsError
+from ..models.detector import Detector
 from ..ops.forks import settle_after_fork
-from ..registry import ModelSpec
+from ..registry import ModelSpec, Published
 from .folded import folded
+
+PathLike = str | os.PathLike[str]
+Weights = PathLike | Mapping[str, PathLike]
+
+
+def given_files(name: str, weights: Weights | None, roles: tuple[str, ...]) -> Mapping[str, PathLike]:
+    """What a network does -> the checkpoint of it that the user gave, for those that were given.
+
+    Args:
+        name: of the model.
+        weights: as `Parser` takes it.
+        roles: what the model's networks do.
+
+    Raises:
+        ModelError: the model has other networks.
+    """
+    if isinstance(weights, Mapping):
+        unknown = set(weights) - {*roles, "detector"}
+        if unknown:
+            raise ModelError(
+                f"{name} has the networks {', '.join(roles)} and a detector, not {', '.join(sorted(unknown))}"
+            )
+        return weights
+    if weights is None:
+        return {}
+    if len(roles) > 1:
+        known = ", ".join(f'"{role}": PATH' for role in roles)
+        raise ModelError(f"{name} has {len(roles)} networks; pass weights={{{known}}}")
+    return {roles[0]: weights}
+
+
+def file_of(spec: Published, given: PathLike | None, offline: bool | None, progress: bool | None) -> Path:
+    """The checkpoint that was given, or the published one, downloaded where it is not here.
+
+    Raises:
+        WeightsError: it cannot be downloaded.
+    """
+    return Path(given) if given is not None else hub.fetch(spec, offline=offline, progress=progress)
 
 
 def load_network(spec: ModelSpec, path: Path, published: bool) -> nn.Module:
@@ -30,6 +72,24 @@ def load_network(spec: ModelSpec, path: Path, published: bool) -> nn.Module:
     checkpoint.check(state, network.state_dict(), spec, path.name)
     network.load_state_dict(state, strict=True, assign=True)
     return folded(network.requires_grad_(False))
+
+
+def load_detector(name: str, path: Path, published: bool) -> Detector:
+    """A detector of people, on the CPU.
+
+    Args:
+        name: of its builder in torchvision.
+        path, published: as for `load_network`.
+
+    Raises:
+        WeightsError: the file is damaged, or does not fit.
+    """
+    detector = Detector(name)
+    try:
+        detector.network.load_state_dict(load_state(path, published), strict=True)
+    except RuntimeError as error:
+        raise WeightsError(f"{path} does not fit {name}: {error}") from error
+    return detector.requires_grad_(False)
 
 
 def load_state(path: Path, published: bool) -> checkpoint.State:

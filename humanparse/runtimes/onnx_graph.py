@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 
@@ -48,13 +48,29 @@ class AveragePooling(nn.Module):
         return inside / inside.sum(dim=1, keepdim=True)
 
 
-def write_graph(network: nn.Module, path: Path, metadata: Mapping[str, str]) -> None:
+class WithPeople(nn.Module):
+    """A network with its people head: (B, 3, h, w) -> logits (B, C, h', w'), people (B, 3, h'', w'')."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """See the class."""
+        found: tuple[Tensor, Tensor] = self.network.with_people(image)  # type: ignore[operator]
+        return found
+
+
+def write_graph(
+    network: nn.Module, path: Path, metadata: Mapping[str, str], outputs: Sequence[str] = ("logits",)
+) -> None:
     """Write a network as ONNX: `image` float32 (B, 3, h, w) -> `logits` float32 (B, C, h', w').
 
     Args:
         network: on the CPU, in evaluation mode; it is not changed.
         path: the file; it appears under this name only when it is whole.
         metadata: kept in the graph's `metadata_props`.
+        outputs: names of what it returns, maps (B, *, *, *), the logits first.
 
     Raises:
         WeightsError: the file cannot be written.
@@ -70,7 +86,7 @@ def write_graph(network: nn.Module, path: Path, metadata: Mapping[str, str]) -> 
                 module.add_module(name, AveragePooling(child.output_size))
     try:
         with replacing(path) as part:
-            _export(network, part)
+            _export(network, part, outputs)
             graph = onnx.load(part)
             onnx.helper.set_model_props(graph, dict(metadata))
             onnx.save(graph, part)
@@ -80,35 +96,43 @@ def write_graph(network: nn.Module, path: Path, metadata: Mapping[str, str]) -> 
         ) from error
 
 
-def _export(network: nn.Module, path: Path) -> None:
+def _export(network: nn.Module, path: Path, outputs: Sequence[str]) -> None:
     free = {"image": {0: "batch", 2: "height", 3: "width"}, "logits": {0: "batch", 2: "rows", 3: "columns"}}
+    free |= {name: {0: "batch", 2: f"{name}_rows", 3: f"{name}_columns"} for name in outputs[1:]}
     photos = torch.zeros((2, 3, 96, 128), dtype=torch.float32, device="cpu")
     with warnings.catch_warnings(), exact_float32(photos.device):  # autocast would become part of the graph
         # The tracing exporter is ten times faster than the one that succeeds it, and needs no onnxscript.
         warnings.filterwarnings("ignore", category=DeprecationWarning)
         warnings.filterwarnings("ignore", message=".*might cause the trace to be incorrect")
+        warnings.filterwarnings("ignore", message="Constant folding - Only steps=1")
         torch.onnx.export(
             network,
             (photos,),
             str(path),
             dynamo=False,
             input_names=["image"],
-            output_names=["logits"],
+            output_names=list(outputs),
             dynamic_axes=free,
             opset_version=OPSET,
         )
 
 
-def cached_graph(network: nn.Module, spec: ModelSpec) -> Path:
+def cached_graph(network: nn.Module, spec: ModelSpec, people: bool = False) -> Path:
     """The graph of a loaded network in the cache folder, written if it is not there yet.
 
     Its name holds a hash of the weights, of the architecture, which weights alone do not tell, and of the
     versions of humanparse and torch that made it.
 
+    Args:
+        network: on the CPU, in evaluation mode.
+        spec: its model.
+        people: also compute the maps of its people head, as the second output, `people`.
+
     Raises:
         WeightsError: the cache folder cannot be written.
     """
-    path = hub.cache_dir() / "graphs" / f"{spec.name}.{_fingerprint(network, spec)[:16]}.onnx"
+    name = f"{spec.name}-people" if people else spec.name
+    path = hub.cache_dir() / "graphs" / f"{name}.{_fingerprint(network, spec)[:16]}.onnx"
     if not path.is_file():
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -116,7 +140,8 @@ def cached_graph(network: nn.Module, spec: ModelSpec) -> Path:
             raise WeightsError(
                 f"cannot make {path.parent}: {error}; set HUMANPARSE_HOME to a folder that can be written"
             ) from error
-        write_graph(network, path, {"model": spec.name})
+        whole, outputs = (WithPeople(network), ("logits", "people")) if people else (network, ("logits",))
+        write_graph(whole, path, {"model": spec.name}, outputs)
     return path
 
 

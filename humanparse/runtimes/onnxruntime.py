@@ -42,6 +42,10 @@ class OnnxRuntimeNetwork:
 
     def __call__(self, image: Tensor) -> Tensor:
         """See the class."""
+        return self.outputs(image)[0]
+
+    def outputs(self, image: Tensor) -> tuple[Tensor, ...]:
+        """All outputs of the graph, the logits first."""
         check_process(self._pid, "this Parser with runtime='onnxruntime'")
-        (logits,) = self._session.run(None, {"image": image.contiguous().numpy()})
-        return torch.from_numpy(logits)
+        found = self._session.run(None, {"image": image.contiguous().numpy()})
+        return tuple(torch.from_numpy(output) for output in found)

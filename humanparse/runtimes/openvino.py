@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..durable import replacing
 from ..errors import DeviceError, WeightsError
 from ..ops.forks import check_process
 
@@ -26,17 +29,20 @@ class OpenVinoNetwork:
         graph: an ONNX file of `onnx_graph.write_graph`, or OpenVINO's own `.xml`.
         precision: `"float32"` or `"bf16"`, of the matrix products.
         threads: how many it computes with; None is as many as torch.
+        keep: keep what OpenVINO makes of the graph in a file beside it, from which it starts sooner.
 
     Raises:
         DeviceError: this CPU does not compute in bf16; or, when called, this process was forked after it was
             made.
-        WeightsError: the file cannot be read.
+        WeightsError: the file cannot be read, or the file beside it cannot be written.
     """
 
-    def __init__(self, graph: Path, precision: str = "float32", threads: int | None = None) -> None:
+    def __init__(
+        self, graph: Path, precision: str = "float32", threads: int | None = None, keep: bool = False
+    ) -> None:
         import openvino
 
-        self._made = graph, precision, threads
+        self._made = graph, precision, threads, keep
         self._pid = os.getpid()
         core = openvino.Core()
         if precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
@@ -44,14 +50,10 @@ class OpenVinoNetwork:
         options = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": threads or torch.get_num_threads(),
-            "INFERENCE_PRECISION_HINT": _PRECISIONS[
-                precision
-            ],  # its own choice would be bf16 where the CPU has it
+            # its own choice would be bf16 where the CPU has it
+            "INFERENCE_PRECISION_HINT": _PRECISIONS[precision],
         }
-        try:
-            compiled = core.compile_model(graph, "CPU", options)
-        except RuntimeError as error:
-            raise WeightsError(f"{graph}: OpenVINO cannot read it; remove the file\n{error}") from error
+        compiled = _kept(core, graph, options) if keep else _compiled(core, graph, options)
         self._request, self._lock = compiled.create_infer_request(), Lock()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -59,10 +61,45 @@ class OpenVinoNetwork:
 
     def __call__(self, image: Tensor) -> Tensor:
         """See the class."""
+        return self.outputs(image)[0]
+
+    def outputs(self, image: Tensor) -> tuple[Tensor, ...]:
+        """All outputs of the graph, the logits first."""
         check_process(self._pid, "this Parser with runtime='openvino'")
         with self._lock:
-            (logits,) = self._request.infer({0: image.contiguous().numpy()}, share_inputs=True).values()
-        return torch.from_numpy(logits)
+            found = self._request.infer({0: image.contiguous().numpy()}, share_inputs=True)
+        return tuple(torch.from_numpy(output) for output in found.values())
+
+
+def _compiled(core: Any, graph: Path, options: dict[str, Any]) -> Any:
+    try:
+        return core.compile_model(graph, "CPU", options)
+    except RuntimeError as error:
+        raise WeightsError(f"{graph}: OpenVINO cannot read it; remove the file\n{error}") from error
+
+
+def _kept(core: Any, graph: Path, options: dict[str, Any]) -> Any:
+    """The compiled graph, read from a file beside it; compiled and kept there the first time.
+
+    The file's name holds a hash of what it depends on: OpenVINO's version, the CPU and the options.
+    """
+    import openvino
+
+    cpu = [core.get_property("CPU", key) for key in ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")]
+    made = json.dumps([openvino.__version__, cpu, options])
+    kept = graph.with_suffix(f".{hashlib.sha256(made.encode()).hexdigest()[:16]}.blob")
+    if kept.is_file():
+        try:
+            return core.import_model(kept.read_bytes(), "CPU", options)
+        except RuntimeError:  # OpenVINO sees that it is damaged; it is made again
+            kept.unlink(missing_ok=True)
+    compiled = _compiled(core, graph, options)
+    try:
+        with replacing(kept) as part:
+            part.write_bytes(compiled.export_model().getvalue())
+    except OSError as error:
+        raise WeightsError(f"cannot write {kept}: {error}; free some space") from error
+    return compiled
 
 
 def write_openvino(graph: Path, path: Path, metadata: dict[str, str]) -> None:

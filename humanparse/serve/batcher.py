@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +26,7 @@ Photo = npt.NDArray[np.uint8]
 @dataclass(frozen=True, eq=False)
 class _Job:
     photo: Photo
-    detect: bool
+    people: Literal["detect"] | None
     answer: Future[Parsing] = field(default_factory=Future)
 
 
@@ -60,7 +61,7 @@ class Batcher:
         Raises:
             RuntimeError: after `close`.
         """
-        job = _Job(photo, detect)
+        job = _Job(photo, "detect" if detect else None)
         with self._lock:
             if not self._open:
                 raise RuntimeError("the batcher is closed")
@@ -101,18 +102,23 @@ class Batcher:
         return batch, False
 
     def _parse(self, batch: list[_Job]) -> None:
-        together = [job for job in batch if not job.detect]
-        alone = [job for job in batch if job.detect]
         try:
-            photos = (unchanging(job.photo) for job in together)
-            parsings = self._parser.predict_many(photos, batch_size=self._together)
-            for job, parsing in zip(together, parsings, strict=True):
-                job.answer.set_result(parsing)
+            for people in (None, "detect"):
+                self._parse_together([job for job in batch if job.people == people], people)
         except Exception:  # one photo's failure must not be the others', so each is tried alone
-            alone = [job for job in batch if not job.answer.done()]
-        for job in alone:
-            try:
-                parsing = self._parser.predict(job.photo, people="detect" if job.detect else None)
+            for job in batch:
+                if not job.answer.done():
+                    self._parse_alone(job)
+
+    def _parse_together(self, jobs: list[_Job], people: Literal["detect"] | None) -> None:
+        if jobs:
+            photos = (unchanging(job.photo) for job in jobs)
+            parsings = self._parser.predict_many(photos, batch_size=self._together, people=people)
+            for job, parsing in zip(jobs, parsings, strict=True):
                 job.answer.set_result(parsing)
-            except Exception as error:  # it is the caller's to see
-                job.answer.set_exception(error)
+
+    def _parse_alone(self, job: _Job) -> None:
+        try:
+            job.answer.set_result(self._parser.predict(job.photo, people=job.people))
+        except Exception as error:  # it is the caller's to see
+            job.answer.set_exception(error)

@@ -12,6 +12,7 @@ import uvicorn
 from .. import hub, registry
 from ..errors import ServeError
 from . import metrics
+from .served import needed_detector
 from .settings import VARIABLE, Settings
 
 _DRAIN = 5.0
@@ -68,7 +69,9 @@ def fetch(settings: Settings) -> None:
             if role not in (given or {}):
                 hub.fetch(part)
     if settings.people:
-        hub.fetch(registry.detector(settings.detector))
+        needed = (needed_detector(settings, name) for name in settings.models)
+        for detector in {detector for detector in needed if detector is not None}:
+            hub.fetch(detector)
 
 
 def _check_address(host: str, port: int) -> None:

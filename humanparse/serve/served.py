@@ -140,11 +140,17 @@ class Models:
         )
 
     def _can_tell_people(self, name: str) -> bool:
-        if self._specs[name].detects_people:
-            return True
-        given = self._settings.weights.get(name)
-        if isinstance(given, Mapping) and "detector" in given:
+        detector = needed_detector(self._settings, name)
+        if detector is None:
             return True
         if self._settings.people is not None:
             return self._settings.people
-        return hub.cached(registry.detector(self._settings.detector))
+        return hub.cached(detector)
+
+
+def needed_detector(settings: Settings, name: str) -> registry.DetectorSpec | None:
+    """What must be downloaded for a model to find people; None where it needs nothing."""
+    given = settings.weights.get(name)
+    if isinstance(given, Mapping) and "detector" in given:
+        return None
+    return registry.detector_for(registry.get(name), settings.detector, own_file=False)

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
-from .. import registry
+from .. import registry, runtimes
 from ..errors import ServeError
 
 VARIABLE = "HUMANPARSE_SERVE"
@@ -24,7 +24,7 @@ class Settings:
         models: names of the models to serve, the default first.
         weights: model -> a checkpoint file of your own, or what each network does -> its file.
         people: whether `people=detect` is offered by models that need a detector for it; None: where the
-            detector's file is here already.
+            detector's file is here already. Models that find people by themselves always offer it.
         detector, device, precision, runtime: as for `Parser`.
         max_pixels: largest height x width of a photo.
         max_bytes: largest photo as a file, in bytes.
@@ -53,10 +53,10 @@ class Settings:
     models: tuple[str, ...] = (registry.DEFAULT,)
     weights: Mapping[str, str | Mapping[str, str]] = field(default_factory=dict)
     people: bool | None = None
-    detector: str = "maskrcnn_resnet50_fpn_v2"
+    detector: str | None = None
     device: str = "auto"
     precision: str = "auto"
-    runtime: str = "torch"
+    runtime: str = runtimes.DEFAULT
     max_pixels: int = 50_000_000
     max_bytes: int = 20_000_000
     timeout: float = 60.0

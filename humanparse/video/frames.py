@@ -81,6 +81,9 @@ def parse_together(
         ImageError: a frame cannot be read; those before it were given.
     """
 
+    def smoothed(logits: Tensor, pixels: Tensor) -> Tensor:
+        return logits if smoother is None else smoother(logits, grey(pixels, pipeline.input))
+
     def fitted() -> Iterator[tuple[Shot, Frame, Tensor]]:
         for shot in _shots(video, every):
             frame = Frame((shot[2].shape[0], shot[2].shape[1]), pipeline.input)
@@ -89,28 +92,10 @@ def parse_together(
     with closing(_ahead(fitted(), batch_size)) as found:
         for batch in batched(found, batch_size):
             shots, frames, inputs = zip(*batch, strict=True)
-            parsings = _parsed(pipeline, frames, torch.stack(inputs), smoother, confidence)
+            change = None if smoother is None else smoothed
+            parsings = pipeline.start(frames, torch.stack(inputs), False, confidence, change)()
             for (number, seconds, image), parsing in zip(shots, parsings, strict=True):
                 yield VideoFrame(number, seconds, image, parsing)
-
-
-@torch.inference_mode()
-def _parsed(
-    pipeline: Semantic,
-    frames: tuple[Frame, ...],
-    fitted: Tensor,
-    smoother: Smoother | None,
-    confidence: bool,
-) -> list[Parsing]:
-    if smoother is None:
-        return pipeline.parse(frames, fitted, False, confidence)
-    views = pipeline.views(fitted)
-    coming = []
-    for place, frame in enumerate(frames):
-        logits = frame.mean([view[place] for view in views])
-        logits = smoother(logits, grey(fitted[place], pipeline.input))
-        coming.append(pipeline.bring_back([frame], [logits[None]], False, confidence))
-    return [parsing for parsings in coming for parsing in parsings()]
 
 
 def _shots(video: VideoReader, every: int) -> Iterator[Shot]:

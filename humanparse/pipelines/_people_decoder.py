@@ -1,0 +1,106 @@
+"""From a centre map and offsets to people, as Panoptic-DeepLab does (Cheng et al., arXiv:1911.10194).
+
+A person is a peak of the centre map. A cell belongs to the person whose centre is nearest to where the cell's
+offset points. Differs from the paper: people of a few cells are left out, and cells that show background
+have little influence on the pixels beside them.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Size = tuple[float, float]
+
+_APART = 2
+"""Cells within which only the highest centre counts, along both axes."""
+
+_NOBODY = 1e-3
+"""How much a cell that shows mostly background counts beside a cell of a person."""
+
+
+class Grouping(NamedTuple):
+    """N people by falling score.
+
+    Attributes:
+        scores: float32 (N,), 0-1.
+        closeness: float32 (N, h, w), highest for the person whose cell it is; means something on people only.
+    """
+
+    scores: Tensor
+    closeness: Tensor
+
+
+def decode_people(
+    maps: Tensor,
+    someone: Tensor,
+    stride: Size,
+    *,
+    offset_unit: float = 32.0,
+    min_score: float = 0.3,
+    min_cells: float = 6,
+    max_people: int = 100,
+) -> Grouping:
+    """Find people in the maps that a people head gives for one photo.
+
+    Args:
+        maps: float32 (3, h, w), without padding: the logit of being a person's centre; how far down and right
+            the centre of the cell's person lies.
+        someone: float32 (h, w), the probability that the cell shows somebody, 0-1.
+        stride: (rows, columns) of the network's input that one cell covers.
+        offset_unit: how many of these an offset of 1 means.
+        min_score: the probability of a centre is at least this, 0-1.
+        min_cells: people of fewer cells are left out; their cells go to others.
+        max_people: keep only so many, those of the most probable centres; at most 255.
+
+    Returns:
+        People; the score is the probability of the centre times the mean of `someone` on the person's cells.
+    """
+    rows, columns = _centres(maps[0], min_score, int(max_people))
+    chance = maps[0, rows, columns].sigmoid()
+    distance = _distance(maps[1:], rows, columns, (offset_unit / stride[0], offset_unit / stride[1]))
+    shown = someone > 0.5
+    cells, _ = _shares(distance, someone, shown)
+    large = cells >= min_cells
+    distance, chance = distance[large], chance[large]
+    cells, sureness = _shares(distance, someone, shown)
+    scores = chance * sureness / cells.clamp(min=1)
+    order = scores.argsort(descending=True, stable=True)
+    return Grouping(scores[order], -distance[order] * (2 * someone - 1).clamp(min=_NOBODY))
+
+
+def _centres(heat: Tensor, min_score: float, most: int) -> tuple[Tensor, Tensor]:
+    """Rows and columns of the highest cells within `_APART`, the highest first; of equal neighbours, one."""
+    side = 2 * _APART + 1
+    peak = F.max_pool2d(heat[None], side, stride=1, padding=_APART)[0] == heat
+    least = torch.tensor(float(min_score)).logit().item()
+    rows, columns = torch.nonzero(peak & (heat >= least), as_tuple=True)
+    order = heat[rows, columns].argsort(descending=True, stable=True)
+    kept: list[tuple[int, int]] = []
+    for row, column in zip(rows[order].tolist(), columns[order].tolist(), strict=True):
+        if len(kept) == most:
+            break
+        if all(max(abs(row - y), abs(column - x)) > _APART for y, x in kept):
+            kept.append((row, column))
+    chosen = torch.tensor(kept, dtype=torch.int64, device=heat.device).view(-1, 2)
+    return chosen[:, 0], chosen[:, 1]
+
+
+def _distance(offsets: Tensor, rows: Tensor, columns: Tensor, unit: Size) -> Tensor:
+    """(2, h, w) -> (N, h, w): cells between each centre and where each cell's offset points."""
+    height, width = offsets.shape[1:]
+    down = torch.arange(height, device=offsets.device)[:, None] + offsets[0] * unit[0]
+    across = torch.arange(width, device=offsets.device) + offsets[1] * unit[1]
+    return torch.hypot(down - rows[:, None, None], across - columns[:, None, None])
+
+
+def _shares(distance: Tensor, someone: Tensor, shown: Tensor) -> tuple[Tensor, Tensor]:
+    """Of each person, float32 (N,): how many cells show them, and the sum of `someone` over these."""
+    if not len(distance):
+        return distance.new_zeros(0), distance.new_zeros(0)
+    owner = distance.argmin(dim=0)[shown]
+    cells = torch.bincount(owner, minlength=len(distance)).to(distance.dtype)
+    return cells, distance.new_zeros(len(distance)).index_add_(0, owner, someone[shown])
