@@ -119,8 +119,8 @@ def parser() -> Parser:
 @contextmanager
 def watched(parser: Parser, wait: float = 0.0) -> Iterator[list[list[str]]]:
     kept = dict(parser._networks)
-    watch = Watch(parser._whole.network, wait)
-    parser._networks["network"] = replace(parser._whole, network=watch)
+    watch = Watch(parser.pipeline.network, wait)
+    parser._networks["network"] = replace(parser.pipeline, network=watch)
     try:
         yield watch.seen
     finally:
@@ -313,12 +313,12 @@ def test_models_that_find_people_are_computed_in_their_own_precision(precision: 
                     precision=precision)  # fmt: skip
     small, kinds = PHOTO[:60, :80], []
     expected = parser.predict(small)
-    assert isinstance(parser._whole.network, nn.Module)
+    assert isinstance(parser.pipeline.network, nn.Module)
 
     def note(*_: Any) -> None:
         kinds.append((torch.is_autocast_enabled("cpu"), older_switches()["matmul"]))
 
-    parser._whole.network.register_forward_pre_hook(note)
+    parser.pipeline.network.register_forward_pre_hook(note)
     with as_bad_as_it_gets():
         found = parser.predict(small)
     assert kinds == [(precision == "bf16", "highest")]

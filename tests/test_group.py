@@ -172,7 +172,7 @@ def test_fusion_of_a_given_group_is_that_of_the_logits_at_full_size(parser: Pars
     boxes = [(20, 10, 300, 250), (230, 20, 431, 257)]
     size = (CREW.shape[0], CREW.shape[1])
     corners = [enlarge(box, size, RULES["schp"]) for box in boxes]
-    semantic = parser._whole
+    semantic = parser.pipeline
     found = semantic.logits([CREW, *(CREW[y0:y1, x0:x1] for x0, y0, x1, y1 in corners)])
     sides = [size, *((y1 - y0, x1 - x0) for x0, y0, x1, y1 in corners)]
     whole, *crops = (
@@ -280,7 +280,7 @@ class Found(nn.Module):
 def detecting(parser: Parser, **answer: Any) -> Parser:
     detector = Detector("fasterrcnn_mobilenet_v3_large_320_fpn")
     detector.network = Found(**answer)
-    parser.__dict__["_detector"] = detector
+    parser._detect.__dict__["network"] = detector
     return parser
 
 

@@ -95,7 +95,7 @@ def test_a_norm_that_follows_no_convolution_stays() -> None:
 
 
 def test_the_bundled_model_is_used_folded() -> None:
-    network = Parser(device="cpu")._whole.network
+    network = Parser(device="cpu").pipeline.network
     assert not any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
     assert models.build(registry.get("tiny-atr")).state_dict().keys() != network.state_dict().keys()
 

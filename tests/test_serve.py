@@ -277,7 +277,7 @@ def test_photos_that_come_together_go_through_the_network_together(parser: Parse
         gate.opened.set()
         found = [one.result(60) for one in waiting]
     batcher.close()
-    assert groups == [8]
+    assert groups == [4, 4]
     for photo, parsing in zip(photos, found, strict=True):
         assert (parsing.labels == parser.predict(photo).labels).mean() > 0.9999
     with pytest.raises(RuntimeError, match="closed"):
@@ -287,7 +287,7 @@ def test_photos_that_come_together_go_through_the_network_together(parser: Parse
 def test_one_photos_failure_is_not_that_of_its_neighbours(
     parser: Parser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pipeline: Any = parser._whole
+    pipeline: Any = parser.pipeline
     network, bad = pipeline.network, np.zeros((90, 90, 3), np.uint8)
 
     def fragile(batch: torch.Tensor) -> Any:
@@ -312,7 +312,7 @@ def test_a_defect_is_answered_without_its_details(parser: Parser, monkeypatch: p
 
     with serving(Settings(), {"tiny-atr": parser}) as service:
         with monkeypatch.context() as patch:
-            patch.setitem(parser._whole.__dict__, "network", broken)
+            patch.setitem(parser.pipeline.__dict__, "network", broken)
             said = refused(service.post(JPEG, "image/jpeg"), 500, "internal_error")
             assert "secret" not in said
         assert service.post(JPEG, "image/jpeg").status_code == 200
