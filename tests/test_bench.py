@@ -62,7 +62,7 @@ def test_the_command_prints_json_for_a_photo_of_ones_own(
     arguments = ("--photo", photo, "--runs", 1, "--device", "cpu", "--runtime", runtime, "--json")
     assert run(monkeypatch, *arguments) == 0
     record: dict[str, Any] = json.loads(capsys.readouterr().out)
-    assert record["model"] == "tiny-atr" and record["photo"] == [61, 97] and record["runtime"] == runtime
+    assert record["model"] == "lite-atr" and record["photo"] == [61, 97] and record["runtime"] == runtime
     assert list(record["milliseconds"]) == STAGES
 
 

@@ -316,7 +316,7 @@ def lively(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def lite_spec() -> registry.ModelSpec:
-    found = registry.network("tiny-atr")
+    found = registry.network("lite-atr")
     return replace(found, name="lite-test", family="lite", architecture={}, input=INPUT, people_head=HEAD)
 
 

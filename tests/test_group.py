@@ -190,7 +190,7 @@ def test_fusion_of_a_given_group_is_that_of_the_logits_at_full_size(parser: Pars
     assert parsing.confidence.min() > 0 and parsing.confidence.max() == 1
 
 
-@pytest.mark.parametrize("model", ["tiny-atr", "schp-lip"])
+@pytest.mark.parametrize("model", ["lite-atr", "schp-lip"])
 def test_logits_brought_to_the_picture_give_the_labels_of_the_extractor(model: str) -> None:
     frame = Frame((CREW.shape[0], CREW.shape[1]), registry.get(model).input)
     logits = torch.randn(
@@ -210,7 +210,7 @@ def test_people_need_the_extract_protocol() -> None:
 @pytest.fixture
 def twins(monkeypatch: pytest.MonkeyPatch) -> Any:
     """A model of three networks, each of them the bundled one."""
-    parts = {"global": "tiny-atr", "mrcnn": "tiny-atr", "gt": "tiny-atr"}
+    parts = {"global": "lite-atr", "mrcnn": "lite-atr", "gt": "lite-atr"}
     spec = replace(registry.get("mce2p-cihp"), name="triplets", parts=parts, scheme_key="atr")
     real = registry.get
     monkeypatch.setattr(registry, "get", lambda name: spec if name == "triplets" else real(name))
@@ -218,7 +218,7 @@ def twins(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_a_model_of_several_networks_fuses_them_by_its_own_rule(twins: Any, tmp_path: Path) -> None:
-    weights = Path(registry.__file__).parents[1] / "weights" / "tiny-atr.safetensors"
+    weights = Path(registry.__file__).parents[1] / "weights" / "lite-atr.safetensors"
     parser = Parser("triplets", device="cpu", weights={"global": weights, "gt": weights})
     assert repr(parser) == (
         "Parser(triplets: 18 atr labels, short side 272, at most 432, cpu, float32, "
@@ -261,7 +261,7 @@ def test_the_published_schp_files_load_and_both_networks_count(tmp_path: Path) -
     x0, y0, x1, y1 = 15, 0, 76, 61  # the box, enlarged
     assert (parsing.labels[y0:y1, x0:x1] == 13).all() and not parsing.labels[:, x1:].any()
     with pytest.raises(WeightsError, match="does not fit schp-cihp-local"):
-        weights = Path(registry.__file__).parents[1] / "weights" / "tiny-atr.safetensors"
+        weights = Path(registry.__file__).parents[1] / "weights" / "lite-atr.safetensors"
         Parser("schp-cihp", device="cpu", weights={**files, "local": weights})
 
 

@@ -350,7 +350,7 @@ class Camera:
 
 
 def test_a_run_over_inputs_from_one_buffer_labels_each(parser: Parser, tmp_path: Path) -> None:
-    job = Job(Camera(), {}, tmp_path, ModelChoice("tiny-atr", device="cpu"), Settings(batch=2))
+    job = Job(Camera(), {}, tmp_path, ModelChoice("lite-atr", device="cpu"), Settings(batch=2))
     assert run(job, Conduct()).counts.done == len(FRAMES)
     for number, frame in enumerate(FRAMES):
         labels = np.asarray(Image.open(tmp_path / f"frame{number}.png"))
