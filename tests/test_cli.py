@@ -366,7 +366,11 @@ def test_one_file_may_hold_the_people_of_many_photos(kind: str, run: Run, tmp_pa
         ({"images": [], "annotations": []}, ("--people", "people.json"), "none of its 0 images"),
         (None, ("--format", "cihp"), "add --people detect"),
         ([[0, 0, 9, 9]], ("--people", "people.json", "--format", "voc"), "use cihp, coco, labelme, mhp"),
-        (None, ("--people", "detect", "--offline"), "Or say yourself where the people are"),
+        (
+            None,
+            ("--people", "detect", "--detector", "maskrcnn_resnet50_fpn_v2", "--offline"),
+            "Or say yourself where the people are",
+        ),
         (None, ("--weights", "a.pth", "--weights", "b.pth"), "say which is which"),
         (None, ("-m", "schp-cihp", "--weights", "local=a.pth", "--offline"), "schp-cihp-global"),
         (None, ("-m", "uniparser-r101-mhpv2", "--format", "cihp", "--offline"), "uniparser-r101-mhpv2: "),

@@ -277,6 +277,9 @@ class Found(nn.Module):
         return [self.answer]
 
 
+MASK_RCNN = "maskrcnn_resnet50_fpn_v2"
+
+
 def detecting(parser: Parser, **answer: Any) -> Parser:
     detector = Detector("fasterrcnn_mobilenet_v3_large_320_fpn")
     detector.network = Found(**answer)
@@ -288,7 +291,7 @@ def test_detected_people_are_parsed_and_other_things_are_not() -> None:
     masks = torch.zeros(4, 1, 600, 512)
     masks[0, 0, 100:500, 100:400] = masks[1, 0, 0:50, 0:50] = masks[2, 0, 110:490, 110:390] = 0.8
     parser = detecting(
-        Parser(device="cpu"),
+        Parser(device="cpu", detector=MASK_RCNN),
         boxes=torch.tensor([[100.0, 100, 400, 500], [0, 0, 50, 50], [110, 110, 390, 490], [3, 3, 9, 9]]),
         scores=torch.tensor([0.95, 0.9, 0.8, 0.7]),
         labels=torch.tensor([1, 17, 1, 1]),  # a person, a cat, the person again, one whose mask is empty
@@ -302,7 +305,7 @@ def test_detected_people_are_parsed_and_other_things_are_not() -> None:
 
 def test_a_detector_without_masks_gives_boxes() -> None:
     parser = detecting(
-        Parser(device="cpu"),
+        Parser(device="cpu", detector=MASK_RCNN),
         boxes=torch.tensor([[100.0, 100, 400, 500]]),
         scores=torch.tensor([0.6]),
         labels=torch.tensor([1]),
@@ -320,7 +323,7 @@ def test_without_a_detector_on_disk_and_without_network_the_error_says_both_ways
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HUMANPARSE_HOME", str(tmp_path))
-    parser = Parser(device="cpu", offline=True)
+    parser = Parser(device="cpu", detector=MASK_RCNN, offline=True)
     with pytest.raises(WeightsError) as caught:
         parser.predict(HOPPER, people="detect")
     said = str(caught.value)

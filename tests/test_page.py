@@ -20,6 +20,7 @@ from pycocotools import mask as coco
 from serving import serving, until
 
 from humanparse import Parser, Parsing, get_scheme, image
+from humanparse.pipelines.pipeline import Pipeline
 from humanparse.serve import Settings
 
 playwright = pytest.importorskip("playwright.sync_api")
@@ -37,11 +38,10 @@ FACE = ATR.index("Face")
 
 
 class KnownPeople(Parser):
-    """The bundled parser, told where people are when it is to find them: the detector is not bundled."""
+    """The bundled parser, told where people are when it is to find them."""
 
-    def predict(self, image: Any, *, people: Any = None, **options: Any) -> Parsing:
-        found = BOXES if isinstance(people, str) else people
-        return super().predict(image, people=found, **options)
+    def pipeline_for(self, people: Any = None) -> Pipeline:
+        return super().pipeline_for(BOXES if isinstance(people, str) else people)
 
 
 BOXES = [(0, 0, 512, 600), (512, 0, 1024, 600)]

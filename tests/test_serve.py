@@ -25,7 +25,7 @@ from command import runner
 from golden import SMALL
 from PIL import Image
 from serving import Gate, Served, pieces, png, reply, serving, until
-from test_group import detecting
+from test_group import MASK_RCNN, detecting
 
 from humanparse import ModelError, Parser, Parsing, ServeError, image
 from humanparse.formats import decode_rle
@@ -222,13 +222,13 @@ def test_what_cannot_be_given_is_not_acceptable(served: Served) -> None:
 
 def test_people_are_told_apart_where_a_detector_is_there(served: Served) -> None:
     found = detecting(
-        Parser(device="cpu"),
+        Parser(device="cpu", detector=MASK_RCNN),
         boxes=torch.tensor([[100.0, 100, 400, 500]]),
         scores=torch.tensor([0.6]),
         labels=torch.tensor([1]),
     )
     alone = found.predict(HOPPER, people="detect")
-    with serving(Settings(people=True), {"lite-atr": found}) as service:
+    with serving(Settings(people=True, detector=MASK_RCNN), {"lite-atr": found}) as service:
         assert service.client.get("/v1/models").json()["models"][0]["people"] is True
         answer = service.post(JPEG, "image/jpeg", people="detect").json()
         assert service.post(JPEG, "image/jpeg", people="none").json()["people"] == []
@@ -238,7 +238,7 @@ def test_people_are_told_apart_where_a_detector_is_there(served: Served) -> None
     assert [part["name"] for part in person["parts"]] == [part.name for part in own.parts()]
     for part in person["parts"]:
         assert np.array_equal(decode_rle(part["rle"]), own.part(part["label"]))
-    with serving(Settings(people=False), {"lite-atr": found}) as service:
+    with serving(Settings(people=False, detector=MASK_RCNN), {"lite-atr": found}) as service:
         said = refused(service.post(JPEG, "image/jpeg", people="detect"), 422, "invalid_parameter")
         assert "--people" in said
 
