@@ -160,20 +160,20 @@ def test_a_downloaded_pickle_is_converted_once_and_the_copy_is_used_from_then_on
     content = published.read_bytes()
     monkeypatch.setenv("HUMANPARSE_HOME", str(tmp_path / "home"))
     with Server() as server:
-        server.answer("/tiny.pth", Answer(content))
+        server.answer("/lite.pth", Answer(content))
         file = WeightFile(
-            "tiny.pth", (Source("url", f"{server.url}/tiny.pth"),), len(content), sha256(content).hexdigest()
+            "lite.pth", (Source("url", f"{server.url}/lite.pth"),), len(content), sha256(content).hexdigest()
         )
-        remote = replace(parser.spec, name="tiny-remote", file=file)
+        remote = replace(parser.spec, name="lite-remote", file=file)
         monkeypatch.setattr(registry, "get", lambda name: remote)
         assert np.array_equal(
-            Parser("tiny-remote", device="cpu").predict(PHOTO).labels, parser.predict(PHOTO).labels
+            Parser("lite-remote", device="cpu").predict(PHOTO).labels, parser.predict(PHOTO).labels
         )
     kept = {path.suffix: path for path in hub.place(remote).parent.iterdir()}
     assert set(kept) >= {".pth", ".safetensors"}
     monkeypatch.setattr(torch, "load", None)  # the pickle is not opened again
     assert np.array_equal(
-        Parser("tiny-remote", device="cpu").predict(PHOTO).labels, parser.predict(PHOTO).labels
+        Parser("lite-remote", device="cpu").predict(PHOTO).labels, parser.predict(PHOTO).labels
     )
 
 
