@@ -38,7 +38,8 @@ def printable(address: str) -> str:
 def distinct(address: str) -> str:
     """What an address is called where no two are alike: `printable`, and a hash of long secrets in the query.
 
-    Who may see a picture, and so the user name and the password, does not decide which picture it is.
+    Who may see a picture, and so the user name and the password, does not decide which picture it is. What an
+    address is called is called so itself.
     """
     text, secrets = _hide(address)
     return f"{text} #{_hash(secrets)}" if secrets else text
@@ -71,7 +72,8 @@ def _hide(address: str) -> tuple[str, list[str]]:
 
     def hide(found: re.Match[str]) -> str:
         name, value = found["name"], found["value"]
-        if not (_SECRET.search(name) or (name.lower() == "key" and _KEY.fullmatch(value))):
+        secret = _SECRET.search(name) or (name.lower() == "key" and _KEY.fullmatch(value))
+        if not secret or value.strip() == HIDDEN:
             return found[0]
         if len(value) >= _TELLING:
             secrets.append(value)
