@@ -12,7 +12,8 @@ import re
 HIDDEN = "…"
 """Stands for what is left out."""
 
-_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>]*?)([.,:;)\]]*)(?=[\s'\"<>]|$)")
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}://[^\s'\"<>]*")  # bounded: texts may be long
+_PUNCTUATION = ".,:;)]"  # behind an address, part of the sentence
 
 _SECRET = re.compile(
     r"token|signature|credential|secret|passw|api_?key|access_?key|auth_?key|authori[sz]ation|jwt|hmac"
@@ -54,7 +55,12 @@ def query_hash(address: str) -> str:
 
 def redact(text: str) -> str:
     """A text whose addresses are `printable`."""
-    return _ADDRESS.sub(lambda found: printable(found[1]) + found[2], text) if "://" in text else text
+    return _ADDRESS.sub(_without_secrets, text) if "://" in text else text
+
+
+def _without_secrets(found: re.Match[str]) -> str:
+    address = found[0].rstrip(_PUNCTUATION)
+    return printable(address) + found[0][len(address) :]
 
 
 def _hide(address: str) -> tuple[str, list[str]]:

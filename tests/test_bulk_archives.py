@@ -164,6 +164,17 @@ def test_of_members_of_one_name_the_last_is_labelled(tmp_path: Path) -> None:
     assert listed(path) == ({"a": 3, "b": 2}, {"replaced by later ones of the same name": 1})
 
 
+def test_a_tar_that_is_damaged_in_its_middle_is_refused(tmp_path: Path) -> None:
+    path = tar(tmp_path / "x.tar", {f"{number}.png": encoded(number) for number in range(3)})
+    content = bytearray(path.read_bytes())
+    with tarfile.open(path) as archive:
+        at = archive.getmember("1.png").offset
+    content[at : at + 512] = b"\xff" * 512
+    path.write_bytes(content)
+    with pytest.raises(BulkError, match=rf"x\.tar: not a readable tar .*damaged at byte {at}"):
+        listed(path)
+
+
 def test_pictures_beside_tars_that_a_pattern_matches_are_counted(run: Run, tmp_path: Path) -> None:
     tar(tmp_path / "in" / "x.tar", {"a.jpg": encoded(1)})
     (tmp_path / "in" / "b.png").write_bytes(encoded(2))

@@ -81,7 +81,7 @@ def test_a_broken_picture_in_parquet_is_a_row_with_its_reason(
     ds = ray.data.read_parquet(str(tmp_path / "in.parquet"))
     rows = sorted(labelled(ds, image_column="bytes", prefix="hp_"), key=lambda row: row["n"])
     assert rows[0]["hp_labels"] == expected["0.png"] and rows[0]["hp_error"] == ""
-    for row, reason in zip(rows[1:], ("not a picture", "", "neither a picture nor the path of one"), strict=True):
+    for row, reason in zip(rows[1:], ("not a picture", "", "neither a picture nor the path"), strict=True):
         assert row["hp_labels"] is None and row["hp_confidence"] is None and row["error"] == "a"
         assert row["hp_error"] and reason in row["hp_error"]
 

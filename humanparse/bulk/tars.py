@@ -181,10 +181,13 @@ class TarSource:
 
 
 def _members(path: Path) -> Iterator[tarfile.TarInfo]:
-    with tarfile.open(path, "r:") as archive:
+    with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as archive:
         for member in archive:
             archive.members = []  # type: ignore[attr-defined]  # else every header stays in memory
             yield member
+        file.seek(archive.offset)
+        if file.read(tarfile.BLOCKSIZE).strip(b"\0"):  # which tarfile takes for the end
+            raise tarfile.ReadError(f"it is damaged at byte {archive.offset}")
 
 
 def _followed(path: Path, found: dict[str, _Picture], links: dict[str, str]) -> list[_Picture]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from ..addresses import distinct
 from ..durable import folded, folds_case
 from ..errors import FormatError, ImageError
 from ..suffixes import SUFFIXES, is_picture, left_out, reason_against
@@ -122,7 +123,7 @@ def named(sources: Iterable[str], folder: Path, outputs: Callable[[Job], Iterabl
                 owners[path].add(str(path))
     met = {source for those in owners.values() if len(those) > 1 for source in those}
     jobs = [
-        replace(job, stem=f"{job.stem}-{hash_of(job.source)}")
+        replace(job, stem=f"{job.stem}-{hash_of(distinct(job.source))}")
         if job.source in met and _is_url(job.source)
         else job
         for job in jobs
