@@ -12,7 +12,8 @@ import re
 HIDDEN = "…"
 """Stands for what is left out."""
 
-_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>]*?)([.,:;)\]]*)(?=[\s'\"<>]|$)")
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}://[^\s'\"<>]*")  # bounded: texts may be long
+_PUNCTUATION = ".,:;)]"  # behind an address, part of the sentence
 
 _SECRET = re.compile(
     r"token|signature|credential|secret|passw|api_?key|access_?key|auth_?key|authori[sz]ation|jwt|hmac"
@@ -38,7 +39,8 @@ def printable(address: str) -> str:
 def distinct(address: str) -> str:
     """What an address is called where no two are alike: `printable`, and a hash of long secrets in the query.
 
-    Who may see a picture, and so the user name and the password, does not decide which picture it is.
+    Who may see a picture, and so the user name and the password, does not decide which picture it is. What an
+    address is called is called so itself.
     """
     text, secrets = _hide(address)
     return f"{text} #{_hash(secrets)}" if secrets else text
@@ -53,7 +55,12 @@ def query_hash(address: str) -> str:
 
 def redact(text: str) -> str:
     """A text whose addresses are `printable`."""
-    return _ADDRESS.sub(lambda found: printable(found[1]) + found[2], text) if "://" in text else text
+    return _ADDRESS.sub(_without_secrets, text) if "://" in text else text
+
+
+def _without_secrets(found: re.Match[str]) -> str:
+    address = found[0].rstrip(_PUNCTUATION)
+    return printable(address) + found[0][len(address) :]
 
 
 def _hide(address: str) -> tuple[str, list[str]]:
@@ -71,7 +78,8 @@ def _hide(address: str) -> tuple[str, list[str]]:
 
     def hide(found: re.Match[str]) -> str:
         name, value = found["name"], found["value"]
-        if not (_SECRET.search(name) or (name.lower() == "key" and _KEY.fullmatch(value))):
+        secret = _SECRET.search(name) or (name.lower() == "key" and _KEY.fullmatch(value))
+        if not secret or value.strip() == HIDDEN:
             return found[0]
         if len(value) >= _TELLING:
             secrets.append(value)

@@ -13,7 +13,7 @@ _MOST_IN_BRACKETS = 500
 _MOST_IN_LINE = 4000  # the names of all models are fewer
 
 _WORD = re.compile(rf"\S{{{_MOST + 1},}}")
-_QUOTED = re.compile(rf"(?<!\w)(b?)(['\"])((?:\\.|(?!\2).){{{_MOST + 1},}})\2(?!\w)", re.DOTALL)
+_QUOTED = re.compile(rf"(?<!\w)(b?)(['\"])((?:\\.|(?!\2)[^\\]){{{_MOST + 1},}})\2(?!\w)", re.DOTALL)
 _BRACKET = re.compile(r"[\[({\])}]")
 
 

@@ -22,23 +22,9 @@ PLUGINS = {".heic": "HEIF", ".heif": "HEIF", ".hif": "HEIF", ".jxl": "JXL"}
 
 UNREAD = frozenset(
     (
-        *(
-            ".psd",
-            ".psb",
-            ".xcf",
-            ".svg",
-            ".svgz",
-            ".eps",
-            ".exr",
-            ".hdr",
-            ".pfm",
-            ".tga",
-            ".dds",
-            ".pcx",
-            ".icns",
-        ),
-        *(".raw", ".dng", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".sr2", ".srf", ".raf", ".orf"),
-        *(".rw2", ".rwl", ".pef", ".srw", ".x3f", ".3fr", ".iiq", ".jxr", ".wdp", ".fits"),
+        *(".psd", ".psb", ".xcf", ".svg", ".svgz", ".eps", ".exr", ".hdr", ".pfm", ".tga", ".dds", ".pcx"),
+        *(".icns", ".raw", ".dng", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".sr2", ".srf", ".raf"),
+        *(".orf", ".rw2", ".rwl", ".pef", ".srw", ".x3f", ".3fr", ".iiq", ".jxr", ".wdp", ".fits"),
     )
 )
 """Pictures that are not read: those of cameras, drawings, high dynamic range and old programs."""
@@ -61,16 +47,36 @@ def looks_like_picture(name: str) -> bool:
     return not is_picture(name) and (suffix in PLUGINS or suffix in UNREAD)
 
 
-def left_out(names: Iterable[str]) -> str:
-    """`"3 files that look like pictures (2 .heic, 1 .psd); …"`; empty if none of the names does."""
-    return told(Counter(suffix_of(name) for name in names if looks_like_picture(name)))
+def reason_against(path: str) -> str:
+    """Why something that looks like a picture is left out: it is hidden, or the suffix of a kind not read.
+
+    Args:
+        path: with `/` between folders, which may be hidden, too.
+
+    Returns:
+        Empty for pictures that are taken, and for what does not look like one.
+    """
+    if not (is_picture(path) or looks_like_picture(path)):
+        return ""
+    parts = path.split("/")
+    if any(part == "__MACOSX" or (part.startswith(".") and part not in (".", "..")) for part in parts):
+        return "hidden, such as the ._ files of macOS"
+    return "" if is_picture(path) else suffix_of(path)
+
+
+def left_out(paths: Iterable[str]) -> str:
+    """`"3 files that look like pictures (2 .heic, 1 .psd); …"`; empty if nothing is left out."""
+    return told(Counter(filter(None, map(reason_against, paths))))
 
 
 def told(counts: Mapping[str, int]) -> str:
-    """The same of suffixes that were counted."""
-    if not counts:
-        return ""
-    kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(counts.items()))
-    number = sum(counts.values())
-    what = "file that looks like a picture" if number == 1 else "files that look like pictures"
-    return f"{number} {what} ({kinds}); convert {'it' if number == 1 else 'them'} to JPEG or PNG"
+    """The same of suffixes that were counted, and of other reasons, which do not begin with a dot."""
+    reasons = [f"{count} {reason}" for reason, count in sorted(counts.items()) if not reason.startswith(".")]
+    kinds = {suffix: count for suffix, count in sorted(counts.items()) if suffix.startswith(".")}
+    if kinds:
+        number = sum(kinds.values())
+        what = "file that looks like a picture" if number == 1 else "files that look like pictures"
+        listed = ", ".join(f"{count} {suffix}" for suffix, count in kinds.items())
+        repair = f"convert {'it' if number == 1 else 'them'} to JPEG or PNG"
+        reasons.insert(0, f"{number} {what} ({listed}); {repair}")
+    return "; ".join(reasons)

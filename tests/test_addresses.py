@@ -96,3 +96,23 @@ def test_messages_of_ours_stay_whole() -> None:
 def test_an_error_stays_redacted_when_it_travels() -> None:
     error = BulkError("at http://me:pw@host/x", 3)
     assert error.args == ("at http://…@host/x", 3) == pickle.loads(pickle.dumps(error)).args
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"no picture: {bytes(100_000)!r}",
+        "no picture: '" + r"\x00" * 20_000,
+        "no picture: '" + r"\x00" * 9_000 + "'x",
+        "a" * 40_000 + " http://host/x",
+        "http://" + "." * 39_000 + "x y",
+        "'\"" * 20_000,
+        "[(" * 20_000,
+        "http://h/?" + "a=&" * 10_000,
+        "a://" * 10_000,
+    ],
+    ids=["bytes", "cut", "no end", "word", "dots", "quotes", "brackets", "parameters", "schemes"],
+)
+def test_no_text_keeps_a_message_from_its_end(text: str) -> None:
+    """Patterns that try again and again at each character take hours for these."""
+    assert len(presentable(text)) < 900

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -148,6 +149,12 @@ class Deadly:
         if found.place == DEADLY:
             os.kill(os.getpid(), signal.SIGKILL)
         return self.inner.read(found)
+
+    def left_out(self) -> Counter[str]:
+        return self.inner.left_out()
+
+    def photo(self, found: Found) -> Path | str:
+        return self.inner.photo(found)
 
 
 @pytest.mark.slow

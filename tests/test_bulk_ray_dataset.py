@@ -81,7 +81,7 @@ def test_a_broken_picture_in_parquet_is_a_row_with_its_reason(
     ds = ray.data.read_parquet(str(tmp_path / "in.parquet"))
     rows = sorted(labelled(ds, image_column="bytes", prefix="hp_"), key=lambda row: row["n"])
     assert rows[0]["hp_labels"] == expected["0.png"] and rows[0]["hp_error"] == ""
-    for row, reason in zip(rows[1:], ("not a picture", "", "None"), strict=True):
+    for row, reason in zip(rows[1:], ("not a picture", "", "neither a picture nor the path"), strict=True):
         assert row["hp_labels"] is None and row["hp_confidence"] is None and row["error"] == "a"
         assert row["hp_error"] and reason in row["hp_error"]
 
@@ -128,3 +128,21 @@ def test_a_missing_column_and_one_that_is_there_already_end_the_execution() -> N
         worker(pyarrow.table({"id": [1]}))
     with pytest.raises(BulkError, match=r"columns labels already; .* another prefix"):
         worker(pyarrow.table({"image": [b""], "labels": [1]}))
+
+
+def test_the_image_column_of_the_hub_is_labelled(photos: Path, tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    from humanparse.bulk.ray.dataset import LabelRows, Rows
+
+    here = (Path.cwd(), torch.get_num_threads())
+    worker = LabelRows(Rows(CHEAP, ONE_BY_ONE, None, "image", None, "", *here))
+    picture = photos / "0.png"
+    values = [
+        {"bytes": picture.read_bytes(), "path": "0.png"},
+        {"bytes": None, "path": str(picture)},
+        {"bytes": None, "path": None},
+    ]
+    struct = pyarrow.struct([("bytes", pyarrow.large_binary()), ("path", pyarrow.string())])
+    inside, by_path, empty = worker(pyarrow.table({"image": pyarrow.array(values, struct)})).to_pylist()
+    assert inside["labels"] == by_path["labels"] is not None and inside["error"] == by_path["error"] == ""
+    assert empty["labels"] is None and "neither a picture nor the path of one" in empty["error"]

@@ -157,6 +157,15 @@ def test_a_bug_is_called_one(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert done.status == 1 and "internal error: ZeroDivisionError" in done.err and "--debug" in done.err
 
 
+def test_a_traceback_holds_little_of_a_long_value(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(pattern: str) -> None:
+        raise ValueError(f"no picture: {bytes(100_000)!r}")
+
+    monkeypatch.setattr(registry, "names", fail)
+    done = run("--debug", "models")
+    assert done.status == 1 and "ValueError: no picture: b'\\x00" in done.err and len(done.err) < 20_000
+
+
 def test_arguments_that_an_error_of_the_library_names_become_the_commands_options() -> None:
     params = get_command(app).commands["label"].params  # type: ignore[attr-defined]
     for said, shown in (

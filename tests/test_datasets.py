@@ -193,6 +193,14 @@ def test_what_is_missing_is_named_with_the_places_looked_at(tmp_path: Path) -> N
     )
 
 
+def test_files_that_macos_adds_are_no_samples(tmp_path: Path) -> None:
+    atr(tmp_path)
+    before = [sample.stem for sample in read_dataset("atr", tmp_path, "all")]
+    for path in [*tmp_path.rglob("*.png"), *tmp_path.rglob("*.jpg")]:
+        path.with_name(f"._{path.name}").write_bytes(b"Mac OS X")
+    assert [sample.stem for sample in read_dataset("atr", tmp_path, "all")] == before
+
+
 def test_atr_without_a_list_says_so_and_gives_all_photos_when_asked(tmp_path: Path) -> None:
     atr(tmp_path)
     (tmp_path / "test_id.txt").unlink()

@@ -619,6 +619,13 @@ def test_without_a_published_hash_the_first_file_is_trusted_recorded_and_said(se
         assert hub.fetch(spec) == path
 
 
+def test_the_record_of_a_first_use_holds_no_token(server: Server) -> None:
+    spec = spec_of(server.answer("/w.pth", Answer(BODY)) + "?token=s3cret", size=None, sha256=None)
+    with pytest.warns(UserWarning, match=r"w\.pth\?token=…"):
+        path = hub.fetch(spec)
+    assert "s3cret" not in trust.record_path(path).read_text()
+
+
 def test_a_file_that_changed_after_its_first_use_is_refused(server: Server) -> None:
     url = server.answer("/w.pth", Answer(BODY), Answer(OTHER))
     spec = spec_of(url, size=None, sha256=None)

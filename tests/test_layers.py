@@ -40,7 +40,7 @@ ONLY_IN = {
     "onnx": ("runtimes/onnx_graph.py",),
     "onnxruntime": ("runtimes/onnxruntime.py",),
     "openvino": ("runtimes/openvino.py",),
-    "pyarrow": ("bulk/packs.py", "bulk/ray/dataset.py"),
+    "pyarrow": ("bulk/packs.py", "bulk/tables.py", "bulk/ray/dataset.py"),
     "ray": ("bulk/ray/cluster.py",),
     "supervision": ("adapters/supervision.py",),
     "datasets": ("adapters/datasets.py",),

@@ -116,6 +116,8 @@ def test_what_is_no_file_is_named_as_its_source_has_it(run: Run, tmp_path: Path)
         server.answer("/a/b%20c.png", Answer(HOPPER.read_bytes()))
         secret = server.url.replace("http://", "http://user:secret@")
         assert formats.photo_name(f"{secret}/a/b%20c.png", tmp_path).url == f"{server.url}/a/b%20c.png"
+        signed = formats.photo_name(f"{server.url}/a.png?w=9&signature=0123456789abcdef", tmp_path)
+        assert (signed.file, signed.url) == ("a.png", f"{server.url}/a.png?w=9&signature=…")
         assert run("predict", f"{server.url}/a/b%20c.png", "-o", "web", "--format", "coco").status == 0
         (entry,) = json.loads(Path("web/b c.coco.json").read_text())["images"]
     assert (entry["file_name"], entry["coco_url"]) == ("b c.png", f"{server.url}/a/b%20c.png")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -341,8 +342,11 @@ class Camera:
     def listing(self) -> list[Found]:
         return [Found(f"frame {number}", f"frame{number}", number) for number in range(len(FRAMES))]
 
-    def left_out(self) -> dict[str, int]:
-        return {}
+    def left_out(self) -> Counter[str]:
+        return Counter()
+
+    def photo(self, found: Found) -> str:
+        return found.place
 
     def read(self, found: Found) -> Content:
         self.buffer[:] = FRAMES[found.start]

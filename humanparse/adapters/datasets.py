@@ -19,6 +19,7 @@ from PIL import Image
 
 from .._version import __version__
 from ..bulk.settings import ModelChoice
+from ..bulk.tables import inside
 from ..errors import DatasetError, ImageError
 from ..registry import DEFAULT
 from ..schemes import voc_palette
@@ -70,7 +71,7 @@ class LabelColumns:
                 f"the data set has no column {self.image_column!r}, but {', '.join(batch)}; "
                 "say which holds photos: image_column=…"
             )
-        sources = [_source(row) for row in batch[self.image_column]]
+        sources = [inside(row) for row in batch[self.image_column]]
         found: dict[str, list[Any]] = {self.label_column: [], self.parts_column: [], self.error_column: []}
         for outcome in self._parser.predict_many(sources, batch_size=self.batch_size, on_error="yield"):
             if isinstance(outcome, Exception) and not isinstance(outcome, ImageError):
@@ -131,12 +132,6 @@ def label_columns(
     """
     choice = ModelChoice(model) if isinstance(model, str) else model
     return LabelColumns(choice, image_column, label_column, parts_column, error_column, batch_size)
-
-
-def _source(row: Any) -> Any:
-    if isinstance(row, Mapping) and {"bytes", "path"} & set(row):
-        return row["bytes"] if row.get("bytes") is not None else row.get("path")
-    return row
 
 
 def _picture(parsing: Parsing) -> Image.Image:

@@ -214,6 +214,7 @@ def _source(settings: dict[str, Any], dest: Path) -> Source | None:
     if "split" in settings:
         return SubjectSource(Path(settings["source"]), settings["split"])
     options = {name: settings[name] for name in ("every", "column", "keep_suffix")}
+    options["member"] = settings.get("member")
     try:
         return open_source(settings["source"], dest, **options)
     except BulkError:  # moved away since; labels are shown without their photos, and that is said

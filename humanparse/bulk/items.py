@@ -23,6 +23,7 @@ class Found:
         start: byte where it begins in a tar, or number of a video's frame; 0 otherwise.
         size: bytes, None where they are not known beforehand.
         modified: nanoseconds since 1970, None likewise.
+        fixed: whether nobody can rename it: where another input has its key, its own gets longer.
     """
 
     place: str
@@ -30,6 +31,7 @@ class Found:
     start: int = 0
     size: int | None = None
     modified: int | None = None
+    fixed: bool = False
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ class Source(Protocol):
         """Read and decode an input, in any thread; raises `ImageError` where it cannot be had."""
 
     def left_out(self) -> Counter[str]:
-        """Suffixes of files that look like pictures and were not listed, once `listing` is through."""
+        """What looks like a picture and was not listed, once `listing` is through: see `suffixes.told`."""
 
     def photo(self, found: Found) -> Path | str:
         """The file of an input, or its address; what it is called where it is neither, as in a tar."""

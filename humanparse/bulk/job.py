@@ -55,7 +55,8 @@ class Summary:
         fresh: labelled or failed in this run.
         seconds: that it took, without loading the model and listing the inputs.
         stopped: whether it was asked to stop before its end.
-        left_out: suffix -> number of files that look like pictures and are of a kind that is not read.
+        left_out: number of inputs that look like pictures and are not labelled, by their suffix where that
+            kind is not read, else by the reason.
     """
 
     counts: Counts
@@ -151,6 +152,7 @@ def label(
     conduct: Conduct | None = None,
     every: int = 1,
     column: str | None = None,
+    member: str | None = None,
     keep_suffix: bool = False,
     shard: Shard | None = None,
     engine: StartEngine | None = None,
@@ -169,7 +171,9 @@ def label(
         settings: what is written; None: label PNGs.
         conduct: how the run goes about it.
         every: of a video every n-th frame is taken.
-        column: of a list with columns.
+        column: of a list with columns: paths, URLs, or pictures.
+        member: which picture of a tar's samples is labelled, such as `"jpg"` or `"rgb.png"`, or several with
+            commas, the preferred first; None: see `bulk.tars.TarSource`. Others are counted in `left_out`.
         keep_suffix: outputs keep the suffix of their input in their name.
         shard: (number from 1 on, count): only this part of the inputs.
         engine: what does the work, `bulk.ray.Cluster()` for one; None: threads of this process.
@@ -179,9 +183,11 @@ def label(
         ModelError, WeightsError, DeviceError: as for `Parser`.
     """
     where = Path(dest)
-    opened = open_source(str(source), where, every=every, column=column, keep_suffix=keep_suffix)
+    opened = open_source(
+        str(source), where, every=every, column=column, member=member, keep_suffix=keep_suffix
+    )
     text = str(source) if "*" in str(source) else str(Path(source).absolute())
-    about = {"source": text, "every": every, "column": column, "keep_suffix": keep_suffix}
+    about = {"source": text, "every": every, "column": column, "member": member, "keep_suffix": keep_suffix}
     choice = ModelChoice(model) if isinstance(model, str) else model
     job = Job(opened, about, where, choice, settings or Settings(), shard)
     return run(job, conduct or Conduct(), engine)

@@ -6,18 +6,19 @@ Everything that is committed here is true on the disk: outputs are synchronised 
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from ..durable import folded
 from ..errors import BulkError
+from ..messages import presentable
 from .items import Found, Item, Outcome, State, Statistics
 from .naming import hash_of
+from .places import hide_secrets, place_of, secrets_gone, storable
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS run (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -67,7 +68,7 @@ class Journal:
     """The rows of one run.
 
     Args:
-        path: the SQLite file, made if need be.
+        path: the SQLite file, made if need be; secrets of addresses that an older version noted are removed.
         writable: False only reads, also while another process writes.
 
     Raises:
@@ -84,6 +85,8 @@ class Journal:
                 self._db.execute("PRAGMA journal_mode = WAL")
                 self._db.execute("PRAGMA synchronous = FULL")
                 self._db.executescript(_SCHEMA)
+        if writable:
+            self._hide_secrets()
 
     def close(self) -> None:
         """Close the file; what was recorded is on the disk already."""
@@ -96,8 +99,8 @@ class Journal:
     def begin(self, settings: dict[str, Any], listing: Iterable[Found], fold: bool = False) -> None:
         """Note what a run is asked, or see that it is as before; add new inputs, mark those that changed.
 
-        All or nothing: a run whose inputs could not be listed has not begun. An address, which nobody can
-        rename, gets a hash behind the name of its outputs where another input has that name.
+        All or nothing: a run whose inputs could not be listed has not begun. What nobody can rename, such as
+        an address, gets a hash behind the name of its outputs where another input has that name.
 
         Args:
             settings: what the run is asked.
@@ -126,7 +129,7 @@ class Journal:
                 db.create_function("folded", 1, folded, deterministic=True)
                 query = "SELECT min(place), max(place) FROM inputs GROUP BY folded(key) HAVING count(*) > 1"
                 if (pair := db.execute(query).fetchone()) is not None:
-                    one, other_one = map(_place, pair)
+                    one, other_one = map(place_of, pair)
                     raise BulkError(
                         f"{one} and {other_one} would both be labelled under one name: names that differ in "
                         "case only are one file on this disk; rename one, or label to another disk"
@@ -210,7 +213,7 @@ class Journal:
     def errors(self) -> Iterator[tuple[str, str]]:
         """(place, reason) of each input that failed."""
         for row in self._db.execute("SELECT place, error FROM inputs WHERE state = 'failed' ORDER BY number"):
-            yield _place(row[0]), row[1]
+            yield place_of(row[0]), presentable(row[1])
 
     def doubtful(self, count: int, order: Order) -> list[tuple[Item, Statistics]]:
         """The done inputs whose labels are the least sure, the worst first."""
@@ -277,6 +280,15 @@ class Journal:
             for table in ("run", "inputs", "packs"):
                 db.execute(f"DELETE FROM {table}")
 
+    def _hide_secrets(self) -> None:
+        with self._transaction() as db:
+            replaced = hide_secrets(db)
+        if replaced:
+            with self._clearly():  # else the old bytes stay in the file
+                self._db.execute("VACUUM")
+                secrets_gone(self._db)
+                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+
     def _value(self, key: str) -> str | None:
         found = self._one("SELECT value FROM run WHERE key = ?", (key,))
         return None if found is None else str(found)
@@ -309,37 +321,23 @@ class Journal:
 
 
 def _list(db: sqlite3.Connection, number: int, found: Found) -> None:
-    """Add an input, or note what is known of it now; an address whose name is taken gets another one."""
-    place, key, *rest = astuple(found)
+    """Add an input, or note what is known of it now; a `fixed` one whose name is taken gets another."""
+    place, key = found.place, found.key
     try:
-        db.execute(_LIST, (number, _storable(place), key, *rest))
+        db.execute(_LIST, (number, storable(place), key, found.start, found.size, found.modified))
     except sqlite3.IntegrityError as error:
-        if "://" in place and not key.endswith(hash_of(place)):
+        if found.fixed and not key.endswith(hash_of(place)):
             return _list(db, number, replace(found, key=f"{key}-{hash_of(place)}"))
-        owner = db.execute("SELECT place FROM inputs WHERE key = ?", (key,)).fetchone()
-        raise BulkError(
-            f"{_place(owner[0])} and {place} would both be labelled as {key}; rename one, or give outputs "
-            "the suffix of their input with `keep_suffix=True`"
-        ) from error
+        owner = place_of(db.execute("SELECT place FROM inputs WHERE key = ?", (key,)).fetchone()[0])
+        suffixes = {PurePosixPath(name).suffix for name in (owner, place)}
+        kept = ", or give outputs the suffix of their input with `keep_suffix=True`" * (len(suffixes) > 1)
+        raise BulkError(f"{owner} and {place} would both be labelled as {key}; rename one{kept}") from error
 
 
 def _item(row: tuple[Any, ...]) -> Item:
     number, place, key, start, size, modified, state, sha256 = row
-    return Item(number, Found(_place(place), key, start, size, modified), state, sha256)
+    return Item(number, Found(place_of(place), key, start, size, modified), state, sha256)
 
 
 def _statistics(row: tuple[Any, ...]) -> Statistics:
     return Statistics(row[0], row[1], json.loads(row[2]), *row[3:])
-
-
-def _storable(place: str) -> str | bytes:
-    """SQLite's text is UTF-8, and names of files need not be."""
-    try:
-        place.encode()
-    except UnicodeEncodeError:
-        return os.fsencode(place)
-    return place
-
-
-def _place(stored: str | bytes) -> str:
-    return os.fsdecode(stored)

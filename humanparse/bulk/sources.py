@@ -1,36 +1,40 @@
-"""Folders, globs and lists of pictures as the inputs of a run."""
+"""Folders and globs of pictures as the inputs of a run, and which source a word on the command line is."""
 
 from __future__ import annotations
 
-import csv
 import glob
 import hashlib
 import io
 import os
 import stat
-import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TextIO
 
 from .. import decode, image
 from ..errors import BulkError, ImageError
 from ..suffixes import SUFFIXES as SUFFIXES
-from ..suffixes import is_picture, left_out, looks_like_picture, suffix_of
+from ..suffixes import is_picture, left_out, reason_against
 from ..video.containers import SUFFIXES as VIDEOS
 from .items import Content, Found, Source
-from .naming import key_of_path, key_of_url
+from .naming import key_of_path
 
 STDIN = "-"
 LISTS = frozenset((".txt", ".csv", ".tsv", ".parquet"))
-_COLUMNS = ("url", "path", "file", "file_name", "filename", "image", "image_path", "image_url")
+
+_LINKED = "linked folder(s), which are not followed; label each in a run of its own"
+_BESIDE_TARS = "beside the tars that the pattern matches; label them in a run of their own"
 
 
 def open_source(
-    text: str, dest: Path, *, every: int = 1, column: str | None = None, keep_suffix: bool = False
+    text: str,
+    dest: Path,
+    *,
+    every: int = 1,
+    column: str | None = None,
+    member: str | None = None,
+    keep_suffix: bool = False,
 ) -> Source:
     """The inputs that a word on the command line stands for.
 
@@ -40,6 +44,7 @@ def open_source(
         dest: where outputs go; nothing in it is an input.
         every: of a video every n-th frame is taken.
         column: of a list with columns; None looks for `url`, `path` and the like.
+        member: of a tar's samples with several pictures; see `TarSource`. Several with commas.
         keep_suffix: outputs keep the suffix of their input in their name.
 
     Raises:
@@ -47,17 +52,19 @@ def open_source(
     """
     path, suffix = Path(text), Path(text).suffix.lower()
     if text == STDIN or (path.name == STDIN and not path.exists()):  # as a journal names it
-        return ListSource(path.absolute(), column, keep_suffix, stdin=True)
+        return _list(path.absolute(), column, keep_suffix, stdin=True)
     if path.is_dir():
         if path.resolve() == dest.resolve():
             raise BulkError(f"{text} would hold its own labels; choose another folder with `dest`")
         return FolderSource(path, dest, keep_suffix)
     if not path.is_file():
-        return _matching(text, dest, keep_suffix)
+        return _matching(text, dest, member, keep_suffix)
     if suffix in LISTS:
-        return ListSource(path, column, keep_suffix)
-    if suffix == ".tar" or suffix in VIDEOS:
-        return _container([path], suffix, every)
+        return _list(path, column, keep_suffix)
+    if suffix == ".tar":
+        return _tars([path], member, keep_suffix)
+    if suffix in VIDEOS:
+        return _video(path, every)
     if is_picture(path.name):
         return PictureSource((path,), path.parent, keep_suffix)
     if path.name.lower().endswith((".tar.gz", ".tgz")):
@@ -70,7 +77,7 @@ def open_source(
     )
 
 
-def _matching(text: str, dest: Path, keep_suffix: bool) -> Source:
+def _matching(text: str, dest: Path, member: str | None, keep_suffix: bool) -> Source:
     """The files of a glob, all tars or all pictures."""
     if "://" in text:
         raise BulkError(f"{text}: write addresses into a text file, a line each, and give that")
@@ -80,22 +87,40 @@ def _matching(text: str, dest: Path, keep_suffix: bool) -> Source:
     found = sorted(Path(name) for name in glob.glob(text, recursive=True))
     found = [path for path in found if path.is_file() and inside not in path.resolve().parents]
     tars = [path for path in found if path.suffix.lower() == ".tar"]
-    if tars:
-        return _container(tars, ".tar", 1)
     pictures = tuple(path for path in found if is_picture(path.name))
+    if tars:
+        return _tars(tars, member, keep_suffix, Counter({_BESIDE_TARS: len(pictures)} if pictures else {}))
     if not pictures:
         unread = left_out(path.name for path in found)
         raise BulkError(f"{text}: no pictures or tars match this pattern{unread and f'; left out: {unread}'}")
     root = Path(os.path.commonpath([path.parent.absolute() for path in pictures]))
-    others = Counter(suffix_of(path.name) for path in found if looks_like_picture(path.name))
+    others = Counter(reason_against(path.name) for path in found if not is_picture(path.name))
+    others.pop("", None)
     return PictureSource(pictures, root, keep_suffix, others)
 
 
-def _container(paths: list[Path], suffix: str, every: int) -> Source:
-    from .tars import TarSource
+def _video(path: Path, every: int) -> Source:
     from .video import VideoSource
 
-    return TarSource(tuple(paths)) if suffix == ".tar" else VideoSource(paths[0], every)
+    return VideoSource(path, every)
+
+
+def _tars(
+    paths: list[Path], member: str | None, keep_suffix: bool, beside: Counter[str] | None = None
+) -> Source:
+    from .tars import TarSource
+
+    members = (word.strip().lstrip(".").lower() for word in (member or "").split(","))
+    return TarSource(tuple(paths), tuple(filter(None, members)), keep_suffix, beside or Counter())
+
+
+def _list(path: Path, column: str | None, keep_suffix: bool, stdin: bool = False) -> Source:
+    from .lists import ListSource
+    from .tables import open_table
+
+    if path.suffix.lower() == ".parquet" and not stdin:
+        return open_table(path, column, keep_suffix)
+    return ListSource(path, column, keep_suffix, stdin)
 
 
 def read_picture(path: Path, name: str) -> Content:
@@ -134,7 +159,10 @@ def decoded(content: bytes, name: str) -> Content:
 
 @dataclass(frozen=True)
 class FolderSource:
-    """All pictures in a folder and the folders in it, by name, without hidden ones and linked folders."""
+    """All pictures in a folder and the folders in it, by name.
+
+    Hidden folders and links to folders are not followed; hidden pictures and such links are counted.
+    """
 
     root: Path
     dest: Path
@@ -160,15 +188,17 @@ class FolderSource:
             below = []
             for entry in inside:
                 place = f"{folder}/{entry.name}" if folder else entry.name
-                if entry.name.startswith("."):
-                    continue
-                if entry.is_dir(follow_symlinks=False):
-                    if Path(entry.path).resolve() != own:
+                if entry.is_dir():
+                    if entry.name.startswith("."):
+                        continue
+                    if entry.is_symlink():
+                        self.others[_LINKED] += 1
+                    elif Path(entry.path).resolve() != own:
                         below.append(place)
+                elif reason := reason_against(entry.name):
+                    self.others[reason] += 1
                 elif is_picture(entry.name):
-                    yield _file(place, Path(entry.path), key_of_path(place, self.keep_suffix))
-                elif looks_like_picture(entry.name):
-                    self.others[suffix_of(entry.name)] += 1
+                    yield found_file(place, Path(entry.path), key_of_path(place, self.keep_suffix))
             pending += reversed(below)
 
     def read(self, found: Found) -> Content:
@@ -199,7 +229,7 @@ class PictureSource:
         root = self.root.absolute()
         for path in self.paths:
             inside = path.absolute().relative_to(root).as_posix()
-            yield _file(inside, path, key_of_path(inside, self.keep_suffix))
+            yield found_file(inside, path, key_of_path(inside, self.keep_suffix))
 
     def read(self, found: Found) -> Content:
         """Decode one of them."""
@@ -214,94 +244,7 @@ class PictureSource:
         return self.root / found.place
 
 
-@dataclass(frozen=True)
-class ListSource:
-    """Paths, relative to the list's own folder, or URLs; taken to hold the same picture for ever.
-
-    With `stdin` a list on standard input, a line each, with paths relative to the folder of `path`.
-    """
-
-    path: Path
-    column: str | None = None
-    keep_suffix: bool = False
-    stdin: bool = False
-    in_order = False
-
-    def listing(self) -> Iterator[Found]:
-        """The entries of the list; one that stands there twice counts once."""
-        for place in self._entries():
-            if "://" in place:
-                yield Found(place, key_of_url(place, self.keep_suffix))
-            else:
-                key = key_of_path(Path(place).as_posix(), self.keep_suffix)
-                yield _file(place, self.path.parent / place, key)
-
-    def read(self, found: Found) -> Content:
-        """Decode one of them, downloaded where it is a URL."""
-        if "://" in found.place:
-            return Content(image.load(found.place))
-        return read_picture(self.path.parent / found.place, found.place)
-
-    def left_out(self) -> Counter[str]:
-        """Nothing: a list says itself what its pictures are."""
-        return Counter()
-
-    def photo(self, found: Found) -> Path | str:
-        """The file or the address of one of them."""
-        return found.place if "://" in found.place else self.path.parent / found.place
-
-    def _entries(self) -> Iterator[str]:
-        suffix = self.path.suffix.lower()
-        try:
-            if suffix == ".parquet":
-                yield from self._from_parquet()
-                return
-            with self._opened() as file:
-                if suffix == ".txt" or self.stdin:
-                    yield from (line.strip() for line in file if line.strip())
-                    return
-                rows = csv.reader(file, delimiter="\t" if suffix == ".tsv" else ",")
-                header = next(rows, [])
-                position = header.index(self._column(header))
-                yield from (row[position] for row in rows if len(row) > position and row[position])
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise BulkError(f"{self.path}: not a readable list ({error})") from error
-
-    @contextmanager
-    def _opened(self) -> Iterator[TextIO]:
-        if self.stdin:
-            file = io.TextIOWrapper(sys.stdin.buffer, "utf-8-sig", "surrogateescape")
-            yield file
-            file.detach()  # else it would be closed
-            return
-        newline = None if self.path.suffix.lower() == ".txt" else ""
-        with self.path.open(encoding="utf-8-sig", newline=newline) as opened:
-            yield opened
-
-    def _from_parquet(self) -> Iterator[str]:
-        from .packs import import_pyarrow
-
-        parquet = import_pyarrow()
-        try:
-            with parquet.ParquetFile(self.path) as table:
-                column = self._column(table.schema_arrow.names)
-                for batch in table.iter_batches(columns=[column]):
-                    yield from (str(value) for value in batch.column(0).to_pylist() if value)
-        except ValueError as error:  # pyarrow's ArrowInvalid is one
-            raise BulkError(f"{self.path}: not a readable Parquet file ({error})") from error
-
-    def _column(self, header: list[str]) -> str:
-        wanted = [self.column] if self.column else _COLUMNS
-        found = [name for name in header if name in wanted or (not self.column and name.lower() in wanted)]
-        if not found:
-            raise BulkError(
-                f"{self.path}: no column {' or '.join(wanted)} among {', '.join(header)}; "
-                "name it with `column`"
-            )
-        return found[0]
-
-
-def _file(place: str, path: Path, key: str) -> Found:
+def found_file(place: str, path: Path, key: str) -> Found:
     """A file with what tells whether it changed; one that is not there is found out when it is read."""
     try:
         status = path.stat()

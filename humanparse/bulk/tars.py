@@ -3,27 +3,75 @@
 from __future__ import annotations
 
 import tarfile
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from posixpath import dirname, join, normpath
 
 from ..errors import BulkError, ImageError
-from ..suffixes import is_picture, looks_like_picture, suffix_of
+from ..messages import said
+from ..suffixes import is_picture, reason_against, suffix_of
 from .items import Content, Found
 from .naming import key_of_path
 from .sources import decoded
+
+_FIRST = ("jpg", "jpeg", "jpe", "jfif", "webp", "avif", "heic", "png")
+"""What the picture of a sample is likely to be: a mask is seldom a JPEG."""
+
+_CALLED = frozenset(("image", "img", "photo", "picture", "rgb", "color", "colour", "input"))
+"""How a sample's picture is called where others have names, too: `0.rgb.png`."""
+
+_HOPS = 40  # that links to links may take, as in Linux
+
+_BESIDE = (
+    "beside the picture of their sample; name another one with `member`, or take all with `keep_suffix=True`"
+)
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """A picture in a tar: its name, where its bytes are, and what its outputs are called."""
+
+    name: str
+    start: int = -1
+    size: int = 0
+    key: str = ""
+
+    @property
+    def sample(self) -> str:
+        """All before the first dot of the file's name, as WebDataset has it."""
+        folder, slash, file = self.name.rpartition("/")
+        return f"{folder}{slash}{file.partition('.')[0]}"
+
+    @property
+    def extension(self) -> str:
+        """All after it, in lower case."""
+        return self.name.rpartition("/")[2].partition(".")[2].lower()
 
 
 @dataclass(frozen=True)
 class TarSource:
     """The pictures in one tar or several.
 
-    The key of a sample is all before the first dot of its file name, as WebDataset has it; with several tars
-    the name of the tar stands before it.
+    A sample is all files whose names are alike before their first dot, as WebDataset has it, and gives its
+    outputs that name; with several tars the name of the tar stands before it. Of a sample one picture is
+    labelled: that of `member`; else the one with nothing between its first dot and its suffix, a JPEG before
+    others; else the one that is called image, rgb or the like. Where none of these tells, the names just have
+    dots in them, and all are labelled, each under its own name.
+
+    Attributes:
+        paths: the tars.
+        member: what stands behind the first dot of a sample's picture (`"jpg"`, `"rgb.png"`); several in
+            order of preference.
+        keep_suffix: every picture is labelled, under its whole name.
+        beside: what else is left out, by reason.
     """
 
     paths: tuple[Path, ...]
+    member: tuple[str, ...] = ()
+    keep_suffix: bool = False
+    beside: Counter[str] = field(default_factory=Counter)
     others: Counter[str] = field(default_factory=Counter, compare=False)
     in_order = False
 
@@ -33,27 +81,19 @@ class TarSource:
         for number, path in enumerate(self.paths):
             try:
                 modified = path.stat().st_mtime_ns
-                with tarfile.open(path, "r:") as archive:
-                    for member in archive:
-                        if member.isreg() and looks_like_picture(member.name):
-                            self.others[suffix_of(member.name)] += 1
-                        if member.isreg() and is_picture(member.name):
-                            place = f"{number}:{path.name}/{member.name}"
-                            yield Found(
-                                place, self._key(path, member.name), member.offset_data, member.size, modified
-                            )
-                        archive.members = []  # type: ignore[attr-defined]  # else every header stays in memory
+                pictures = self._pictures(path)
             except (OSError, tarfile.TarError) as error:
-                raise BulkError(f"{path}: not a readable tar ({error})") from error
-
-    def _key(self, path: Path, name: str) -> str:
-        folder, _, file = name.rpartition("/")
-        sample = "/".join(part for part in (folder, file.partition(".")[0]) if part)
-        return key_of_path(f"{path.stem}/{sample}" if len(self.paths) > 1 else sample, keep_suffix=True)
+                raise BulkError(f"{path}: not a readable tar ({said(error)})") from error
+            for one in self._chosen(pictures):
+                key = f"{path.stem}/{one.key}" if len(self.paths) > 1 else one.key
+                place = f"{number}:{path.name}/{one.name}"
+                yield Found(place, key_of_path(key, keep_suffix=True), one.start, one.size, modified)
 
     def read(self, found: Found) -> Content:
         """Decode one of them; raises `ImageError` where the tar ends before, or the picture is bad."""
         number, _, name = found.place.partition(":")
+        if found.start < 0:
+            raise ImageError(f"{name}: a link to what is not in the tar")
         try:
             with self.paths[int(number)].open("rb") as file:
                 file.seek(found.start)
@@ -66,8 +106,109 @@ class TarSource:
 
     def left_out(self) -> Counter[str]:
         """What looks like a picture and is not listed."""
-        return self.others
+        return self.beside + self.others
 
     def photo(self, found: Found) -> str:
         """The name of one of them in its tar."""
         return found.place.partition("/")[2]
+
+    def _pictures(self, path: Path) -> list[_Picture]:
+        """All pictures of a tar, links among them; of several with one name the last, as `tar -x` does."""
+        found: dict[str, _Picture] = {}
+        links: dict[str, str] = {}
+        for member in _members(path):
+            if member.islnk() or member.issym():
+                folder = dirname(member.name) if member.issym() else ""
+                links[normpath(member.name)] = normpath(join(folder, member.linkname))
+            if member.isdir():
+                continue
+            if reason := reason_against(member.name):
+                self.others[reason] += 1
+            elif is_picture(member.name):
+                self._add(found, member)
+        return (
+            _followed(path, found, links)
+            if any(one.start < 0 for one in found.values())
+            else [*found.values()]
+        )
+
+    def _add(self, found: dict[str, _Picture], member: tarfile.TarInfo) -> None:
+        if member.name in found:
+            self.others["replaced by later ones of the same name"] += 1
+        if member.issparse():
+            self.others["stored as sparse files; pack them again without --sparse"] += 1
+        elif member.isreg():
+            found[member.name] = _Picture(member.name, member.offset_data, member.size)
+        elif member.islnk() or member.issym():
+            found[member.name] = _Picture(member.name)
+        else:
+            self.others["neither a file nor a link"] += 1
+
+    def _chosen(self, pictures: list[_Picture]) -> list[_Picture]:
+        """One picture of each sample, with the name of its outputs, in the order of the tar."""
+        if self.keep_suffix:
+            return [replace(one, key=one.name) for one in pictures]
+        samples: dict[str, list[_Picture]] = defaultdict(list)
+        for one in pictures:
+            samples[one.sample].append(one)
+        keys = {one.name: key for sample in samples.values() for one, key in self._of_sample(sample)}
+        return [replace(one, key=keys[one.name]) for one in pictures if one.name in keys]
+
+    def _of_sample(self, sample: list[_Picture]) -> list[tuple[_Picture, str]]:
+        """The pictures of a sample that are labelled, with the names of their outputs."""
+        likely = self._likely(sample)
+        if not likely and self.member:
+            self.others[f"of samples without {' or '.join(self.member)}, which `member` asks for"] += len(
+                sample
+            )
+            return []
+        if not likely:  # names with dots
+            return [(one, one.name[: -len(suffix_of(one.name))]) for one in sample]
+        order = {extension: place for place, extension in enumerate(self.member or _FIRST)}
+        best = min(likely, key=lambda one: order.get(one.extension, len(order)))
+        if len(sample) > 1:
+            self.others[_BESIDE] += len(sample) - 1
+        return [(best, best.sample)]
+
+    def _likely(self, sample: list[_Picture]) -> list[_Picture]:
+        if self.member:
+            return [one for one in sample if one.extension in self.member]
+        if len(sample) == 1:
+            return sample
+        plain = [one for one in sample if "." not in one.extension]
+        called = [one for one in sample if one.extension.partition(".")[0] in _CALLED]
+        return plain or (called if len(called) == 1 else [])
+
+
+def _members(path: Path) -> Iterator[tarfile.TarInfo]:
+    with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as archive:
+        for member in archive:
+            archive.members = []  # type: ignore[attr-defined]  # else every header stays in memory
+            yield member
+        file.seek(archive.offset)
+        if file.read(tarfile.BLOCKSIZE).strip(b"\0"):  # which tarfile takes for the end
+            raise tarfile.ReadError(f"it is damaged at byte {archive.offset}")
+
+
+def _followed(path: Path, found: dict[str, _Picture], links: dict[str, str]) -> list[_Picture]:
+    """The pictures, links with the bytes of what they lead to in the end."""
+    goals = {name: _goal(normpath(name), links) for name, one in found.items() if one.start < 0}
+    wanted, files = set(goals.values()), {}
+    for member in _members(path):
+        if member.isreg() and normpath(member.name) in wanted:
+            files[normpath(member.name)] = (member.offset_data, member.size)
+    return [
+        _Picture(name, *files.get(goals[name], (-1, 0))) if name in goals else one
+        for name, one in found.items()
+    ]
+
+
+def _goal(name: str, links: dict[str, str]) -> str:
+    """Where a link leads in the end; it, or a folder on the way, may be a link to a link."""
+    for _ in range(_HOPS):
+        on_the_way = (part.as_posix() for part in (PurePosixPath(name), *PurePosixPath(name).parents))
+        link = next((part for part in on_the_way if part in links), None)
+        if link is None:
+            break
+        name = normpath(links[link] + name.removeprefix(link))
+    return name

@@ -14,7 +14,6 @@ from rich.table import Table
 from rich.text import Text
 from typer.core import TyperGroup
 
-from ..addresses import redact
 from ..errors import HumanParseError
 from ..messages import presentable, said
 
@@ -95,7 +94,7 @@ def report(error: Exception, *, debug: bool, about: str = "") -> None:
         about: the input it happened to; our own errors name it themselves.
     """
     if debug:
-        err.file.write(redact("".join(traceback.format_exception(error))))
+        err.file.write(presentable("".join(traceback.format_exception(error))))
     if isinstance(error, HumanParseError):
         line, _, details = str(error).partition("\n")
         line = f"error: {line}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from .. import runtimes
 from ..errors import BulkError
 from ..registry import DEFAULT
 from ..suffixes import told
-from .console import err, out
+from .console import err, out, with_options
 from .predict import read_weights
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress, errors 
 
 
 def label(
+    context: typer.Context,
     source: Annotated[
         str | None,
         typer.Argument(
@@ -77,6 +78,10 @@ def label(
     every: Annotated[int, typer.Option(help="Of a video every n-th frame.")] = 1,
     column: Annotated[
         str | None, typer.Option(help="Column of a list with paths or URLs.", show_default=False)
+    ] = None,
+    member: Annotated[
+        str | None,
+        typer.Option(help="Picture of a tar's samples, such as jpg or rgb.png.", show_default=False),
     ] = None,
     keep_suffix: Annotated[
         bool, typer.Option("--keep-suffix", help="a.jpg becomes a.jpg.png, not a.png.")
@@ -141,12 +146,13 @@ def label(
             conduct=conduct,
             every=every,
             column=column,
+            member=member,
             keep_suffix=keep_suffix,
             shard=read_shard(shard),
             engine=start,
         )
 
-    finish(watched(work, conduct, quiet), dest, quiet)
+    finish(watched(work, conduct, quiet), dest, quiet, context.command.params)
 
 
 def read_shard(text: str | None) -> tuple[int, int] | None:
@@ -218,14 +224,22 @@ def interruptible() -> Iterator[Callable[[], bool]]:
             signal.signal(kind, handler)
 
 
-def finish(summary: Summary, dest: Path, quiet: bool) -> None:
-    """Say what came of a run; exit with 130 when it was stopped, with 1 when inputs failed."""
+def finish(summary: Summary, dest: Path, quiet: bool, params: Iterable[Any] = ()) -> None:
+    """Say what came of a run; exit with 130 when it was stopped, with 1 when inputs failed.
+
+    Args:
+        summary: of the run.
+        dest: folder of its outputs.
+        quiet: whether to print failures only.
+        params: of the command, see `with_options`.
+    """
     counts = summary.counts
     if not quiet:
         rate = f", {summary.fresh / summary.seconds:.1f}/s" if summary.fresh and summary.seconds else ""
         _say(f"{counts.done} of {counts.total} labelled ({summary.fresh} now{rate}), results in {dest}")
     if summary.left_out and not quiet:
-        err.print(f"left out: {told(summary.left_out)}", highlight=False, markup=False, soft_wrap=True)
+        others = with_options(told(summary.left_out), params)
+        err.print(f"left out: {others}", highlight=False, markup=False, soft_wrap=True)
     if counts.failed:
         err.print(f"{counts.failed} failed; see humanparse label --status {dest}", soft_wrap=True)
     if summary.stopped:

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from ..addresses import distinct
 from ..durable import folded, folds_case
 from ..errors import FormatError, ImageError
-from ..suffixes import SUFFIXES, is_picture, left_out
+from ..suffixes import SUFFIXES, is_picture, left_out, reason_against
 
 if TYPE_CHECKING:
     import numpy as np
@@ -76,7 +77,8 @@ def find_photos(words: list[str], tell: Callable[[str], None]) -> list[str]:
 
 def _inside(folder: Path, tell: Callable[[str], None]) -> list[str]:
     names = sorted(file.name for file in folder.iterdir() if not file.is_dir())
-    inside, others = [str(folder / name) for name in names if is_picture(name)], left_out(names)
+    inside = [str(folder / name) for name in names if is_picture(name) and not reason_against(name)]
+    others = left_out(names)
     if not inside:
         why = f"; left out: {others}" if others else ""
         raise ImageError(f"{folder}: no pictures in this folder ({', '.join(sorted(SUFFIXES))}){why}")
@@ -121,7 +123,7 @@ def named(sources: Iterable[str], folder: Path, outputs: Callable[[Job], Iterabl
                 owners[path].add(str(path))
     met = {source for those in owners.values() if len(those) > 1 for source in those}
     jobs = [
-        replace(job, stem=f"{job.stem}-{hash_of(job.source)}")
+        replace(job, stem=f"{job.stem}-{hash_of(distinct(job.source))}")
         if job.source in met and _is_url(job.source)
         else job
         for job in jobs

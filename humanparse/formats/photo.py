@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from ..addresses import HIDDEN, printable
+
 Photo = str | os.PathLike[str]
 
 
@@ -17,7 +19,7 @@ class PhotoName:
     Attributes:
         file: path with its suffix, relative to the file that names it, `/` between folders. The last part of
             the path where the photo was downloaded.
-        url: where it was downloaded, without user name and password; "" for files.
+        url: where it was downloaded, without its secrets (see `addresses`); "" for files.
     """
 
     file: str
@@ -38,9 +40,8 @@ def photo_name(photo: Photo, folder: Photo) -> PhotoName:
     """
     text = os.fspath(photo)
     if "://" in text:
-        parts = urlsplit(text)
-        url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-        return PhotoName(unquote(parts.path).rpartition("/")[2] or "image", url)
+        url = printable(text).replace(f"://{HIDDEN}@", "://", 1)
+        return PhotoName(unquote(urlsplit(url).path).rpartition("/")[2] or "image", url)
     path = Path(os.path.realpath(Path(text).parent)) / Path(text).name
     try:
         found = os.path.relpath(path, os.path.realpath(folder))

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
+from ..addresses import printable
 from ..errors import WeightsError
 from ..registry import WeightFile
 from .download import is_page
@@ -94,9 +95,9 @@ def remember(target: Path, url: str) -> None:
 
     Args:
         target: the file.
-        url: where it came from.
+        url: where it came from; kept without its secrets.
     """
-    path, digest = record_path(target), sha256(target)
+    path, digest, url = record_path(target), sha256(target), printable(url)
     record = {
         "sha256": digest,
         "size": target.stat().st_size,

@@ -187,7 +187,8 @@ class _Search:
         places = self.places(patterns)
         for folder in places:
             if folder.is_dir():
-                files = sorted(path for path in folder.iterdir() if path.suffix.lower() in _PICTURES)
+                names = (path for path in folder.iterdir() if path.suffix.lower() in _PICTURES)
+                files = sorted(path for path in names if not path.name.startswith("."))  # as macOS's ._ files
                 return {path.stem: path for path in files}
         if not needed:
             return {}

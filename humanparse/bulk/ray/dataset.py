@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ... import image
+from ...addresses import distinct
 from ...errors import BulkError, HumanParseError
 from ...registry import DEFAULT
 from ..items import Content, Found, Item
@@ -20,6 +21,7 @@ from ..naming import key_of_path, key_of_url
 from ..pipeline import default_workers
 from ..settings import ModelChoice, Settings
 from ..sources import decoded
+from ..tables import picture_in
 from ..writers import PACKED, png
 from .cluster import import_ray, workers_for
 from .worker import settle
@@ -82,8 +84,8 @@ def label_dataset(
         dest: also write files there, named by `key_column`, in `settings.formats`; None writes none.
         model: a name, or one with options; it is loaded once in each worker.
         settings: batch, formats and the like; None: the default ones.
-        image_column: holds encoded pictures (bytes), arrays (H, W, 3), (H, W, 4) or (H, W), PIL images, or
-            paths or URLs (str).
+        image_column: holds encoded pictures (bytes, or a struct of bytes and path), arrays (H, W, 3),
+            (H, W, 4) or (H, W), PIL images, or paths or URLs (str).
         key_column: path, URL or key of each row, no two alike; outputs are named `<key>.png`, where a path
             loses its suffix and the `/` at its beginning.
         prefix: stands before the names of the added columns.
@@ -161,7 +163,7 @@ class Pictures:
 
     def read(self, found: Found) -> Content:
         """Decode one of them."""
-        value = self._values[found.start]
+        value = picture_in(self._values[found.start], found.place)
         return decoded(value, found.place) if isinstance(value, bytes) else Content(image.load(value))
 
     def left_out(self) -> Counter[str]:
@@ -232,4 +234,6 @@ def _found(number: int, key: Any) -> Found:
     if key in (None, ""):
         return Found(f"row {number} of its batch", "", number)
     place = str(key)
-    return Found(place, key_of_url(place) if "://" in place else key_of_path(place), number)
+    if "://" in place:
+        return Found(distinct(place.strip()), key_of_url(place.strip()), number)
+    return Found(place, key_of_path(place), number)

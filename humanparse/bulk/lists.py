@@ -1,0 +1,144 @@
+"""Lists of pictures: text files, standard input, and tables with a column of paths or addresses."""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TextIO
+
+from .. import image
+from ..addresses import HIDDEN, distinct
+from ..errors import BulkError, ImageError
+from ..messages import said, shorten
+from .items import Content, Found
+from .naming import key_of_path, key_of_url
+from .sources import found_file, read_picture
+
+_COLUMNS = ("url", "path", "file", "file_name", "filename", "image", "image_path", "image_url")
+
+
+@dataclass(frozen=True)
+class ListSource:
+    """Paths, relative to the list's own folder, or URLs; taken to hold the same picture for ever.
+
+    With `stdin` a list on standard input, a line each, with paths relative to the folder of `path`. An
+    address is called what `addresses.distinct` makes of it; only this object knows the secrets in it.
+    """
+
+    path: Path
+    column: str | None = None
+    keep_suffix: bool = False
+    stdin: bool = False
+    others: Counter[str] = field(default_factory=Counter, compare=False)
+    _addresses: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
+    in_order = False
+
+    def listing(self) -> Iterator[Found]:
+        """The entries of the list; one that stands there twice counts once.
+
+        Raises:
+            BulkError: the list cannot be read, or two addresses differ only in a short secret.
+        """
+        self.others.clear()
+        for entry in self._entries():
+            if "://" in entry:
+                yield Found(self._named(entry), key_of_url(entry, self.keep_suffix), fixed=True)
+            else:
+                key = key_of_path(Path(entry).as_posix(), self.keep_suffix)
+                yield found_file(entry, self.path.parent / entry, key)
+
+    def read(self, found: Found) -> Content:
+        """Decode one of them, downloaded where it is a URL."""
+        if "://" in found.place:
+            return Content(image.load(self._address(found.place)))
+        return read_picture(self.path.parent / found.place, shorten(found.place))
+
+    def left_out(self) -> Counter[str]:
+        """Rows without a value."""
+        return self.others
+
+    def photo(self, found: Found) -> Path | str:
+        """The file or the address of one of them."""
+        return self._address(found.place) if "://" in found.place else self.path.parent / found.place
+
+    def _named(self, address: str) -> str:
+        place = distinct(address)
+        if HIDDEN in place:
+            known = self._addresses.setdefault(place, address)
+            if known.rpartition("@")[2] != address.rpartition("@")[2]:
+                raise BulkError(
+                    f"{self.path}: two addresses differ only in a secret, {place}; label them in two runs"
+                )
+        return place
+
+    def _address(self, place: str) -> str:
+        """The address that a place stands for, found in the list again where the journal alone knows it."""
+        if HIDDEN in place and place not in self._addresses and not self.stdin:
+            for entry in self._entries():
+                if "://" in entry:
+                    self._named(entry)
+        if HIDDEN in place and place not in self._addresses:
+            raise ImageError(
+                f"{place}: this address is no longer in {self.path}, so its secrets are not known"
+            )
+        return self._addresses.get(place, place)
+
+    def _entries(self) -> Iterator[str]:
+        suffix = self.path.suffix.lower()
+        try:
+            if suffix == ".parquet":
+                from .tables import strings
+
+                yield from self._filled(strings(self.path, self.column))
+                return
+            with self._opened() as file:
+                if suffix == ".txt" or self.stdin:
+                    yield from (line.strip() for line in file if line.strip())
+                    return
+                rows = csv.reader(file, delimiter="\t" if suffix == ".tsv" else ",")
+                header = next(rows, [])
+                position = header.index(find_column(self.path, header, self.column))
+                yield from self._filled(row[position] if len(row) > position else "" for row in rows if row)
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            raise BulkError(f"{self.path}: not a readable list ({said(error)})") from error
+
+    def _filled(self, values: Iterator[str | None]) -> Iterator[str]:
+        for value in values:
+            entry = value.strip() if value and "://" in value else value
+            if entry:
+                yield entry
+            else:
+                self.others["row without a value"] += 1
+
+    @contextmanager
+    def _opened(self) -> Iterator[TextIO]:
+        if self.stdin:
+            file = io.TextIOWrapper(sys.stdin.buffer, "utf-8-sig", "surrogateescape")
+            yield file
+            file.detach()  # else it would be closed
+            return
+        newline = None if self.path.suffix.lower() == ".txt" else ""
+        with self.path.open(encoding="utf-8-sig", newline=newline) as opened:
+            yield opened
+
+
+def find_column(path: Path, header: list[str], column: str | None) -> str:
+    """The column that is asked for, or the first that is called `url`, `path` and the like.
+
+    Raises:
+        BulkError: there is none.
+    """
+    wanted = [column] if column else list(_COLUMNS)
+    found = [name for name in header if name in wanted or (not column and name.lower() in wanted)]
+    if not found:
+        raise BulkError(
+            f"{path}: no column {' or '.join(wanted)} among {shorten(', '.join(header), 400)}; name it with "
+            "`column`"
+        )
+    return found[0]

@@ -1,0 +1,195 @@
+"""Parquet tables as inputs: a column of paths or addresses, or of pictures as on the Hugging Face hub."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+from .. import image
+from ..errors import BulkError, ImageError
+from ..messages import said, shorten
+from .items import Content, Found, Source
+from .lists import ListSource, find_column
+from .naming import key_of_path, key_of_url
+from .packs import import_pyarrow
+from .sources import decoded, read_picture
+
+_ROWS = 8  # read at a time: each may hold a photo of some megabytes
+
+
+def open_table(path: Path, column: str | None, keep_suffix: bool) -> Source:
+    """The inputs of a Parquet file, whatever its column holds.
+
+    Raises:
+        BulkError: it is no Parquet file, has no such column, or that holds neither pictures nor their names.
+    """
+    with _opened(path) as table:
+        name, kind = _column(path, table, column)
+    return ListSource(path, column, keep_suffix) if kind == "string" else TableSource(path, name, keep_suffix)
+
+
+def strings(path: Path, column: str | None) -> Iterator[str | None]:
+    """The values of a column of text, row by row.
+
+    Raises:
+        BulkError: as for `open_table`; or the column holds no text.
+    """
+    with _opened(path) as table:
+        name, kind = _column(path, table, column)
+        if kind != "string":
+            raise BulkError(f"{path}: its column {name} holds no text any more")
+        for batch in table.iter_batches(columns=[name]):
+            yield from batch.column(0).to_pylist()
+
+
+class TableSource:
+    """Pictures in a column: encoded bytes, or `{"bytes", "path"}`, where missing bytes are those at the path.
+
+    Outputs are named by the path, or by the number of the row where there is none.
+    """
+
+    in_order = True
+
+    def __init__(self, path: Path, column: str, keep_suffix: bool = False) -> None:
+        self._path, self._column, self._keep_suffix = path, column, keep_suffix
+        self._rows: Iterator[tuple[int, Any]] = iter(())
+        self._next = self._end = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What travels to another process, which opens the file itself."""
+        return {**self.__dict__, "_rows": None, "_next": 0, "_end": 0}
+
+    def listing(self) -> Iterator[Found]:
+        """One input for each row."""
+        status = self._path.stat()
+        for row, name in enumerate(self._names()):
+            place = f"{self._path.name} row {row}"
+            yield Found(place, self._key(row, name), row, status.st_size, status.st_mtime_ns, fixed=True)
+
+    def read(self, found: Found) -> Content:
+        """Decode the picture of a row; going back within a group of rows means reading that from its front.
+
+        Raises:
+            ImageError: there is none, or it cannot be read.
+        """
+        value = picture_in(self._value(found), found.place)
+        if isinstance(value, bytes):
+            return decoded(value, found.place)
+        if "://" in value:
+            return Content(image.load(value, name=f"{found.place}: {image.describe(value)}"))
+        return read_picture(self._path.parent / value, f"{found.place}: {shorten(value)}")
+
+    def left_out(self) -> Counter[str]:
+        """Nothing."""
+        return Counter()
+
+    def photo(self, found: Found) -> str:
+        """The name of the picture in its row, or of the row."""
+        return found.place
+
+    def _names(self) -> Iterator[str | None]:
+        with _opened(self._path) as table:
+            _, kind = _column(self._path, table, self._column)
+            if kind != "named":
+                yield from (None for _ in range(table.metadata.num_rows))
+                return
+            for batch in table.iter_batches(columns=[f"{self._column}.path"]):
+                yield from (row and row["path"] for row in batch.column(0).to_pylist())
+
+    def _key(self, row: int, name: str | None) -> str:
+        if not name:
+            return key_of_path(f"{self._path.stem}/{row:06d}", keep_suffix=True)
+        return key_of_url(name, self._keep_suffix) if "://" in name else key_of_path(name, self._keep_suffix)
+
+    def _value(self, found: Found) -> Any:
+        row = found.start
+        if not self._next <= row < self._end:
+            self._rows = self._group_of(row)
+        try:
+            for number, value in self._rows:
+                self._next = number + 1
+                if number == row:
+                    return value
+        except (BulkError, OSError, ValueError) as error:
+            self._end = 0  # the next row begins again
+            raise ImageError(f"{found.place}: the table cannot be read: {said(error)}") from error
+        raise ImageError(f"{found.place}: there is no such row any more")
+
+    def _group_of(self, row: int) -> Iterator[tuple[int, Any]]:
+        """The rows of the group that holds a row."""
+        with _opened(self._path) as table:
+            sizes = [table.metadata.row_group(group).num_rows for group in range(table.num_row_groups)]
+            ends = list(accumulate(sizes))
+            group = next((group for group, end in enumerate(ends) if row < end), None)
+            if group is None:
+                return
+            number, self._end = ends[group] - sizes[group], ends[group]
+            for batch in table.iter_batches(_ROWS, row_groups=[group], columns=[self._column]):
+                for value in batch.column(0):
+                    yield number, value.as_py()
+                    number += 1
+
+
+def picture_in(value: Any, place: str) -> Any:
+    """`inside`, which must be something.
+
+    Raises:
+        ImageError: it is empty.
+    """
+    found = inside(value)
+    if found is None or (isinstance(found, bytes | str) and not found):
+        raise ImageError(f"{place}: it holds neither a picture nor the path of one")
+    return found
+
+
+def inside(value: Any) -> Any:
+    """Of a struct as the Hugging Face hub has them the bytes, or else the path; any other value as it is."""
+    if isinstance(value, Mapping) and {"bytes", "path"} & set(value):
+        return value["bytes"] if value.get("bytes") is not None else value.get("path")
+    return value
+
+
+def _opened(path: Path) -> Any:
+    try:
+        return import_pyarrow().ParquetFile(path)
+    except (OSError, ValueError) as error:  # pyarrow's ArrowInvalid is a ValueError
+        raise BulkError(f"{path}: not a readable Parquet file ({shorten(str(error))})") from error
+
+
+def _column(path: Path, table: Any, column: str | None) -> tuple[str, str]:
+    """The name of a column, and what it holds: `"string"`, `"binary"`, or `"named"`: binary with a path."""
+    import pyarrow
+
+    schema = table.schema_arrow
+    name = find_column(path, schema.names, column)
+    kind = schema.field(name).type
+    plain = kind.value_type if pyarrow.types.is_dictionary(kind) else kind
+    if _is_text(plain):
+        return name, "string"
+    if _is_binary(plain):
+        return name, "binary"
+    if pyarrow.types.is_struct(plain):
+        fields = {plain.field(number).name: plain.field(number).type for number in range(plain.num_fields)}
+        if "bytes" in fields and _is_binary(fields["bytes"]):
+            return name, "named" if "path" in fields and _is_text(fields["path"]) else "binary"
+    raise BulkError(
+        f"{path}: its column {name} holds {shorten(str(kind))}; pictures are text (paths or addresses), "
+        "binary, or a struct of bytes and path. Name another column with `column`, or write one in each row"
+    )
+
+
+def _is_text(kind: Any) -> bool:
+    import pyarrow
+
+    return str(kind) == "string_view" or pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind)
+
+
+def _is_binary(kind: Any) -> bool:
+    import pyarrow
+
+    types = pyarrow.types
+    fixed = types.is_fixed_size_binary(kind)
+    return str(kind) == "binary_view" or types.is_binary(kind) or types.is_large_binary(kind) or fixed
