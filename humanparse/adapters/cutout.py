@@ -13,6 +13,7 @@ from ..cleaning import edged
 from ..errors import ImageError, ModelError
 from ..results import Parsing
 from ..schemes import IGNORE, Rgb
+from .matte import matte as find_matte
 from .regions import parsed_photo
 
 
@@ -26,6 +27,7 @@ def cutout(
     grow: int = 0,
     shrink: int = 0,
     feather: int = 0,
+    matte: bool = False,
     crop: bool = False,
 ) -> Image.Image:
     """The photo with only some parts left.
@@ -41,6 +43,8 @@ def cutout(
         grow: pixels, 0-1000, by which the cut-out reaches further.
         shrink: pixels, 0-1000, by which it then draws back.
         feather: pixels, 0-1000, over which edges then fade inwards, so that nothing of the background shows.
+        matte: find how much of each pixel at the border is hair or cloth, and its colour without what is
+            behind; see `humanparse.adapters.matte`. Needs `pip install "humanparse[matting]"`.
         crop: cut the picture to the box of what is kept.
 
     Returns:
@@ -49,20 +53,24 @@ def cutout(
     Raises:
         SchemeError: no such part or group, or the photo has another size.
         ImageError: the photo cannot be read, or nothing of it is kept.
-        ModelError: the colour or a number of pixels cannot be.
+        ModelError: the colour or a number of pixels cannot be, `matte` is given with `feather`, or it
+            does not succeed.
+        HumanParseError: pymatting is not installed.
     """
+    if matte and feather:
+        raise ModelError("matte finds soft edges by itself; leave feather out")
     photo = parsed_photo(image, parsing)
     mask = edged(_kept(parsing, keep, drop), grow, shrink) > 0
+    if not mask.any():
+        raise ImageError(f"nothing of what is kept is left after shrinking by {shrink} pixels; shrink less")
     alpha = edged(mask, feather=feather)
+    if matte:
+        alpha, photo = find_matte(photo, parsing, mask)
     picture = Image.fromarray(np.dstack((photo, alpha)))
     if background is not None:
         behind = Image.new("RGBA", picture.size, _colour(background))
         picture = Image.alpha_composite(behind, picture).convert("RGB")
-    if not crop:
-        return picture
-    if not mask.any():
-        raise ImageError(f"nothing of what is kept is left after shrinking by {shrink} pixels; shrink less")
-    return picture.crop(tight_box(mask))
+    return picture.crop(tight_box(alpha > 0 if matte else mask)) if crop else picture
 
 
 def _kept(parsing: Parsing, keep: Iterable[str | int] | None, drop: Iterable[str | int]) -> Mask:

@@ -44,6 +44,9 @@ def cutout(
     grow: Grow = 0,
     shrink: Shrink = 0,
     feather: Feather = 0,
+    matte: Annotated[
+        bool, typer.Option("--matte", help='Soft edges of hair and cloth; needs "humanparse[matting]".')
+    ] = False,
     background: Annotated[
         str | None, typer.Option(help="A colour to put behind: white, #e0e0e0.", show_default=False)
     ] = None,
@@ -65,7 +68,8 @@ def cutout(
     parsing = parser.predict(pixels).cleaned(**cleaning.words())
     kept = None if keep is None else split(keep)
     edge = {"grow": grow, "shrink": shrink, "feather": feather}
-    picture = cut(pixels, parsing, kept, split(drop or ""), background=background, crop=crop, **edge)
+    look: dict[str, Any] = {"background": background, "matte": matte, "crop": crop}
+    picture = cut(pixels, parsing, kept, split(drop or ""), **look, **edge)
     write_png(picture, output, quiet)
 
 
