@@ -94,7 +94,7 @@ def main(
         photo = Path(folder) / "large.jpg"
         with Image.open(large) as picture:
             picture.convert("RGB").resize((4000, 3000)).save(photo, quality=95)
-        for name, file in {"tiny-atr": "", **({NAME: weights} if weights else {})}.items():
+        for name, file in {"lite-atr": "", **({NAME: weights} if weights else {})}.items():
             command = [sys.executable, "-c", MEMORY, str(small), name, file, str(photo)]
             done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)
             loaded, more = map(float, done.stdout.split())

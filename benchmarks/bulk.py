@@ -1,6 +1,6 @@
 """`humanparse label` against the least time that its work can take on this machine.
 
-python benchmarks/bulk.py --photos FOLDER --model tiny-atr --format png --runs 3
+python benchmarks/bulk.py --photos FOLDER --model lite-atr --format png --runs 3
 
 The least time is the larger of the slowest stage (reading, network, writing, each alone over all photos, with
 as many threads as `label` gives it) and the CPU seconds of the whole run divided by the cores. Without
@@ -70,7 +70,7 @@ def stages(
 
 def main(
     photos: Annotated[Path | None, typer.Option(help="A folder of your own.", show_default=False)] = None,
-    model: str = "tiny-atr",
+    model: str = "lite-atr",
     weights: Annotated[Path | None, typer.Option(show_default=False)] = None,
     formats: Annotated[str, typer.Option("--format")] = "png",
     count: Annotated[int, typer.Option(help="Photos to make, without --photos.")] = 120,

@@ -91,13 +91,14 @@ class Network:
 
     def __call__(self, pixels: npt.NDArray[np.uint8]) -> Labels:
         """RGB uint8 (H, W, 3) -> labels (H, W)."""
-        return self.pipeline(pixels).labels
+        return self.pipeline.parse_batch([pixels])[0].labels
 
     def at_input(self, warped: npt.NDArray[np.uint8]) -> torch.Tensor:
         """A warped photo, BGR uint8 (h, w, 3) -> logits float32 (C, h, w)."""
         spec = self.pipeline.input
         given = torch.from_numpy(warped.copy() if spec.channels == "bgr" else warped[..., ::-1].copy())
-        values = (given.float() / 255 - torch.tensor(spec.mean)) / torch.tensor(spec.std)
+        values = given.float() / (255 if spec.scale == "0-1" else 1)
+        values = (values - torch.tensor(spec.mean)) / torch.tensor(spec.std)
         with torch.inference_mode():
             logits = self.pipeline.network(values.permute(2, 0, 1)[None])
             return bilinear(logits, warped.shape[:2], align_corners=True)[0]
@@ -158,16 +159,15 @@ def networks(folder: Path) -> list[Network]:
     from golden import synthetic_state
 
     bundled = Parser(device="cpu", precision="float32", offline=True)
-    plain = bundled._whole
+    plain = bundled.pipeline
     assert isinstance(plain, Semantic)
     schp = registry.network("schp-lip")
     file = folder / "schp.safetensors"
     checkpoint.save(synthetic_state("schp-lip", "schp"), file, {})
-    synthetic = Parser("schp-lip", weights=file, device="cpu", precision="float32")._whole
+    synthetic = Parser("schp-lip", weights=file, device="cpu", precision="float32").pipeline
     assert isinstance(synthetic, Semantic)
-    square = replace(
-        schp.input, size=(512, 512), channels="rgb", mean=plain.input.mean, std=plain.input.std, scale="0-1"
-    )
+    colours = {name: getattr(plain.input, name) for name in ("channels", "mean", "std", "scale")}
+    square = replace(schp.input, size=(512, 512), **colours)
     return [
         Network(f"{bundled.spec.name} as it is", plain, False),
         Network(f"{bundled.spec.name} in SCHP's geometry", replace(plain, input=square), True),

@@ -147,7 +147,7 @@ def main() -> None:
     words.add_argument("--queue", type=int, default=256)
     words.add_argument("--pictures", type=int, default=24)
     words.add_argument("--size", type=int, default=480)
-    words.add_argument("--model", default="tiny-atr")
+    words.add_argument("--model", default="lite-atr")
     options = words.parse_args()
     sent = pictures(options.pictures, options.size)
     with tempfile.TemporaryDirectory() as folder:

@@ -1,6 +1,6 @@
 """Where a prediction spends its time: decode, fit, network, back. Random weights, so any model can be timed.
 
-python benchmarks/stages.py schp-lip tiny-atr --photo examples/grace_hopper.jpg --photo big.jpg --runs 5
+python benchmarks/stages.py schp-lip lite-atr --photo examples/grace_hopper.jpg --photo big.jpg --runs 5
 """
 
 from __future__ import annotations

@@ -95,7 +95,7 @@ def measure(parser: Parser, photo: bytes, batch: int = 1, runs: int = 5) -> Cost
         ModelError: a model of several networks, or without logits; or `batch` or `runs` below 1.
         ImageError: the photo cannot be read.
     """
-    pipeline = parser._whole
+    pipeline = parser.pipeline
     spec, *others = parser.spec.networks().values()
     if others or not isinstance(pipeline, Semantic):
         raise ModelError(f"{parser.spec.name} is not a single network with logits: only those are timed")

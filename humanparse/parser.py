@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, Literal, get_args, overload
 
-import numpy as np
-import numpy.typing as npt
-import torch
 from torch import nn
 
 from . import image, registry, runtimes
-from .detections import Detections, read_people, read_people_in_pixels
-from .errors import ModelError, PeopleError, WeightsError
+from .arrays import Picture
+from .detections import Detections, read_people_in_pixels
+from .errors import ModelError, PeopleError
 from .geometry import Protocols
-from .models.detector import Detector
-from .ops.forks import settle_after_fork
-from .pipelines.batches import parse_many, parse_one_by_one, raising
+from .pipelines.batches import parse_many, raising
 from .pipelines.bottom_up import BottomUp
+from .pipelines.detecting import PeopleDetector
+from .pipelines.pipeline import Pipeline
 from .pipelines.rules import RULES
 from .pipelines.semantic import Semantic, check_scales, input_at
 from .pipelines.single_stage import SingleStage, find_decoder
@@ -28,7 +26,7 @@ from .pipelines.top_down import TopDown, find_rule
 from .registry import ModelSpec
 from .results import Parsing
 from .runtimes.hosted import hosted, hosted_with_people
-from .runtimes.loading import Weights, file_of, given_files, load_detector, load_network
+from .runtimes.loading import Weights, file_of, given_files, load_network
 from .runtimes.placement import DTYPES, Precision, Runtime, choose_device, choose_precision, choose_runtime
 from .video.parsed import ParsedVideo, Smooth, parse_video
 
@@ -108,9 +106,10 @@ class Parser:
         self.weights = {
             role: file_of(spec, self._files.get(role), offline, progress) for role, spec in parts.items()
         }
-        self._detector_spec = registry.detector_for(self.spec, detector, "detector" in self._files)
-        self.detector = None if self._detector_spec is None else self._detector_spec.name
-        self._fetching = (offline, progress)
+        found = registry.detector_for(self.spec, detector, "detector" in self._files)
+        self.detector = None if found is None else found.name
+        file = self._files.get("detector")
+        self._detect = None if found is None else PeopleDetector(found, file, self.device, offline, progress)
         self._rule = rule or self.spec.rule
         find_rule(self._rule)
         self._loaded: dict[str, nn.Module] = {}
@@ -156,6 +155,45 @@ class Parser:
         return self.spec.finds_people
 
     @property
+    def pipeline(self) -> Pipeline:
+        """What parses pictures that are decoded already, when nobody asks for people.
+
+        parsings = parser.pipeline.parse_batch([picture, other])   # RGB uint8 (H, W, 3), of any sizes
+        """
+        return self.pipeline_for(None)
+
+    def pipeline_for(self, people: Any = None) -> Pipeline:
+        """What parses pictures that are decoded already: `parse_batch` takes them.
+
+        Args:
+            people: as for `predict`; people that are not `"detect"` are those of one picture.
+
+        Raises:
+            ModelError: the model finds people by itself, or its protocol has no logits to fuse.
+            PeopleError: `people` is another word.
+        """
+        whole = self._whole
+        if people is None and (isinstance(whole, SingleStage) or not self.finds_people):
+            return whole
+        if isinstance(people, str) and people != "detect":
+            raise PeopleError(f'people must be "detect" or say where they are, not {people!r}')
+        if isinstance(whole, SingleStage):
+            raise ModelError(f"{self.spec.name} finds people by itself: leave people out")
+        detected = people is None or isinstance(people, str)
+        if detected and self._detect is None:
+            return self._bottom_up
+        if whole.protocol != "extract":
+            raise ModelError('people are fused from logits, so the protocol must be "extract"')
+        networks = [network for network in self._networks.values() if isinstance(network, Semantic)]
+        local = tuple(networks[1:] or networks)  # a single network parses the crops, too
+
+        def given(photo: Picture) -> Detections:
+            return read_people_in_pixels(people, photo.shape[:2])
+
+        find = self._detect if detected and self._detect is not None else given
+        return TopDown(self.spec.name, self.scheme, whole, local, RULES[self._rule], find, detected)
+
+    @property
     def _whole(self) -> Semantic | SingleStage:
         """The network that parses whole pictures."""
         return next(iter(self._networks.values()))
@@ -173,8 +211,8 @@ class Parser:
                 labels are the same as without people, or else the detector (see `Parser`). Or your own: boxes
                 (N, 4), x0, y0, x1, y1 in pixels, half-open; masks (N, H, W); a mapping with `boxes`, `scores`
                 and `masks`; a list of COCO results; supervision's `Detections`; see
-                `humanparse.detections.read_people`. All whom you give are in the result; one whose pixels are
-                all others' has an empty mask.
+                `humanparse.detections.read_people`. Everyone you pass is in the result; a person whose pixels
+                all belong to others gets an empty mask.
             keep_logits: give `.logits`, float32 (C, h, w); with people, those of the whole picture.
             confidence: give `.confidence`, float16 (H, W).
 
@@ -184,41 +222,15 @@ class Parser:
             PeopleError: `people` cannot be understood, or do not fit the picture.
             WeightsError: the detector's weights cannot be had.
         """
-        photo, whole = image.load(source), self._whole
-        if people is None and self.finds_people and not self.spec.detects_people:
-            people = "detect"
-        if people is None:
-            return whole(photo, keep_logits, confidence)
-        if isinstance(people, str) and (both := self._network_for(people)) is not None:
-            return both(photo, keep_logits, confidence)
-        if isinstance(whole, SingleStage):
-            raise ModelError(f"{self.spec.name} finds people by itself: leave people out")
-        if whole.protocol != "extract":
-            raise ModelError('people are fused from logits, so the protocol must be "extract"')
-        detected = isinstance(people, str)
-        where = self._detect(photo) if detected else read_people_in_pixels(people, photo.shape[:2])
-        networks = [network for network in self._networks.values() if isinstance(network, Semantic)]
-        local = tuple(networks[1:] or networks)  # a single network parses the crops, too
-        pipeline = TopDown(self.spec.name, self.scheme, whole, local, RULES[self._rule])
-        return pipeline(photo, where, detected=detected, keep_logits=keep_logits, confidence=confidence)
-
-    def _network_for(self, people: Any) -> Semantic | None:
-        """What does all that is asked in one pass, for many photos too; None where photos go one by one."""
-        if people is None:
-            return self._whole if isinstance(self._whole, Semantic) and not self.finds_people else None
-        if not isinstance(people, str):
-            raise PeopleError('of many photos people are None or "detect"; for others call predict for each')
-        if people != "detect":
-            raise PeopleError(f'people must be "detect" or say where they are, not {people!r}')
-        return self._bottom_up
+        photo = image.load(source)
+        (parsing,) = self.pipeline_for(people).parse_batch([photo], keep_logits, confidence)
+        return parsing
 
     @cached_property
-    def _bottom_up(self) -> BottomUp | None:
-        """The network with its people head; None where a detector finds people."""
+    def _bottom_up(self) -> BottomUp:
+        """The network with its people head."""
         whole, spec = self._whole, self.spec
-        if self._detector_spec is not None or not isinstance(whole, Semantic):
-            return None
-        assert isinstance(spec, ModelSpec) and spec.people_head is not None
+        assert isinstance(whole, Semantic) and isinstance(spec, ModelSpec) and spec.people_head is not None
         both = hosted_with_people(self._loaded["network"], spec, self.runtime, self.precision)
         return BottomUp(**vars(whole), with_people=both, thresholds=spec.people_head)
 
@@ -278,12 +290,8 @@ class Parser:
             raise ModelError(f"batch_size must be at least 1, not {batch_size}")
         if on_error not in ("raise", "yield"):
             raise ModelError(f"on_error must be raise or yield, not {on_error!r}")
-        network = self._network_for(people)
-        if network is not None:
-            found = parse_many(network, sources, batch_size, keep_logits, confidence)
-        else:
-            parse = partial(self.predict, people=people, keep_logits=keep_logits, confidence=confidence)
-            found = parse_one_by_one(parse, sources, batch_size)
+        pipeline = self._for_many(people)
+        found = parse_many(pipeline, sources, batch_size, keep_logits, confidence)
         return raising(found) if on_error == "raise" else found
 
     def predict_video(
@@ -313,29 +321,13 @@ class Parser:
             ImageError: no video; or, once all frames before were given, one that cannot be read.
             ModelError: a wrong option, or one that the model cannot take.
         """
-        alone = partial(self.predict, people=people, confidence=confidence)
-        parse = self._network_for(people) or alone
         options = every, smooth, strength, batch_size, confidence
-        return parse_video(path, parse, self.scheme, self.spec.name, *options)
+        return parse_video(path, self._for_many(people), self.scheme, self.spec.name, *options)
 
-    def _detect(self, photo: npt.NDArray[np.uint8]) -> Detections:
-        settle_after_fork()
-        pixels = torch.from_numpy(photo).to(self.device).permute(2, 0, 1).to(torch.float32) / 255
-        boxes, scores, masks = self._detector(pixels)
-        return read_people({"boxes": boxes, "scores": scores, "masks": masks}, photo.shape[:2])
-
-    @cached_property
-    def _detector(self) -> Detector:
-        spec, file = self._detector_spec, self._files.get("detector")
-        assert spec is not None
-        try:
-            path = file_of(spec, file, *self._fetching)
-        except WeightsError as error:
-            raise WeightsError(
-                f'{error}\nThen pass weights={{"detector": PATH}}. Or say yourself where the people are: '
-                "predict(image, people=boxes), masks or detections."
-            ) from error
-        return load_detector(spec.name, path, file is None).to(self.device)
+    def _for_many(self, people: Any) -> Pipeline:
+        if people is not None and not isinstance(people, str):
+            raise PeopleError('of many photos people are None or "detect"; for others call predict for each')
+        return self.pipeline_for(people)
 
     def __repr__(self) -> str:
         whole = self._whole

@@ -106,7 +106,7 @@ class Gate:
     """
 
     def __init__(self, parser: Parser) -> None:
-        self._pipeline: Any = parser._whole
+        self._pipeline: Any = parser.pipeline
         self._network = self._pipeline.network
         self.reached = threading.Event()
         self.opened = threading.Event()

@@ -85,7 +85,7 @@ def test_every_node_keeps_comfyuis_contract(nodes: ModuleType) -> None:
 
 
 def test_images_become_parsings_and_colours(nodes: ModuleType) -> None:
-    parsings, colours = run(nodes, "HumanParse", image=batch(), model="tiny-atr")
+    parsings, colours = run(nodes, "HumanParse", image=batch(), model="lite-atr")
     assert parsings[0] == Parser().predict(PHOTO) and parsings[1].size == parsings[0].size
     assert colours.shape == (2, 300, 256, 3)
     assert np.array_equal((colours[0] * 255).round().byte().numpy(), np.asarray(parsings[0].colorize()))
@@ -94,12 +94,12 @@ def test_images_become_parsings_and_colours(nodes: ModuleType) -> None:
 
 def test_values_that_overshoot_and_alpha_are_taken(nodes: ModuleType) -> None:
     rough = torch.cat([batch()[:1] * 1.02 - 0.01, torch.ones(1, 300, 256, 1)], dim=3)
-    parsings, _ = run(nodes, "HumanParse", image=rough, model="tiny-atr")
+    parsings, _ = run(nodes, "HumanParse", image=rough, model="lite-atr")
     assert parsings[0].mask("Face").any()
 
 
 def test_named_parts_are_one_mask(nodes: ModuleType) -> None:
-    parsings, _ = run(nodes, "HumanParse", image=batch(), model="tiny-atr")
+    parsings, _ = run(nodes, "HumanParse", image=batch(), model="lite-atr")
     (mask,) = run(nodes, "HumanParsePartMask", parsing=parsings, parts="hair,\nFACE, arms", invert=False)
     for found, parsing in zip(mask, parsings, strict=True):
         assert np.array_equal(found.numpy() == 1, parsing.mask("Hair", "Face", "Left-arm", "Right-arm"))
@@ -114,7 +114,7 @@ def test_named_parts_are_one_mask(nodes: ModuleType) -> None:
 
 
 def test_each_part_is_a_mask_of_its_own(nodes: ModuleType) -> None:
-    parsings, _ = run(nodes, "HumanParse", image=batch(), model="tiny-atr")
+    parsings, _ = run(nodes, "HumanParse", image=batch(), model="lite-atr")
     masks, names = run(nodes, "HumanParsePartMasks", parsing=parsings, parts="")
     assert set(names) == {part.name for one in parsings for part in one.parts()}
     (person,) = run(nodes, "HumanParsePartMask", parsing=parsings, parts="", invert=False)
@@ -124,7 +124,7 @@ def test_each_part_is_a_mask_of_its_own(nodes: ModuleType) -> None:
 
 
 def test_labels_are_remapped_and_garments_masked(nodes: ModuleType) -> None:
-    parsings, _ = run(nodes, "HumanParse", image=batch(), model="tiny-atr")
+    parsings, _ = run(nodes, "HumanParse", image=batch(), model="lite-atr")
     (coarse,) = run(nodes, "HumanParseRemap", parsing=parsings, labels="coarse", approximate=False)
     assert coarse == [parsing.remap("coarse") for parsing in parsings]
     with pytest.raises(SchemeError, match="approximate"):

@@ -102,7 +102,7 @@ class Frame(auto_annotation.DetectionFunctionContext):
 
 
 def test_cvats_automatic_annotation_gets_masks() -> None:
-    function = create("tiny-atr")
+    function = create("lite-atr")
     assert isinstance(function.spec, auto_annotation.DetectionFunctionSpec)
     ids = {label.id: label.name for label in function.spec.labels}
     with Image.open(PHOTO) as photo:
@@ -116,7 +116,7 @@ def test_cvats_automatic_annotation_gets_masks() -> None:
 
 
 def test_unsure_parts_are_left_out_and_polygons_given_when_cvat_says_so() -> None:
-    function = create("tiny-atr")
+    function = create("lite-atr")
     with Image.open(PHOTO) as photo:
         photo.load()
         every, sure = function.detect(Frame(), photo), function.detect(Frame(0.9), photo)

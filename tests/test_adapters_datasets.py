@@ -110,7 +110,7 @@ def test_its_fingerprint_is_of_what_it_does_and_not_of_what_it_has_done(photo: I
     before = Hasher.hash(columns)
     columns({"image": [photo]})
     assert Hasher.hash(columns) == before == Hasher.hash(label_columns())
-    assert Hasher.hash(label_columns(ModelChoice("tiny-atr", flip=True))) != before
+    assert Hasher.hash(label_columns(ModelChoice("lite-atr", flip=True))) != before
     assert len(pickle.dumps(columns)) < 2000
     assert pickle.loads(pickle.dumps(columns)) == columns
 

@@ -32,7 +32,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
 
 def test_a_photo_gives_tinted_parts_a_table_and_files(client: Client) -> None:
     overlay, table, files = client.predict(
-        handle_file(str(PHOTO)), "tiny-atr", "as the model", False, api_name="/parse"
+        handle_file(str(PHOTO)), "lite-atr", "as the model", False, api_name="/parse"
     )
     parsing = Parser().predict(PHOTO)
     names, colours = [part.name for part in parsing.parts()], parsing.scheme.palette("display")
@@ -48,12 +48,12 @@ def test_a_photo_gives_tinted_parts_a_table_and_files(client: Client) -> None:
     assert [row[2] for row in table["data"]] == [part.pixels for part in parsing.parts()]
     assert [Path(file).name for file in files] == ["labels.png", "overlay.png", "parts.json"]
     assert Parsing.load(files[0]) == parsing
-    assert json.loads(Path(files[2]).read_text(encoding="utf-8"))["model"] == "tiny-atr"
+    assert json.loads(Path(files[2]).read_text(encoding="utf-8"))["model"] == "lite-atr"
 
 
 def test_another_label_set_can_be_chosen(client: Client) -> None:
     overlay, table, files = client.predict(
-        handle_file(str(PHOTO)), "tiny-atr", "pascal", True, api_name="/parse"
+        handle_file(str(PHOTO)), "lite-atr", "pascal", True, api_name="/parse"
     )
     assert Parsing.load(files[0]) == Parser().predict(PHOTO).remap("pascal", approximate=True)
     assert {row[0] for row in table["data"]} <= {"Head", "Torso", "Lower Arms", "Upper Legs", "Lower Legs"}
@@ -70,7 +70,7 @@ def test_another_label_set_can_be_chosen(client: Client) -> None:
 def test_what_is_wrong_is_told(client: Client, photo: Path | None, labels: str, said: str) -> None:
     given = None if photo is None else handle_file(str(photo))
     with pytest.raises(AppError, match=said):
-        client.predict(given, "tiny-atr", labels, False, api_name="/parse")
+        client.predict(given, "lite-atr", labels, False, api_name="/parse")
 
 
 def test_the_parser_that_is_given_answers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,18 +86,18 @@ def test_the_parser_that_is_given_answers(monkeypatch: pytest.MonkeyPatch) -> No
     page = demo(Counting())
     (function,) = [one for one in page.fns.values() if one.api_name == "parse"]
     photo = np.zeros((32, 24, 3), np.uint8)
-    _, _, files = function.fn(photo, "tiny-atr", "as the model", False)
+    _, _, files = function.fn(photo, "lite-atr", "as the model", False)
     assert len(asked) == 1 and Parsing.load(files[0]).size == (32, 24)
 
 
 def test_old_results_are_removed() -> None:
     (function,) = [one for one in demo().fns.values() if one.api_name == "parse"]
     photo = np.zeros((32, 24, 3), np.uint8)
-    results = [function.fn(photo, "tiny-atr", "as the model", False)[2] for _ in range(18)]
+    results = [function.fn(photo, "lite-atr", "as the model", False)[2] for _ in range(18)]
     assert not Path(results[0][0]).exists() and not Path(results[1][0]).exists()
     assert all(Path(file).is_file() for file in results[2])
 
 
 def test_an_unknown_model_is_refused() -> None:
-    with pytest.raises(ModelError, match="tiny-atr"):
+    with pytest.raises(ModelError, match="lite-atr"):
         demo(models=["tiny-art"])

@@ -67,7 +67,7 @@ def test_the_task_says_where_the_photo_is_what_model_and_how_sure(tmp_path: Path
     path = write_tasks([("s3://bucket/1.jpg", parsing)], tmp_path / "tasks.json")
     (task,) = json.loads(path.read_text())
     assert task["data"] == {"image": "s3://bucket/1.jpg"}
-    assert task["predictions"][0]["model_version"] == "tiny-atr"
+    assert task["predictions"][0]["model_version"] == "lite-atr"
     first = task["predictions"][0]["result"][0]
     assert (first["original_width"], first["original_height"]) == (512, 600)
     assert first["type"] == "brushlabels" and 0 < first["score"] <= 1

@@ -46,7 +46,7 @@ def test_every_stage_is_timed_and_adds_up_to_the_throughput() -> None:
 def test_schp_does_153_gflop_for_a_photo_and_twice_that_when_mirrored(tmp_path: Path) -> None:
     spec = registry.get("schp-lip")
     parser = Parser(spec.name, weights=random_weights(spec, tmp_path), device="cpu")
-    pipeline = parser._whole
+    pipeline = parser.pipeline
     assert isinstance(pipeline, Semantic)
     assert _gflop(spec, pipeline, (473, 473)) == pytest.approx(152.65, abs=0.01)
     assert _gflop(spec, replace(pipeline, flip=True), (473, 473)) == pytest.approx(305.30, abs=0.01)
@@ -62,7 +62,7 @@ def test_the_command_prints_json_for_a_photo_of_ones_own(
     arguments = ("--photo", photo, "--runs", 1, "--device", "cpu", "--runtime", runtime, "--json")
     assert run(monkeypatch, *arguments) == 0
     record: dict[str, Any] = json.loads(capsys.readouterr().out)
-    assert record["model"] == "tiny-atr" and record["photo"] == [61, 97] and record["runtime"] == runtime
+    assert record["model"] == "lite-atr" and record["photo"] == [61, 97] and record["runtime"] == runtime
     assert list(record["milliseconds"]) == STAGES
 
 

@@ -35,6 +35,7 @@ from humanparse import (
 from humanparse.geometry import Frame
 from humanparse.pipelines._people_decoder import decode_people
 from humanparse.pipelines.bottom_up import BottomUp
+from humanparse.pipelines.pipeline import Pipeline
 from humanparse.pipelines.semantic import Semantic
 from humanparse.registry import InputSpec
 from humanparse.serve import Settings
@@ -92,6 +93,11 @@ class Painted(nn.Module):
         return self.forward(image), people
 
 
+def parsed(pipeline: Pipeline, picture: npt.NDArray[np.uint8], **options: bool) -> Parsing:
+    (parsing,) = pipeline.parse_batch([picture], **options)
+    return parsing
+
+
 def alone() -> Semantic:
     """The same network without its people head."""
     return Semantic("painted", Painted(), ATR, INPUT, torch.device("cpu"))
@@ -147,9 +153,9 @@ def test_people_have_the_boxes_and_parts_that_were_painted(
     size: tuple[int, int], people: list[tuple[int, int, int, int]]
 ) -> None:
     picture = painted(size, *people)
-    parsing = pipeline()(picture, confidence=True)
+    parsing = parsed(pipeline(), picture, confidence=True)
     check(parsing)
-    assert np.array_equal(parsing.labels, alone()(picture).labels)
+    assert np.array_equal(parsing.labels, parsed(alone(), picture).labels)
     assert sorted(whose(person, picture) for person in parsing.people) == list(range(1, len(people) + 1))
     for person in parsing.people:
         truth = picture[..., 0] == 40 * whose(person, picture)
@@ -162,7 +168,7 @@ def test_people_have_the_boxes_and_parts_that_were_painted(
 
 
 def test_nobody_is_found_where_nobody_is() -> None:
-    parsing = pipeline()(painted((272, 300)), keep_logits=True)
+    parsing = parsed(pipeline(), painted((272, 300)), keep_logits=True)
     assert parsing.people == () and not parsing.labels.any()
     assert parsing.logits is not None and parsing.logits.shape == (18, 144, 160)
 
@@ -170,7 +176,7 @@ def test_nobody_is_found_where_nobody_is() -> None:
 def test_borders_between_people_and_background_are_those_of_the_labels_in_a_large_photo() -> None:
     small = painted((272, 400), (20, 20, 120, 260), (120, 40, 220, 250))
     large = np.kron(small, np.ones((5, 5, 1), dtype=np.uint8))
-    parsing = pipeline()(large)
+    parsing = parsed(pipeline(), large)
     check(parsing)
     assert len(parsing.people) == 2
     assert np.array_equal(sum(person.mask for person in parsing.people) > 0, parsing.labels > 0)
@@ -254,7 +260,7 @@ def test_centres_in_the_padding_are_nobodys() -> None:
     picture = painted((272, 272), (40, 40, 272, 272))
     frame = Frame((272, 272), INPUT)
     assert frame.input_size == (288, 288)
-    parsing = pipeline(with_people=Haunted().with_people)(picture)
+    parsing = parsed(pipeline(with_people=Haunted().with_people), picture)
     assert [person.box for person in parsing.people] == [(40, 40, 272, 272)]
     assert parsing.people[0].score < 0.99  # not that of a centre in the padding
 
@@ -265,9 +271,9 @@ def test_mirrored_and_resized_passes_keep_people(options: dict[str, Any]) -> Non
     people = [(64, 64, 128, 256), (128, 32, 192, 256), (256, 64, 384, 256)]
     picture = painted((320, 384), *people)
     spec = replace(INPUT, size=(320, 512), pad_multiple=64)
-    parsing = pipeline(input=spec, **options)(picture)
+    parsing = parsed(pipeline(input=spec, **options), picture)
     check(parsing)
-    plain = pipeline(input=spec)(picture)
+    plain = parsed(pipeline(input=spec), picture)
     assert len(plain.people) == len(parsing.people) == 3
     assert alike(plain.people, [person.mask for person in parsing.people]) > 0.95
 
@@ -276,7 +282,7 @@ def test_mirrored_and_resized_passes_keep_people(options: dict[str, Any]) -> Non
 def test_a_mirrored_photo_has_the_mirrored_people(flip: bool) -> None:
     picture = painted((272, 384), (64, 64, 128, 256), (128, 32, 224, 256), (320, 32, 384, 272))
     both = pipeline(flip=flip)
-    straight, mirrored = both(picture), both(np.ascontiguousarray(picture[:, ::-1]))
+    straight, mirrored = both.parse_batch([picture, np.ascontiguousarray(picture[:, ::-1])])
     assert len(straight.people) == len(mirrored.people) == 3
     assert alike(straight.people, [person.mask[:, ::-1] for person in mirrored.people]) > 0.97
 
@@ -288,9 +294,9 @@ def test_photos_of_a_batch_have_the_people_that_each_has_alone() -> None:
         painted((272, 300)),
     ]
     both = pipeline()
-    frames = [Frame(picture.shape[:2], INPUT) for picture in pictures]
-    fitted = torch.stack([frame.fit(picture) for frame, picture in zip(frames, pictures, strict=True)])
-    assert both.parse(frames, fitted, True, True) == [both(picture, True, True) for picture in pictures]
+    assert both.parse_batch(pictures, True, True) == [
+        parsed(both, each, keep_logits=True, confidence=True) for each in pictures
+    ]
 
 
 HEAD = {"offset_unit": 32, "min_score": 0.3, "min_cells": 6, "max_people": 100}
@@ -310,7 +316,7 @@ def lively(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def lite_spec() -> registry.ModelSpec:
-    found = registry.network("tiny-atr")
+    found = registry.network("lite-atr")
     return replace(found, name="lite-test", family="lite", architecture={}, input=INPUT, people_head=HEAD)
 
 
@@ -370,7 +376,8 @@ def test_a_detector_that_is_asked_for_finds_people_instead(lively: Path) -> None
     assert [len(each.people) for each in parser.predict_many([CREW], people="detect")] == [1]
     own_file = Parser("lite-test", weights={"network": lively, "detector": "mine.pth"}, device="cpu")
     assert own_file.detector == registry.detector_names()[0]
-    assert Parser(device="cpu").detector == registry.detector_names()[0]  # which has no people head
+    found = registry.detector_for(registry.get("schp-lip"), None, own_file=False)  # which has no people head
+    assert found is not None and found.name == registry.detector_names()[0]
 
 
 @pytest.mark.usefixtures("known")

@@ -16,6 +16,7 @@ from PIL import Image
 
 from humanparse import BulkError, Parsing, bulk
 from humanparse.bulk import labeller
+from humanparse.pipelines.semantic import Fitted, Semantic
 
 CHEAP = bulk.ModelChoice(device="cpu", test_size=(64, 96))
 SMALL_BATCHES = bulk.Settings(batch=2)
@@ -112,15 +113,15 @@ def test_half_written_files_of_a_killed_run_are_removed_and_those_of_others_are_
 def test_one_photo_that_the_network_cannot_take_does_not_fail_its_batch(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = labeller.parse_batch
+    real = Semantic.start
 
-    def picky(parser: Any, pixels: list[Any], confidence: bool) -> list[Parsing]:
-        if any(picture.shape[0] == 51 for picture in pixels):
+    def picky(pipeline: Semantic, batch: list[Fitted], **options: Any) -> Any:
+        if any(one.frame.image_size[0] == 51 for one in batch):
             raise MemoryError("too large")
-        return real(parser, pixels, confidence)
+        return real(pipeline, batch, **options)
 
     Image.new("RGB", (40, 51)).save(photos / "05.png")
-    monkeypatch.setattr(labeller, "parse_batch", picky)
+    monkeypatch.setattr(Semantic, "start", picky)
     assert (label(photos, tmp_path / "out").counts.done, whole(tmp_path / "out")) == (11, 11)
     (failure,) = bulk.status(tmp_path / "out")[1]
     assert failure[0] == "05.png" and "MemoryError: too large" in failure[1]
@@ -129,10 +130,10 @@ def test_one_photo_that_the_network_cannot_take_does_not_fail_its_batch(
 def test_a_network_that_fails_on_everything_ends_the_run(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*arguments: Any) -> list[Parsing]:
+    def broken(*arguments: Any, **options: Any) -> Any:
         raise RuntimeError("the device is gone")
 
-    monkeypatch.setattr(labeller, "parse_batch", broken)
+    monkeypatch.setattr(Semantic, "start", broken)
     monkeypatch.setattr(labeller, "_PATIENCE", 5)
     with pytest.raises(BulkError, match=r"failed on 5 inputs in a row .*the device is gone"):
         label(photos, tmp_path / "out")

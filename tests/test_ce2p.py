@@ -106,7 +106,7 @@ def test_several_scales_of_ssseg_are_averaged_at_the_photos_size(tmp_path: Path)
     parser = Parser(name, weights=tmp_path / "x.pth", device="cpu", flip=True, scales=scales)
     photo = image.load(SMALL / "images" / "hopper_97x61.png")
     parsing = parser.predict(photo)
-    network, order = parser._whole.network, list(parser.scheme.flip_order())
+    network, order = parser.pipeline.network, list(parser.scheme.flip_order())
     small = torch.from_numpy(cv2.resize(photo, (473, 473))).float()
     x = ((small - torch.tensor([123.675, 116.28, 103.53])) / torch.tensor([58.395, 57.12, 57.375])).permute(
         2, 0, 1
@@ -134,7 +134,8 @@ from humanparse.pipelines.semantic import Semantic
 spec = registry.get("ssseg-upernet-r101-os8-cityscapes")
 network = models.build(spec).requires_grad_(False)
 photo = np.random.default_rng(0).integers(0, 256, (1024, 2048, 3), dtype=np.uint8)
-labels = Semantic(spec.name, network, spec.scheme, spec.input, torch.device("cpu"))(photo).labels
+pipeline = Semantic(spec.name, network, spec.scheme, spec.input, torch.device("cpu"))
+labels = pipeline.parse_batch([photo])[0].labels
 assert labels.shape == (1024, 2048)
 print(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1])
 """

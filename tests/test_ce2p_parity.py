@@ -123,7 +123,7 @@ def test_mirrored_passes_and_their_mean_are_the_originals(case: Case, make_parse
     frame = frame_of(parser, photo)
     fitted = frame.fit(photo)[None]
     with torch.inference_mode():
-        plain, mirrored = parser._whole.network(torch.cat((fitted, fitted.flip(3))))
+        plain, mirrored = parser.pipeline.network(torch.cat((fitted, fitted.flip(3))))
     assert_close(plain[:, ::4, ::4], case["logits"])
     assert_close(mirrored[:, ::4, ::4], case["logits_flip"])
     parsing = parser.predict(photo, keep_logits=True)

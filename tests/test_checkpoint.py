@@ -18,7 +18,7 @@ from torch import Tensor
 
 from humanparse import WeightsError, checkpoint, models, registry
 
-SPEC = registry.get("tiny-atr")
+SPEC = registry.get("lite-atr")
 SCHP = registry.get("schp-lip")
 
 
@@ -299,7 +299,7 @@ FAMILY_FILES = {
     "ssseg-upernet-r101-os16-ade20k": "SSSegmentation UPerNet file .ResNet-101, 150 classes.",
     "smp-r50-mhpv2": "SMP file .ResNet-50.;",
     "uniparser-r50-mhpv2": "UniParser file .ResNet-50.;",
-    "tiny-atr": "Tiny file;",
+    "lite-atr": "Lite file;",
 }
 
 

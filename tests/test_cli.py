@@ -128,7 +128,7 @@ def test_an_input_is_never_overwritten(run: Run, tmp_path: Path) -> None:
         (("predict", HOPPER, "-o", HOPPER), "cannot make the folder"),
         (("models", "nothing-*"), "no model matches"),
         (("info", "schp"), "did you mean"),
-        (("convert", HOPPER, "x.pth", "-m", "tiny-atr"), "must end in .safetensors"),
+        (("convert", HOPPER, "x.pth", "-m", "lite-atr"), "must end in .safetensors"),
     ],
 )
 def test_a_mistake_is_one_red_line_with_the_repair(
@@ -195,7 +195,7 @@ def test_info_says_all_about_a_model_and_shows_the_bundled_ones_card(run: Run) -
         "exp-schp-201908261155-lip.pth",
     ):
         assert fact in said
-    assert "# tiny-atr" in run("info", "tiny-atr").out
+    assert "# lite-atr" in run("info", "lite-atr").out
     assert json.loads(run("info", "schp-lip", "--json").out)["family"] == "schp"
 
 
@@ -206,18 +206,18 @@ def test_download_offline_says_how_to_go_on(
     done = run("download", "schp-lip")
     place = tmp_path / "home" / "models" / "schp-lip" / "exp-schp-201908261155-lip.pth"
     assert done.status == 1 and str(place) in done.err and "offline" in done.err
-    bundled = run("download", "tiny-*")
-    assert bundled.status == 0 and "tiny-atr.safetensors" in bundled.out
+    bundled = run("download", "lite-*")
+    assert bundled.status == 0 and "lite-atr.safetensors" in bundled.out
 
 
 def test_convert_makes_safetensors_that_predict_takes(run: Run, tmp_path: Path) -> None:
-    state = checkpoint.load(hub.fetch(registry.get("tiny-atr")))
+    state = checkpoint.load(hub.fetch(registry.get("lite-atr")))
     old = {"state_dict": {f"module.{key}": value for key, value in state.items()}}
     torch.save(old, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
-    assert run("convert", "old.pth", "new.safetensors", "-m", "tiny-atr").status == 0
-    again = run("convert", "old.pth", "new.safetensors", "-m", "tiny-atr")
+    assert run("convert", "old.pth", "new.safetensors", "-m", "lite-atr").status == 0
+    again = run("convert", "old.pth", "new.safetensors", "-m", "lite-atr")
     assert again.status == 1 and "--force" in again.err
-    assert run("convert", "old.pth", "new.safetensors", "-m", "tiny-atr", "--force").status == 0
+    assert run("convert", "old.pth", "new.safetensors", "-m", "lite-atr", "--force").status == 0
     assert run("predict", HOPPER, "-o", "ours", "--weights", "new.safetensors").status == 0
     assert run("predict", HOPPER, "-o", "theirs").status == 0
     assert Path("ours/hopper_97x61.png").read_bytes() == Path("theirs/hopper_97x61.png").read_bytes()
@@ -366,7 +366,11 @@ def test_one_file_may_hold_the_people_of_many_photos(kind: str, run: Run, tmp_pa
         ({"images": [], "annotations": []}, ("--people", "people.json"), "none of its 0 images"),
         (None, ("--format", "cihp"), "add --people detect"),
         ([[0, 0, 9, 9]], ("--people", "people.json", "--format", "voc"), "use cihp, coco, labelme, mhp"),
-        (None, ("--people", "detect", "--offline"), "Or say yourself where the people are"),
+        (
+            None,
+            ("--people", "detect", "--detector", "maskrcnn_resnet50_fpn_v2", "--offline"),
+            "Or say yourself where the people are",
+        ),
         (None, ("--weights", "a.pth", "--weights", "b.pth"), "say which is which"),
         (None, ("-m", "schp-cihp", "--weights", "local=a.pth", "--offline"), "schp-cihp-global"),
         (None, ("-m", "uniparser-r101-mhpv2", "--format", "cihp", "--offline"), "uniparser-r101-mhpv2: "),

@@ -241,7 +241,7 @@ def test_commands_with_a_checkpoint_run_on_untrained_networks(line: str, folder:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_models_and_commands_that_the_text_names_exist(page: Path) -> None:
     text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
-    named = re.findall(r"`(?:-m )?((?:tiny|schp|ce2p|mce2p|ssseg|smp|uniparser)-[a-z0-9-]+)`", text)
+    named = re.findall(r"`(?:-m )?((?:lite|schp|ce2p|mce2p|ssseg|smp|uniparser)-[a-z0-9-]+)`", text)
     assert set(named) <= set(list_models())
     group: Any = typer.main.get_command(app)
     assert set(re.findall(r"`humanparse ([a-z-]+)", text)) <= set(group.commands)

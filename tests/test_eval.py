@@ -59,13 +59,13 @@ def cell(table: str, row: str) -> str:
 
 
 def test_a_model_is_scored_and_the_table_says_what_the_json_says(run: Run, atr: Path) -> None:
-    done = run("--dataset", "atr", "--root", atr, "-m", "tiny-atr", "-o", "scores.json")
+    done = run("--dataset", "atr", "--root", atr, "-m", "lite-atr", "-o", "scores.json")
     assert done.status == 0, done.err
     scores = score("scores.json")
     pairs = []
     for stem in PHOTOS:
         truth = np.array(Image.open(atr / "SegmentationClassAug" / f"{stem}.png"))
-        pairs.append((np.array(Image.open(f"predictions/atr-test-tiny-atr/{stem}.png")), truth))
+        pairs.append((np.array(Image.open(f"predictions/atr-test-lite-atr/{stem}.png")), truth))
     whole = json.loads(json.dumps(semantic_scores(pairs, 18)).replace("NaN", "null"))
     assert scores["semantic"] == whole
     assert 0.9 < whole["pixel_accuracy"] < 1 and whole["iou"][1] < 0.5 and whole["iou"][11] > 0.9
@@ -76,7 +76,7 @@ def test_a_model_is_scored_and_the_table_says_what_the_json_says(run: Run, atr: 
     keys = ("pixel_accuracy", "mean_accuracy", "frequency_weighted_iou", "mean_iou")
     assert summary == [f"{100 * whole[key]:.2f}" for key in keys]
     assert cell(done.out, "Face") == f"{100 * whole['iou'][11]:.2f}"
-    assert "Parser(tiny-atr" in done.err
+    assert "Parser(lite-atr" in done.err
 
 
 def test_the_models_labels_are_those_of_the_published_scores(run: Run, tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_the_models_labels_are_those_of_the_published_scores(run: Run, tmp_path:
 def test_a_stopped_run_goes_on_and_makes_nothing_twice(
     run: Run, atr: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    command = ("--dataset", "atr", "--root", atr, "-m", "tiny-atr", "--keep", "maps", "-o", "scores.json")
+    command = ("--dataset", "atr", "--root", atr, "-m", "lite-atr", "--keep", "maps", "-o", "scores.json")
     good = (atr / "JPEGImages" / "astronaut_431x257.png").read_bytes()
     (atr / "JPEGImages" / "astronaut_431x257.png").write_bytes(good[:1000])
     done = run(*command)
@@ -123,10 +123,10 @@ def test_a_stopped_run_goes_on_and_makes_nothing_twice(
 
 
 def test_label_maps_made_otherwise_are_not_mixed_in(run: Run, atr: Path, tmp_path: Path) -> None:
-    command = ("--dataset", "atr", "--root", atr, "-m", "tiny-atr", "--keep", "maps")
+    command = ("--dataset", "atr", "--root", atr, "-m", "lite-atr", "--keep", "maps")
     assert run(*command).status == 0
     before = {path.name: path.read_bytes() for path in Path("maps").iterdir()}
-    state = checkpoint.load(hub.fetch(registry.get("tiny-atr")))
+    state = checkpoint.load(hub.fetch(registry.get("lite-atr")))
     state = {key: value * 2 if value.is_floating_point() else value for key, value in state.items()}
     from safetensors.torch import save_file
 
@@ -157,7 +157,7 @@ def test_flip_and_scales_reach_the_model(run: Run, atr: Path) -> None:
             "--root",
             atr,
             "-m",
-            "tiny-atr",
+            "lite-atr",
             "--keep",
             "maps",
             "--flip",
@@ -331,16 +331,16 @@ def test_results_of_another_data_set_are_refused_when_the_file_says_so(run: Run,
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (("-m", "tiny-atr", "--predictions", "x"), "give one of --model NAME and --predictions DIR"),
+        (("-m", "lite-atr", "--predictions", "x"), "give one of --model NAME and --predictions DIR"),
         ((), "give one of --model NAME and --predictions DIR"),
         (("--predictions", "ATR", "--flip"), "are about a --model"),
         (("-m", "schp-lip"), "schp-lip has lip's labels, atr has atr's; models that fit: schp-atr"),
         (("-m", "schp-art"), "did you mean schp-atr"),
-        (("-m", "tiny-atr", "--scales", "big"), "--scales takes numbers such as"),
-        (("-m", "tiny-atr", "--convention", "coco"), "schp_ce2p, mce2p, ssseg, not 'coco'"),
-        (("-m", "tiny-atr", "-o", "nowhere/scores.json"), "check that the folder exists"),
-        (("-m", "tiny-atr", "--split", "val"), "no list of the split 'val'"),
-        (("-m", "tiny-atr", "--keep", "ATR"), "ATR holds files of others; choose a new folder with --keep"),
+        (("-m", "lite-atr", "--scales", "big"), "--scales takes numbers such as"),
+        (("-m", "lite-atr", "--convention", "coco"), "schp_ce2p, mce2p, ssseg, not 'coco'"),
+        (("-m", "lite-atr", "-o", "nowhere/scores.json"), "check that the folder exists"),
+        (("-m", "lite-atr", "--split", "val"), "no list of the split 'val'"),
+        (("-m", "lite-atr", "--keep", "ATR"), "ATR holds files of others; choose a new folder with --keep"),
     ],
 )
 def test_a_mistake_is_refused_before_work_starts(
@@ -364,7 +364,7 @@ def test_a_terminal_gets_a_progress_bar_and_a_pipe_does_not(atr: Path) -> None:
         "--root",
         "ATR",
         "-m",
-        "tiny-atr",
+        "lite-atr",
     ]
     environment = {
         **os.environ,

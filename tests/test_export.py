@@ -17,7 +17,7 @@ from humanparse.cli import main
 from humanparse.geometry import Frame
 
 PHOTO = SMALL / "images" / "grace_hopper.jpg"
-TINY = registry.get("tiny-atr")
+LITE = registry.get("lite-atr")
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
@@ -33,43 +33,43 @@ def photo_and_logits() -> tuple[np.ndarray, np.ndarray]:
     photo = image.load(PHOTO)
     logits = Parser(device="cpu").predict(PHOTO, keep_logits=True).logits
     assert logits is not None
-    return Frame((photo.shape[0], photo.shape[1]), TINY.input).fit(photo)[None].numpy(), logits
+    return Frame((photo.shape[0], photo.shape[1]), LITE.input).fit(photo)[None].numpy(), logits
 
 
 def test_an_onnx_file_gives_the_models_logits_and_says_how_to_use_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(monkeypatch, "tiny-atr", "--to", "onnx", "-o", tmp_path / "tiny.onnx") == 0
+    assert run(monkeypatch, "lite-atr", "--to", "onnx", "-o", tmp_path / "lite.onnx") == 0
     assert "100.000% of the labels equal" in capsys.readouterr().out
-    session = onnxruntime.InferenceSession(str(tmp_path / "tiny.onnx"))
+    session = onnxruntime.InferenceSession(str(tmp_path / "lite.onnx"))
     fitted, logits = photo_and_logits()
     assert np.abs(session.run(["logits"], {"image": fitted})[0][0] - logits).max() <= 1e-4 * logits.std()
     metadata = session.get_modelmeta().custom_metadata_map
-    assert json.loads(metadata["labels"]) == list(TINY.scheme.names)
-    assert tuple(json.loads(metadata["input"])["mean"]) == TINY.input.mean
-    assert metadata["model"] == "tiny-atr" and metadata["weights_licence"] == TINY.licence.weights
+    assert json.loads(metadata["labels"]) == list(LITE.scheme.names)
+    assert tuple(json.loads(metadata["input"])["mean"]) == LITE.input.mean
+    assert metadata["model"] == "lite-atr" and metadata["weights_licence"] == LITE.licence.weights
 
 
 def test_an_openvino_file_gives_the_models_logits_and_says_how_to_use_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(monkeypatch, "tiny-atr", "--to", "openvino", "-o", tmp_path / "tiny.xml") == 0
+    assert run(monkeypatch, "lite-atr", "--to", "openvino", "-o", tmp_path / "lite.xml") == 0
     assert "100.000% of the labels equal" in capsys.readouterr().out
-    assert {path.name for path in tmp_path.iterdir()} == {"tiny.xml", "tiny.bin"}
+    assert {path.name for path in tmp_path.iterdir()} == {"lite.xml", "lite.bin"}
     core = openvino.Core()
-    model = core.read_model(tmp_path / "tiny.xml")
+    model = core.read_model(tmp_path / "lite.xml")
     fitted, logits = photo_and_logits()
     compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     assert np.abs(compiled(fitted)["logits"][0] - logits).max() <= 1e-4 * logits.std()
-    assert json.loads(model.get_rt_info(["humanparse", "labels"]).astype(str)) == list(TINY.scheme.names)
-    assert json.loads(model.get_rt_info(["humanparse", "input"]).astype(str))["fit"] == TINY.input.fit
+    assert json.loads(model.get_rt_info(["humanparse", "labels"]).astype(str)) == list(LITE.scheme.names)
+    assert json.loads(model.get_rt_info(["humanparse", "input"]).astype(str))["fit"] == LITE.input.fit
 
 
 def test_weights_of_ones_own_are_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    checkpoint.save(models.build(TINY).state_dict(), tmp_path / "mine.safetensors", {})
+    checkpoint.save(models.build(LITE).state_dict(), tmp_path / "mine.safetensors", {})
     output = tmp_path / "mine.onnx"
     given = ("--weights", tmp_path / "mine.safetensors", "--offline")
-    assert run(monkeypatch, "tiny-atr", "--to", "onnx", "-o", output, *given) == 0
+    assert run(monkeypatch, "lite-atr", "--to", "onnx", "-o", output, *given) == 0
     fitted, logits = photo_and_logits()
     (found,) = onnxruntime.InferenceSession(str(output)).run(None, {"image": fitted})
     assert np.abs(found[0] - logits).max() > logits.std()
@@ -78,11 +78,11 @@ def test_weights_of_ones_own_are_exported(tmp_path: Path, monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("tiny-atr", "--to", "tflite", "-o", "tiny.tflite"), "onnx or openvino"),
-        (("tiny-atr", "--to", "openvino", "-o", "tiny.onnx"), "must end in .xml"),
-        (("tiny-atr", "--to", "onnx", "-o", "here.onnx"), "--force"),
-        (("tiny-atr", "--to", "onnx", "-o", "nowhere/tiny.onnx"), "cannot write nowhere/tiny.onnx"),
-        (("tiny-atr", "--to", "openvino", "-o", "nowhere/tiny.xml"), "cannot write nowhere/tiny.xml"),
+        (("lite-atr", "--to", "tflite", "-o", "lite.tflite"), "onnx or openvino"),
+        (("lite-atr", "--to", "openvino", "-o", "lite.onnx"), "must end in .xml"),
+        (("lite-atr", "--to", "onnx", "-o", "here.onnx"), "--force"),
+        (("lite-atr", "--to", "onnx", "-o", "nowhere/lite.onnx"), "cannot write nowhere/lite.onnx"),
+        (("lite-atr", "--to", "openvino", "-o", "nowhere/lite.xml"), "cannot write nowhere/lite.xml"),
         (("smp-r50-mhpv2", "--to", "onnx", "-o", "smp.onnx"), "cannot be exported"),
     ],
 )
@@ -105,5 +105,5 @@ def test_a_missing_package_is_named_with_its_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "onnx", None)
-    assert run(monkeypatch, "tiny-atr", "--to", "onnx", "-o", tmp_path / "tiny.onnx") == 1
+    assert run(monkeypatch, "lite-atr", "--to", "onnx", "-o", tmp_path / "lite.onnx") == 1
     assert "humanparse[onnxruntime]" in capsys.readouterr().err

@@ -119,8 +119,8 @@ def parser() -> Parser:
 @contextmanager
 def watched(parser: Parser, wait: float = 0.0) -> Iterator[list[list[str]]]:
     kept = dict(parser._networks)
-    watch = Watch(parser._whole.network, wait)
-    parser._networks["network"] = replace(parser._whole, network=watch)
+    watch = Watch(parser.pipeline.network, wait)
+    parser._networks["network"] = replace(parser.pipeline, network=watch)
     try:
         yield watch.seen
     finally:
@@ -313,12 +313,12 @@ def test_models_that_find_people_are_computed_in_their_own_precision(precision: 
                     precision=precision)  # fmt: skip
     small, kinds = PHOTO[:60, :80], []
     expected = parser.predict(small)
-    assert isinstance(parser._whole.network, nn.Module)
+    assert isinstance(parser.pipeline.network, nn.Module)
 
     def note(*_: Any) -> None:
         kinds.append((torch.is_autocast_enabled("cpu"), older_switches()["matmul"]))
 
-    parser._whole.network.register_forward_pre_hook(note)
+    parser.pipeline.network.register_forward_pre_hook(note)
     with as_bad_as_it_gets():
         found = parser.predict(small)
     assert kinds == [(precision == "bf16", "highest")]
@@ -326,7 +326,7 @@ def test_models_that_find_people_are_computed_in_their_own_precision(precision: 
 
 
 def test_exported_graphs_and_their_comparison_know_no_autocast(tmp_path: Path) -> None:
-    spec = registry.network("tiny-atr")
+    spec = registry.network("lite-atr")
     network = models.build(spec).eval()
     write_graph(network, tmp_path / "plain.onnx", {})
     seen: list[list[str]] = []
@@ -392,10 +392,10 @@ def test_gradient_modes_and_the_default_device_change_nothing(parser: Parser, na
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
-@pytest.mark.parametrize("model", ["tiny-atr", "ssseg-ce2p-r50-os16-lip"])
+@pytest.mark.parametrize("model", ["lite-atr", "ssseg-ce2p-r50-os16-lip"])
 def test_the_default_type_changes_nothing(dtype: torch.dtype, model: str, tmp_path: Path) -> None:
     options: dict[str, Any] = {"device": "cpu", "scales": (0.75, 1.0)}
-    if model != "tiny-atr":
+    if model != "lite-atr":
         torch.manual_seed(0)
         network = models.build(registry.network(model))
         checkpoint.save(network.state_dict(), tmp_path / "random.safetensors", {})

@@ -37,7 +37,7 @@ def labels_of(scheme: LabelScheme) -> st.SearchStrategy[npt.NDArray[np.uint8]]:
 @st.composite
 def records(draw: st.DrawFn) -> Record:
     scheme = draw(SCHEMES)
-    return Record(draw(labels_of(scheme)), scheme, draw(st.sampled_from(["", "tiny-atr"])))
+    return Record(draw(labels_of(scheme)), scheme, draw(st.sampled_from(["", "lite-atr"])))
 
 
 @pytest.mark.parametrize("suffix", [".png", ".npz", ".json", ".PNG"])

@@ -18,7 +18,7 @@ from humanparse.geometry import Frame, Protocols, _Warp
 from humanparse.registry import InputSpec
 
 SCHP = model_info("schp-lip").input
-TINY = model_info("tiny-atr").input
+LITE = model_info("lite-atr").input
 Array = npt.NDArray[np.float64]
 
 
@@ -151,7 +151,7 @@ def test_logits_come_back_in_opencv_4s_arithmetic(size: tuple[int, int]) -> None
     assert np.array_equal(ours, full.argmax(axis=0))
 
 
-@pytest.mark.parametrize("spec", [SCHP, TINY], ids=["warp-corner", "shortest-edge"])
+@pytest.mark.parametrize("spec", [SCHP, LITE], ids=["warp-corner", "shortest-edge"])
 @pytest.mark.parametrize("size", [(400, 300), (300, 400), (50, 80), (473, 473), (1200, 200)])
 def test_a_picture_goes_there_and_comes_back(spec: InputSpec, size: tuple[int, int]) -> None:
     """Three coloured bands, taken for logits at the network's input, come back where they were."""
@@ -171,7 +171,7 @@ def test_a_picture_goes_there_and_comes_back(spec: InputSpec, size: tuple[int, i
 @pytest.mark.parametrize("protocol", ["extract", "paper", "score"])
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (9, 1), (2, 2), (3, 2000), (2000, 3)])
 def test_pictures_of_odd_sizes_fit_and_come_back(protocol: str, size: tuple[int, int]) -> None:
-    for spec in (SCHP, TINY):
+    for spec in (SCHP, LITE):
         frame = Frame(size, spec)
         fitted = frame.fit(noise(*size))
         assert fitted.shape == (3, *frame.input_size) and torch.isfinite(fitted).all()
@@ -192,7 +192,7 @@ def test_letterbox_pixels_are_black_before_normalising() -> None:
 def test_the_short_side_sets_the_scale_until_the_long_one_meets_its_limit(
     size: tuple[int, int], padded: tuple[int, int]
 ) -> None:
-    frame = Frame(size, TINY)
+    frame = Frame(size, LITE)
     assert frame.input_size == padded
     expected = {(830, 550): (410, 272)}.get(size)
     assert expected is None or tuple(frame.resample(noise(*size)).shape[:2]) == expected
@@ -201,19 +201,19 @@ def test_the_short_side_sets_the_scale_until_the_long_one_meets_its_limit(
 @given(size=st.tuples(st.integers(1, 900), st.integers(1, 900)))
 @settings(deadline=None, max_examples=50)
 def test_a_short_side_fit_keeps_the_aspect_to_a_pixel_and_pads_with_zeros(size: tuple[int, int]) -> None:
-    frame, picture = Frame(size, TINY), noise(*size)
+    frame, picture = Frame(size, LITE), noise(*size)
     height, width = frame.resample(picture).shape[:2]
-    ratio = min(TINY.size[0] / min(size), TINY.size[1] / max(size))
+    ratio = min(LITE.size[0] / min(size), LITE.size[1] / max(size))
     assert abs(height - size[0] * ratio) <= max(0.5, 1 - size[0] * ratio)
     assert abs(width - size[1] * ratio) <= max(0.5, 1 - size[1] * ratio)
-    step, (padded_height, padded_width) = TINY.pad_multiple, frame.input_size
+    step, (padded_height, padded_width) = LITE.pad_multiple, frame.input_size
     assert padded_height % step == padded_width % step == 0
     assert 0 <= padded_height - height < step and 0 <= padded_width - width < step
     fitted = frame.fit(picture)
     assert not fitted[:, height:].any() and not fitted[:, :, width:].any()
 
 
-@pytest.mark.parametrize("spec", [SCHP, TINY], ids=["warp-corner", "shortest-edge"])
+@pytest.mark.parametrize("spec", [SCHP, LITE], ids=["warp-corner", "shortest-edge"])
 @given(
     size=st.tuples(st.integers(40, 400), st.integers(40, 400)), protocol=st.sampled_from(["extract", "paper"])
 )
@@ -245,7 +245,7 @@ def test_an_input_that_is_not_square_keeps_the_aspect() -> None:
     assert abs((columns[-1] + columns[0]) / 2 - 199.5) <= 1
 
 
-@pytest.mark.parametrize("spec", [SCHP, TINY], ids=["warp-corner", "shortest-edge"])
+@pytest.mark.parametrize("spec", [SCHP, LITE], ids=["warp-corner", "shortest-edge"])
 @pytest.mark.parametrize(("size", "named"), [((0, 5), "5x0"), ((5, 0), "0x5"), ((0, 0), "0x0")])
 def test_an_empty_picture_has_no_frame(size: tuple[int, int], named: str, spec: InputSpec) -> None:
     with pytest.raises(ImageError, match=f"{named} pixels"):

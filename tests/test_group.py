@@ -172,7 +172,7 @@ def test_fusion_of_a_given_group_is_that_of_the_logits_at_full_size(parser: Pars
     boxes = [(20, 10, 300, 250), (230, 20, 431, 257)]
     size = (CREW.shape[0], CREW.shape[1])
     corners = [enlarge(box, size, RULES["schp"]) for box in boxes]
-    semantic = parser._whole
+    semantic = parser.pipeline
     found = semantic.logits([CREW, *(CREW[y0:y1, x0:x1] for x0, y0, x1, y1 in corners)])
     sides = [size, *((y1 - y0, x1 - x0) for x0, y0, x1, y1 in corners)]
     whole, *crops = (
@@ -190,7 +190,7 @@ def test_fusion_of_a_given_group_is_that_of_the_logits_at_full_size(parser: Pars
     assert parsing.confidence.min() > 0 and parsing.confidence.max() == 1
 
 
-@pytest.mark.parametrize("model", ["tiny-atr", "schp-lip"])
+@pytest.mark.parametrize("model", ["lite-atr", "schp-lip"])
 def test_logits_brought_to_the_picture_give_the_labels_of_the_extractor(model: str) -> None:
     frame = Frame((CREW.shape[0], CREW.shape[1]), registry.get(model).input)
     logits = torch.randn(
@@ -210,7 +210,7 @@ def test_people_need_the_extract_protocol() -> None:
 @pytest.fixture
 def twins(monkeypatch: pytest.MonkeyPatch) -> Any:
     """A model of three networks, each of them the bundled one."""
-    parts = {"global": "tiny-atr", "mrcnn": "tiny-atr", "gt": "tiny-atr"}
+    parts = {"global": "lite-atr", "mrcnn": "lite-atr", "gt": "lite-atr"}
     spec = replace(registry.get("mce2p-cihp"), name="triplets", parts=parts, scheme_key="atr")
     real = registry.get
     monkeypatch.setattr(registry, "get", lambda name: spec if name == "triplets" else real(name))
@@ -218,7 +218,7 @@ def twins(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_a_model_of_several_networks_fuses_them_by_its_own_rule(twins: Any, tmp_path: Path) -> None:
-    weights = Path(registry.__file__).parents[1] / "weights" / "tiny-atr.safetensors"
+    weights = Path(registry.__file__).parents[1] / "weights" / "lite-atr.safetensors"
     parser = Parser("triplets", device="cpu", weights={"global": weights, "gt": weights})
     assert repr(parser) == (
         "Parser(triplets: 18 atr labels, short side 272, at most 432, cpu, float32, "
@@ -261,7 +261,7 @@ def test_the_published_schp_files_load_and_both_networks_count(tmp_path: Path) -
     x0, y0, x1, y1 = 15, 0, 76, 61  # the box, enlarged
     assert (parsing.labels[y0:y1, x0:x1] == 13).all() and not parsing.labels[:, x1:].any()
     with pytest.raises(WeightsError, match="does not fit schp-cihp-local"):
-        weights = Path(registry.__file__).parents[1] / "weights" / "tiny-atr.safetensors"
+        weights = Path(registry.__file__).parents[1] / "weights" / "lite-atr.safetensors"
         Parser("schp-cihp", device="cpu", weights={**files, "local": weights})
 
 
@@ -277,10 +277,13 @@ class Found(nn.Module):
         return [self.answer]
 
 
+MASK_RCNN = "maskrcnn_resnet50_fpn_v2"
+
+
 def detecting(parser: Parser, **answer: Any) -> Parser:
     detector = Detector("fasterrcnn_mobilenet_v3_large_320_fpn")
     detector.network = Found(**answer)
-    parser.__dict__["_detector"] = detector
+    parser._detect.__dict__["network"] = detector
     return parser
 
 
@@ -288,7 +291,7 @@ def test_detected_people_are_parsed_and_other_things_are_not() -> None:
     masks = torch.zeros(4, 1, 600, 512)
     masks[0, 0, 100:500, 100:400] = masks[1, 0, 0:50, 0:50] = masks[2, 0, 110:490, 110:390] = 0.8
     parser = detecting(
-        Parser(device="cpu"),
+        Parser(device="cpu", detector=MASK_RCNN),
         boxes=torch.tensor([[100.0, 100, 400, 500], [0, 0, 50, 50], [110, 110, 390, 490], [3, 3, 9, 9]]),
         scores=torch.tensor([0.95, 0.9, 0.8, 0.7]),
         labels=torch.tensor([1, 17, 1, 1]),  # a person, a cat, the person again, one whose mask is empty
@@ -302,7 +305,7 @@ def test_detected_people_are_parsed_and_other_things_are_not() -> None:
 
 def test_a_detector_without_masks_gives_boxes() -> None:
     parser = detecting(
-        Parser(device="cpu"),
+        Parser(device="cpu", detector=MASK_RCNN),
         boxes=torch.tensor([[100.0, 100, 400, 500]]),
         scores=torch.tensor([0.6]),
         labels=torch.tensor([1]),
@@ -320,7 +323,7 @@ def test_without_a_detector_on_disk_and_without_network_the_error_says_both_ways
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HUMANPARSE_HOME", str(tmp_path))
-    parser = Parser(device="cpu", offline=True)
+    parser = Parser(device="cpu", detector=MASK_RCNN, offline=True)
     with pytest.raises(WeightsError) as caught:
         parser.predict(HOPPER, people="detect")
     said = str(caught.value)

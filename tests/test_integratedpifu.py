@@ -23,7 +23,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     return runner(tmp_path, monkeypatch, capsys, "integratedpifu", "--integratedpifu-dir", "tree")
 
 
-TINY = ("-m", "tiny-atr", "--approximate", "--output-dir", "maps")
+LITE = ("-m", "lite-atr", "--approximate", "--output-dir", "maps")
 
 
 def tree(root: Path, train: str, test: str, subjects: tuple[str, ...]) -> None:
@@ -47,7 +47,7 @@ def maps(root: Path) -> list[str]:
 def test_both_lists_are_labelled_once_and_only_the_file_name_changes(run: Run, tmp_path: Path) -> None:
     tree(tmp_path, "0001\nimage_7", "0001\n\n0003\n", ("0001", "image_7", "0003", "0004"))
     (tmp_path / "maps" / "0001").mkdir(parents=True)
-    done = run(*TINY)
+    done = run(*LITE)
     assert done.status == 0, done.err
     assert maps(tmp_path) == [
         f"{subject}/rendered_parse_{side}.npy"
@@ -58,18 +58,18 @@ def test_both_lists_are_labelled_once_and_only_the_file_name_changes(run: Run, t
 
 def test_a_list_of_one_line_and_one_split_alone_will_do(run: Run, tmp_path: Path) -> None:
     tree(tmp_path, "0001", "0002", ("0001", "0002"))
-    assert run(*TINY, "--split", "test").status == 0
+    assert run(*LITE, "--split", "test").status == 0
     assert {name.split("/")[0] for name in maps(tmp_path)} == {"0002"}
-    assert run(*TINY, "--split", "val", "--resume").status == 1
+    assert run(*LITE, "--split", "val", "--resume").status == 1
 
 
 def test_a_stopped_run_goes_on(run: Run, tmp_path: Path) -> None:
     tree(tmp_path, "0001", "0002", ("0001", "0002"))
-    assert run(*TINY).status == 0
+    assert run(*LITE).status == 0
     lost = tmp_path / "maps" / "0002" / "rendered_parse_010.npy"
     before = lost.read_bytes()
     lost.unlink()
-    assert "(1 now" in run(*TINY, "--resume").out
+    assert "(1 now" in run(*LITE, "--resume").out
     assert lost.read_bytes() == before
 
 
@@ -84,23 +84,23 @@ def test_every_part_has_the_nearest_float32_of_its_value(tmp_path: Path) -> None
 
 def test_labels_that_do_not_split_limbs_are_refused_unless_asked_for(run: Run, tmp_path: Path) -> None:
     tree(tmp_path, "0001", "0001", ("0001",))
-    done = run("-m", "tiny-atr", "--output-dir", "maps")
+    done = run("-m", "lite-atr", "--output-dir", "maps")
     assert done.status == 1 and "--approximate" in done.err and "lower arms" in done.err
     assert maps(tmp_path) == []
 
 
 def test_a_missing_subject_or_list_is_named(run: Run, tmp_path: Path) -> None:
     tree(tmp_path, "0001\n0009", "../0001", ("0001",))
-    assert "0009" in run(*TINY, "--split", "train").err
-    assert "is no name of a folder" in run(*TINY, "--split", "test").err
+    assert "0009" in run(*LITE, "--split", "train").err
+    assert "is no name of a folder" in run(*LITE, "--split", "test").err
     (tmp_path / "tree" / "test_set_list.txt").unlink()
-    assert "test_set_list.txt" in run(*TINY).err
+    assert "test_set_list.txt" in run(*LITE).err
 
 
 def test_the_examples_tree_passes_the_consumers_comparison(run: Run, tmp_path: Path) -> None:
     for arguments in (("build_tree.py", "tree"), ("consume.py", "tree", "maps")):
         if arguments[0] == "consume.py":
-            assert run(*TINY).status == 0
+            assert run(*LITE).status == 0
         script, *rest = arguments
         done = subprocess.run(
             [sys.executable, str(EXAMPLE / script), *rest], cwd=tmp_path, capture_output=True, text=True

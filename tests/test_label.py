@@ -55,7 +55,7 @@ def files(folder: Path) -> dict[str, bytes]:
 def test_a_folder_is_mirrored_with_the_labels_that_predict_gives(run: Run, photos: Path) -> None:
     done = run("label", photos, "-o", "out")
     assert done.status == 0, done.err
-    assert "3 of 3 labelled" in done.out and "tiny-atr" in done.err
+    assert "3 of 3 labelled" in done.out and "lite-atr" in done.err
     assert list(files(Path("out"))) == ["a.png", "summer/b.png", "summer/c.png"]
     expected = Parser(device="cpu").predict(photos / "summer" / "b.png")
     assert np.array_equal(Parsing.load("out/summer/b.png").labels, expected.labels)

@@ -20,6 +20,7 @@ from pycocotools import mask as coco
 from serving import serving, until
 
 from humanparse import Parser, Parsing, get_scheme, image
+from humanparse.pipelines.pipeline import Pipeline
 from humanparse.serve import Settings
 
 playwright = pytest.importorskip("playwright.sync_api")
@@ -37,11 +38,10 @@ FACE = ATR.index("Face")
 
 
 class KnownPeople(Parser):
-    """The bundled parser, told where people are when it is to find them: the detector is not bundled."""
+    """The bundled parser, told where people are when it is to find them."""
 
-    def predict(self, image: Any, *, people: Any = None, **options: Any) -> Parsing:
-        found = BOXES if isinstance(people, str) else people
-        return super().predict(image, people=found, **options)
+    def pipeline_for(self, people: Any = None) -> Pipeline:
+        return super().pipeline_for(BOXES if isinstance(people, str) else people)
 
 
 BOXES = [(0, 0, 512, 600), (512, 0, 1024, 600)]
@@ -59,9 +59,9 @@ def service(parser: Parser, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         patch.setenv("HUMANPARSE_OFFLINE", "1")
         patch.setenv("HUMANPARSE_HOME", str(tmp_path_factory.mktemp("home")))
         settings = Settings(
-            models=("tiny-atr", "schp-lip"), weights={"tiny-atr": {"detector": "known"}}, people=False
+            models=("lite-atr", "schp-lip"), weights={"lite-atr": {"detector": "known"}}, people=False
         )
-        with serving(settings, {"tiny-atr": parser}, ready=False) as served:
+        with serving(settings, {"lite-atr": parser}, ready=False) as served:
             yield f"http://127.0.0.1:{served.port}/"
 
 
@@ -221,7 +221,7 @@ def test_a_photo_gets_its_parts_in_their_colours(visit: Visit, hopper: Parsing) 
     assert len(edge) and (edge >= body).all() and (edge.astype(int).sum(axis=1) > int(body.sum()) + 60).all()
     for label in np.unique(hopper.labels[hopper.labels > 0]):
         assert (drawn[hopper.labels == label][:, 3] == 153).all()
-    assert visit.text("#status").startswith(f"tiny-atr found {len(names(hopper))} parts in ")
+    assert visit.text("#status").startswith(f"lite-atr found {len(names(hopper))} parts in ")
 
 
 def test_the_part_under_the_pointer_is_lit_and_named(visit: Visit, hopper: Parsing) -> None:
@@ -345,9 +345,9 @@ def test_a_model_that_cannot_answer_says_so_and_the_last_picture_stays(visit: Vi
     visit.settle()
     assert "astronaut.png could not be parsed. schp-lip could not be loaded" in visit.text("#error-text")
     assert visit.page.get_by_label("Label set").input_value() == "lip"
-    assert visit.text("#status").startswith("tiny-atr found")
+    assert visit.text("#status").startswith("lite-atr found")
     visit.refused(503)
-    visit.page.get_by_label("Model").select_option("tiny-atr")
+    visit.page.get_by_label("Model").select_option("lite-atr")
     visit.settle()
     assert visit.page.get_by_role("alert").is_hidden()
 
@@ -363,7 +363,7 @@ def test_downloads_hold_what_the_library_predicts(visit: Visit, hopper: Parsing)
         visit.page.get_by_role("button", name="JSON").click()
     assert saved.value.suggested_filename == "grace_hopper-parts.json"
     record = json.loads(saved.value.path().read_text())
-    assert (record["model"], record["scheme"], record["size"]) == ("tiny-atr", "atr", list(hopper.size))
+    assert (record["model"], record["scheme"], record["size"]) == ("lite-atr", "atr", list(hopper.size))
     assert {part["name"]: part["pixels"] for part in record["parts"]} == {
         part.name: part.pixels for part in hopper.parts()
     }
@@ -399,7 +399,7 @@ def test_models_that_could_not_be_listed_are_listed_once_the_service_answers(vis
     visit.upload(HOPPER)
     visit.know_models()
     assert visit.page.get_by_role("alert").is_hidden()
-    assert visit.page.get_by_label("Model").input_value() == "tiny-atr"
+    assert visit.page.get_by_label("Model").input_value() == "lite-atr"
 
 
 def test_a_busy_service_is_asked_again_when_it_says(visit: Visit) -> None:
@@ -622,7 +622,7 @@ def test_text_stands_out_from_its_ground(browser: Any, service: str, scheme: str
         visit.upload(NOTES)
         found += visit.page.evaluate(CONTRASTS)
         visit.refused(415)
-    assert {"Face", "Choose a photo", "tiny-atr"} <= {text for text, _ in found}
+    assert {"Face", "Choose a photo", "lite-atr"} <= {text for text, _ in found}
     assert [(text, ratio) for text, ratio in found if ratio < 4.5] == []  # WCAG 2.2, 1.4.3
 
 
@@ -663,7 +663,7 @@ def test_the_camera_takes_a_photo(visit: Visit) -> None:
     playwright.expect(shoot).to_be_focused()  # the camera runs
     visit.page.keyboard.press("Enter")
     visit.settle()
-    assert visit.text("#status").startswith("tiny-atr found")
+    assert visit.text("#status").startswith("lite-atr found")
     assert len(np.unique(visit.pixels("#photo")[..., 1])) > 20  # Chromium's test picture, not black
     with visit.page.expect_download() as saved:
         visit.page.get_by_role("button", name="JSON").click()
@@ -680,7 +680,7 @@ def test_a_refused_camera_is_said_in_words(visit: Visit) -> None:
 def test_a_service_with_a_key_is_given_it_once_it_is_typed(browser: Any, parser: Parser) -> None:
     settings = Settings(api_key="open sesame")
     with (
-        serving(settings, {"tiny-atr": parser}) as served,
+        serving(settings, {"lite-atr": parser}) as served,
         visiting(browser, f"http://127.0.0.1:{served.port}/") as visit,
     ):
         dialog = visit.page.get_by_role("dialog", name="API key")

@@ -41,7 +41,7 @@ def parser() -> Parser:
 def test_the_default_model_needs_no_network_and_finds_the_person(parser: Parser) -> None:
     parsing = Parser(device="cpu", offline=True).predict(PHOTO)
     assert parsing.size == (600, 512)
-    assert parsing.scheme == get_scheme("atr") and parsing.model == "tiny-atr"
+    assert parsing.scheme == get_scheme("atr") and parsing.model == "lite-atr"
     shares = {part.name: part.share for part in parsing.parts()}
     assert shares["Face"] > 0.08 and shares["Upper-clothes"] > 0.15
     assert parsing.labels[10, 450] == 0  # sky
@@ -102,13 +102,13 @@ def test_neither_threads_nor_tf32_nor_gradients_are_switched_globally(parser: Pa
 
 
 def test_the_repr_says_what_a_person_wants_to_know(parser: Parser) -> None:
-    assert repr(parser) == "Parser(tiny-atr: 18 atr labels, short side 272, at most 432, cpu, float32)"
+    assert repr(parser) == "Parser(lite-atr: 18 atr labels, short side 272, at most 432, cpu, float32)"
 
 
 @pytest.mark.parametrize(
     ("options", "kind", "words"),
     [
-        ({"model": "tiny-art"}, ModelError, "did you mean tiny-atr"),
+        ({"model": "tiny-art"}, ModelError, "did you mean lite-atr"),
         ({"device": "gpu"}, DeviceError, "use auto, cpu, cuda"),
         ({"device": "xpu"}, DeviceError, "not supported"),
         ({"precision": "fp8"}, DeviceError, "precision must be"),
@@ -137,7 +137,7 @@ def test_cuda_that_is_not_there_is_an_error_not_a_cpu() -> None:
 def test_another_models_checkpoint_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "other.pth"
     torch.save({"conv.weight": torch.zeros(3, 3)}, file)
-    with pytest.raises(WeightsError, match=r"other.pth does not fit tiny-atr(.|\n)*missing(.|\n)*unexpected"):
+    with pytest.raises(WeightsError, match=r"other.pth does not fit lite-atr(.|\n)*missing(.|\n)*unexpected"):
         Parser(weights=file, device="cpu")
 
 
@@ -160,20 +160,20 @@ def test_a_downloaded_pickle_is_converted_once_and_the_copy_is_used_from_then_on
     content = published.read_bytes()
     monkeypatch.setenv("HUMANPARSE_HOME", str(tmp_path / "home"))
     with Server() as server:
-        server.answer("/tiny.pth", Answer(content))
+        server.answer("/lite.pth", Answer(content))
         file = WeightFile(
-            "tiny.pth", (Source("url", f"{server.url}/tiny.pth"),), len(content), sha256(content).hexdigest()
+            "lite.pth", (Source("url", f"{server.url}/lite.pth"),), len(content), sha256(content).hexdigest()
         )
-        remote = replace(parser.spec, name="tiny-remote", file=file)
+        remote = replace(parser.spec, name="lite-remote", file=file)
         monkeypatch.setattr(registry, "get", lambda name: remote)
         assert np.array_equal(
-            Parser("tiny-remote", device="cpu").predict(PHOTO).labels, parser.predict(PHOTO).labels
+            Parser("lite-remote", device="cpu").predict(PHOTO).labels, parser.predict(PHOTO).labels
         )
     kept = {path.suffix: path for path in hub.place(remote).parent.iterdir()}
     assert set(kept) >= {".pth", ".safetensors"}
     monkeypatch.setattr(torch, "load", None)  # the pickle is not opened again
     assert np.array_equal(
-        Parser("tiny-remote", device="cpu").predict(PHOTO).labels, parser.predict(PHOTO).labels
+        Parser("lite-remote", device="cpu").predict(PHOTO).labels, parser.predict(PHOTO).labels
     )
 
 

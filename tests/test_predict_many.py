@@ -67,7 +67,7 @@ def test_answers_fetched_a_batch_late_as_on_cuda_are_the_same_in_the_same_order(
 def test_equal_inputs_share_a_batch_and_others_do_not(
     parser: Parser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pipeline, seen = parser._whole, []
+    pipeline, seen = parser.pipeline, []
     network = pipeline.network
 
     def watched(batch: torch.Tensor) -> Any:

@@ -26,7 +26,6 @@ from humanparse.models.schp import Schp
 from humanparse.models.smp import Smp, SmpMaps
 from humanparse.models.ssseg_ce2p import Ce2p
 from humanparse.models.ssseg_upernet import UperNet
-from humanparse.models.tiny import Tiny
 from humanparse.models.uniparser import UniParser, UniParserMaps
 from humanparse.runtimes import onnx_graph
 from humanparse.runtimes.folded import folded, split
@@ -42,7 +41,6 @@ NETWORKS = {
     "ssseg-ce2p": lambda: Ce2p(5, SHALLOW, 8),
     "ssseg-upernet": lambda: UperNet(5, SHALLOW, 16),
     "lite": lambda: Lite(5),
-    "tiny": lambda: Tiny(5),
     "smp": lambda: Smp(5, SHALLOW),
     "uniparser": lambda: UniParser(5, SHALLOW),
 }
@@ -95,9 +93,9 @@ def test_a_norm_that_follows_no_convolution_stays() -> None:
 
 
 def test_the_bundled_model_is_used_folded() -> None:
-    network = Parser(device="cpu")._whole.network
+    network = Parser(device="cpu").pipeline.network
     assert not any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
-    assert models.build(registry.get("tiny-atr")).state_dict().keys() != network.state_dict().keys()
+    assert models.build(registry.get("lite-atr")).state_dict().keys() != network.state_dict().keys()
 
 
 @pytest.mark.parametrize("size", [(30, 30), (7, 12), (1, 1), (5, 3)])
@@ -133,7 +131,7 @@ def test_a_graph_gives_the_networks_logits_for_any_batch_and_size(family: str, t
     onnx_graph.write_graph(network, tmp_path / "graph.onnx", {})
     assert [type(module) for module in network.modules()] == before
     hosts = [host(tmp_path / "graph.onnx") for host in HOSTS.values()]
-    sizes = [(32, 64), (96, 128)] if family in ("lite", "tiny") else [(33, 65), (97, 61), (96, 128)]
+    sizes = [(32, 64), (96, 128)] if family == "lite" else [(33, 65), (97, 61), (96, 128)]
     for batch, size in enumerate(sizes, 1):
         picture = torch.randn(batch, 3, *size, generator=torch.Generator().manual_seed(batch))
         with torch.inference_mode():
@@ -184,11 +182,11 @@ def test_openvino_in_bf16_keeps_as_many_labels_as_torch_in_bf16(home: Path) -> N
 
 
 def test_auto_is_what_was_measured_to_be_the_fastest(monkeypatch: pytest.MonkeyPatch) -> None:
-    resnet, tiny, people = ([registry.get(name)] for name in ("schp-lip", "tiny-atr", "smp-r50-mhpv2"))
+    resnet, lite, people = ([registry.get(name)] for name in ("schp-lip", "lite-atr", "smp-r50-mhpv2"))
     assert choose_runtime("auto", "cpu", "auto", resnet) == ("openvino", "cpu", "auto")
     assert choose_runtime("auto", "cpu", "bf16", resnet)[0] == "torch"
     assert choose_runtime("auto", "cuda", "auto", resnet) == ("torch", "cuda", "auto")
-    assert choose_runtime("auto", "cpu", "float32", tiny)[0] == "torch"
+    assert choose_runtime("auto", "cpu", "float32", lite)[0] == "torch"
     assert choose_runtime("auto", "cpu", "auto", people)[0] == "torch"
     monkeypatch.setitem(sys.modules, "openvino", None)
     assert choose_runtime("auto", "cpu", "auto", resnet)[0] == "onnxruntime"
@@ -221,10 +219,10 @@ def test_a_graph_is_made_once_for_the_same_weights(
 ) -> None:
     Parser(runtime="onnxruntime")
     (graph,) = (home / "graphs").iterdir()
-    assert graph.name.startswith("tiny-atr.") and {
+    assert graph.name.startswith("lite-atr.") and {
         entry.key: entry.value for entry in onnx.load(graph).metadata_props
-    } == {"model": "tiny-atr"}
-    state = checkpoint.load(hub.fetch(registry.get("tiny-atr")))
+    } == {"model": "lite-atr"}
+    state = checkpoint.load(hub.fetch(registry.get("lite-atr")))
     state["head.bias"] = state["head.bias"] + 1
     checkpoint.save(state, tmp_path / "mine.safetensors", {})
     Parser(runtime="onnxruntime", weights=tmp_path / "mine.safetensors")

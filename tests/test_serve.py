@@ -25,7 +25,7 @@ from command import runner
 from golden import SMALL
 from PIL import Image
 from serving import Gate, Served, pieces, png, reply, serving, until
-from test_group import detecting
+from test_group import MASK_RCNN, detecting
 
 from humanparse import ModelError, Parser, Parsing, ServeError, image
 from humanparse.formats import decode_rle
@@ -47,7 +47,7 @@ def parser() -> Parser:
 @pytest.fixture(scope="module")
 def served(parser: Parser) -> Iterator[Served]:
     settings = Settings(max_bytes=2_000_000, max_pixels=1_000_000, upload_seconds=1.5)
-    with serving(settings, {"tiny-atr": parser}) as running:
+    with serving(settings, {"lite-atr": parser}) as running:
         yield running
 
 
@@ -79,11 +79,11 @@ def test_json_holds_the_labels_of_predict_with_names_boxes_and_colours(
 ) -> None:
     answer = served.post(JPEG, "image/jpeg")
     assert answer.status_code == 200 and answer.headers["content-type"] == "application/json"
-    assert answer.headers["x-humanparse-model"] == "tiny-atr"
+    assert answer.headers["x-humanparse-model"] == "lite-atr"
     assert float(answer.headers["x-humanparse-milliseconds"]) > 0
     found = answer.json()
     assert np.array_equal(labels_of(found), expected.labels)
-    assert (found["model"], found["scheme"], found["people"]) == ("tiny-atr", "atr", [])
+    assert (found["model"], found["scheme"], found["people"]) == ("lite-atr", "atr", [])
     assert found["milliseconds"] > 0
     palette = expected.scheme.palette("display")
     assert [(one["label"], one["name"], tuple(one["color"])) for one in found["classes"]] == [
@@ -222,13 +222,13 @@ def test_what_cannot_be_given_is_not_acceptable(served: Served) -> None:
 
 def test_people_are_told_apart_where_a_detector_is_there(served: Served) -> None:
     found = detecting(
-        Parser(device="cpu"),
+        Parser(device="cpu", detector=MASK_RCNN),
         boxes=torch.tensor([[100.0, 100, 400, 500]]),
         scores=torch.tensor([0.6]),
         labels=torch.tensor([1]),
     )
     alone = found.predict(HOPPER, people="detect")
-    with serving(Settings(people=True), {"tiny-atr": found}) as service:
+    with serving(Settings(people=True, detector=MASK_RCNN), {"lite-atr": found}) as service:
         assert service.client.get("/v1/models").json()["models"][0]["people"] is True
         answer = service.post(JPEG, "image/jpeg", people="detect").json()
         assert service.post(JPEG, "image/jpeg", people="none").json()["people"] == []
@@ -238,16 +238,16 @@ def test_people_are_told_apart_where_a_detector_is_there(served: Served) -> None
     assert [part["name"] for part in person["parts"]] == [part.name for part in own.parts()]
     for part in person["parts"]:
         assert np.array_equal(decode_rle(part["rle"]), own.part(part["label"]))
-    with serving(Settings(people=False), {"tiny-atr": found}) as service:
+    with serving(Settings(people=False, detector=MASK_RCNN), {"lite-atr": found}) as service:
         said = refused(service.post(JPEG, "image/jpeg", people="detect"), 422, "invalid_parameter")
         assert "--people" in said
 
 
 def test_models_lists_what_is_served_and_where_each_leads(served: Served) -> None:
     listed = served.client.get("/v1/models").json()
-    assert listed["default"] == "tiny-atr" and listed["schemes"] == ["atr", "coarse"]
+    assert listed["default"] == "lite-atr" and listed["schemes"] == ["atr", "coarse"]
     (model,) = listed["models"]
-    assert (model["name"], model["scheme"], model["classes"]) == ("tiny-atr", "atr", 18)
+    assert (model["name"], model["scheme"], model["classes"]) == ("lite-atr", "atr", 18)
     assert model["loaded"] is True and model["licence"] == "Apache-2.0"
     assert model["schemes"] == ["atr", "coarse"]
     refused(served.post(JPEG, "image/jpeg", model="schp-lip"), 404, "unknown_model")
@@ -277,7 +277,7 @@ def test_photos_that_come_together_go_through_the_network_together(parser: Parse
         gate.opened.set()
         found = [one.result(60) for one in waiting]
     batcher.close()
-    assert groups == [8]
+    assert groups == [4, 4]
     for photo, parsing in zip(photos, found, strict=True):
         assert (parsing.labels == parser.predict(photo).labels).mean() > 0.9999
     with pytest.raises(RuntimeError, match="closed"):
@@ -287,7 +287,7 @@ def test_photos_that_come_together_go_through_the_network_together(parser: Parse
 def test_one_photos_failure_is_not_that_of_its_neighbours(
     parser: Parser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pipeline: Any = parser._whole
+    pipeline: Any = parser.pipeline
     network, bad = pipeline.network, np.zeros((90, 90, 3), np.uint8)
 
     def fragile(batch: torch.Tensor) -> Any:
@@ -310,9 +310,9 @@ def test_a_defect_is_answered_without_its_details(parser: Parser, monkeypatch: p
     def broken(batch: torch.Tensor) -> Any:
         raise RuntimeError("secret path")
 
-    with serving(Settings(), {"tiny-atr": parser}) as service:
+    with serving(Settings(), {"lite-atr": parser}) as service:
         with monkeypatch.context() as patch:
-            patch.setitem(parser._whole.__dict__, "network", broken)
+            patch.setitem(parser.pipeline.__dict__, "network", broken)
             said = refused(service.post(JPEG, "image/jpeg"), 500, "internal_error")
             assert "secret" not in said
         assert service.post(JPEG, "image/jpeg").status_code == 200
@@ -462,7 +462,7 @@ def test_who_does_not_read_is_cut_off_and_who_reads_slowly_is_not(
     )
     request = (head % len(noise)).encode() + noise
     monkeypatch.setattr(protocol, "READ_SECONDS", 1.0)
-    with serving(Settings(), {"tiny-atr": parser}) as service:
+    with serving(Settings(), {"lite-atr": parser}) as service:
         bytes_held = service.service._bytes
         for patient in (False, True):
             with socket.socket() as sock:
@@ -486,7 +486,7 @@ def test_who_does_not_read_is_cut_off_and_who_reads_slowly_is_not(
 
 def test_a_full_queue_says_when_to_come_back(parser: Parser) -> None:
     small = png(HOPPER[:80, :80].copy())
-    with serving(Settings(queue=2), {"tiny-atr": parser}) as service:
+    with serving(Settings(queue=2), {"lite-atr": parser}) as service:
         with Gate(parser) as gate, ThreadPoolExecutor(2) as threads:
             waiting = [threads.submit(service.post, small) for _ in range(2)]
             until(lambda: service.service._places.taken == 2)
@@ -500,7 +500,7 @@ def test_a_full_queue_says_when_to_come_back(parser: Parser) -> None:
 def test_uploads_that_would_fill_the_memory_are_sent_away(parser: Parser) -> None:
     settings = Settings(max_bytes=1_000_000, buffer_bytes=4_500_000)
     junk = bytes(900_000)
-    with serving(settings, {"tiny-atr": parser}) as service:
+    with serving(settings, {"lite-atr": parser}) as service:
         stalled = [service.connect() for _ in range(4)]
         for sock in stalled:
             sock.sendall(b"POST /v1/parse HTTP/1.1\r\nHost: x\r\nContent-Length: 900001\r\n\r\n" + junk)
@@ -516,7 +516,7 @@ def test_pixels_wait_for_room_and_come_out_right(parser: Parser) -> None:
     photos = pieces(HOPPER, 12)
     most = max(photo.shape[0] * photo.shape[1] for photo in photos)
     settings = Settings(max_pixels=most, buffer_pixels=most)
-    with serving(settings, {"tiny-atr": parser}) as service, ThreadPoolExecutor(12) as threads:
+    with serving(settings, {"lite-atr": parser}) as service, ThreadPoolExecutor(12) as threads:
         answers = list(threads.map(lambda photo: service.post(png(photo)).json(), photos))
         assert service.service._pixels.held == 0
     for photo, answer in zip(photos, answers, strict=True):
@@ -525,7 +525,7 @@ def test_pixels_wait_for_room_and_come_out_right(parser: Parser) -> None:
 
 def test_an_answer_that_takes_too_long_is_given_up(parser: Parser) -> None:
     small = png(HOPPER[:80, :80].copy())
-    with serving(Settings(timeout=0.5), {"tiny-atr": parser}) as service:
+    with serving(Settings(timeout=0.5), {"lite-atr": parser}) as service:
         with Gate(parser) as gate, ThreadPoolExecutor(3) as threads:
             first = threads.submit(service.post, small)
             assert gate.reached.wait(20)
@@ -541,7 +541,7 @@ def test_an_answer_that_takes_too_long_is_given_up(parser: Parser) -> None:
 def test_the_work_of_a_caller_who_left_is_dropped(parser: Parser) -> None:
     small = png(HOPPER[:80, :80].copy())
     request = b"POST /v1/parse HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(small) + small
-    with serving(Settings(), {"tiny-atr": parser}) as service:
+    with serving(Settings(), {"lite-atr": parser}) as service:
         with Gate(parser) as gate, ThreadPoolExecutor(1) as threads:
             first = threads.submit(service.post, small)
             assert gate.reached.wait(20)
@@ -562,7 +562,7 @@ def test_the_work_of_a_caller_who_left_is_dropped(parser: Parser) -> None:
 
 
 def test_with_a_key_only_its_holders_are_answered(parser: Parser) -> None:
-    with serving(Settings(api_key="s3cret"), {"tiny-atr": parser}) as service:
+    with serving(Settings(api_key="s3cret"), {"lite-atr": parser}) as service:
         for headers in (
             {},
             {"X-API-Key": "s3cre"},
@@ -583,7 +583,7 @@ def test_with_a_key_only_its_holders_are_answered(parser: Parser) -> None:
 def test_what_is_under_way_at_the_end_is_finished(parser: Parser) -> None:
     small = png(HOPPER[:80, :80].copy())
     with ThreadPoolExecutor(3) as threads:
-        with Gate(parser) as gate, serving(Settings(), {"tiny-atr": parser}) as service:
+        with Gate(parser) as gate, serving(Settings(), {"lite-atr": parser}) as service:
             waiting = [threads.submit(service.post, small) for _ in range(3)]
             until(lambda: service.service._places.taken == 3)
             service.server.should_exit = True
@@ -626,26 +626,26 @@ def test_a_model_that_cannot_be_loaded_says_why_in_the_log_and_not_to_strangers(
 ) -> None:
     file = tmp_path / "mine.pth"
     torch.save({"conv.weight": torch.zeros(3, 3)}, file)
-    with serving(Settings(weights={"tiny-atr": str(file)}), {}, ready=False) as service:
+    with serving(Settings(weights={"lite-atr": str(file)}), {}, ready=False) as service:
         until(lambda: "could not be loaded" in service.client.get("/readyz").text)
         assert "mine.pth" not in refused(service.post(JPEG, "image/jpeg"), 503, "not_ready")
     assert "mine.pth" in caplog.text
 
 
 def test_the_counters_tell_what_was_answered(parser: Parser) -> None:
-    with serving(Settings(), {"tiny-atr": parser}) as service:
+    with serving(Settings(), {"lite-atr": parser}) as service:
         service.post(JPEG, "image/jpeg")
         service.post(JPEG, "image/jpeg", format="png")
         service.post(b"x")
         service.post(b"x", model="no-such-name")
         text = service.client.get("/metrics").text
     for line in (
-        'humanparse_answers_total{format="json",model="tiny-atr",status="200"} 1.0',
-        'humanparse_answers_total{format="png",model="tiny-atr",status="200"} 1.0',
-        'humanparse_answers_total{format="json",model="tiny-atr",status="415"} 1.0',
+        'humanparse_answers_total{format="json",model="lite-atr",status="200"} 1.0',
+        'humanparse_answers_total{format="png",model="lite-atr",status="200"} 1.0',
+        'humanparse_answers_total{format="json",model="lite-atr",status="415"} 1.0',
         'humanparse_answers_total{format="json",model="unknown",status="404"} 1.0',
         "humanparse_request_seconds_count 2.0",
-        'humanparse_batch_photos_count{model="tiny-atr"} 2.0',
+        'humanparse_batch_photos_count{model="lite-atr"} 2.0',
         "humanparse_photos_waiting 0.0",
         "humanparse_held_bytes 0.0",
     ):
@@ -688,7 +688,7 @@ def test_the_interface_is_described_with_examples_that_work(
 def test_settings_out_of_range_are_refused() -> None:
     for wrong in (
         {"models": ()},
-        {"models": ("tiny-atr", "tiny-atr")},
+        {"models": ("lite-atr", "lite-atr")},
         {"weights": {"schp-lip": "x.pth"}},
         {"queue": 0},
         {"timeout": -1.0},
@@ -705,7 +705,7 @@ def test_settings_out_of_range_are_refused() -> None:
 
 def test_settings_reach_another_process_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Settings(
-        models=("tiny-atr", "schp-cihp"), weights={"schp-cihp": {"global": "x.pth"}}, api_key="k", people=True
+        models=("lite-atr", "schp-cihp"), weights={"schp-cihp": {"global": "x.pth"}}, api_key="k", people=True
     )
     monkeypatch.setenv("HUMANPARSE_SERVE", settings.to_json())
     assert Settings.from_environment() == settings
@@ -720,7 +720,7 @@ def test_a_taken_port_and_wrong_options_are_errors_of_one_line(
     assert done.status == 1 and "cannot listen at 127.0.0.1" in done.err and "--port" in done.err
     assert "no-such" in command("-m", "no-such").err
     assert "--weights takes MODEL=FILE" in command("--weights", "x.pth").err
-    assert "says twice" in command("--weights", "tiny-atr=a", "--weights", "tiny-atr:network=b").err
+    assert "says twice" in command("--weights", "lite-atr=a", "--weights", "lite-atr:network=b").err
     done = command("-m", "schp-lip", "--port", "0")  # offline, and nowhere on this disk
     assert done.status == 1 and "schp-lip" in done.err
 

@@ -233,15 +233,15 @@ def test_the_service_parses_what_is_behind_an_address_where_it_may(server: Serve
     server.answer("/x.jpg", Answer(JPEG))
     server.answer("/page", Answer(b"<html></html>"))
     parser = Parser(device="cpu")
-    with serving(Settings(allow_urls=True, allow_local=True), {"tiny-atr": parser}) as service:
+    with serving(Settings(allow_urls=True, allow_local=True), {"lite-atr": parser}) as service:
         answer = ask(service, server.url + "/x.jpg")
         assert answer.content == service.post(JPEG, "image/jpeg", format="png").content
         assert ask(service, server.url + "/page").status_code == 415
         assert ask(service, server.url + "/none").status_code == 422
     before = server.count()
-    with serving(Settings(allow_urls=True), {"tiny-atr": parser}) as service:
+    with serving(Settings(allow_urls=True), {"lite-atr": parser}) as service:
         assert ask(service, server.url + "/x.jpg").status_code == 403
-    with serving(Settings(), {"tiny-atr": parser}) as service:
+    with serving(Settings(), {"lite-atr": parser}) as service:
         assert ask(service, server.url + "/x.jpg").status_code == 403
     assert server.count() == before
 

@@ -229,7 +229,7 @@ def given_parser(case: Case, protocol: str = "extract") -> SingleStage:
 @pytest.mark.parametrize("case", [case for case in SMP_MAPS if case.stem == "three"], ids=str)
 def test_people_come_in_descending_score_with_the_best_on_top(case: Case) -> None:
     photo = np.zeros((*size(case["ori_shape"]), 3), np.uint8)
-    parsing, paper = given_parser(case)(photo), given_parser(case, "paper")(photo)
+    ((parsing,), (paper,)) = (given_parser(case, way).parse_batch([photo]) for way in ("extract", "paper"))
     assert [person.id for person in parsing.people] == [1, 2, 3]
     assert [person.score for person in parsing.people] == case["scores"].tolist()
     assert np.array_equal(paper.labels, case["merged"]) and (paper.labels != parsing.labels).any()
@@ -247,7 +247,7 @@ def test_people_come_in_descending_score_with_the_best_on_top(case: Case) -> Non
 
 @pytest.mark.parametrize("case", [case for case in SMP_MAPS if case.stem == "nobody"], ids=str)
 def test_a_photo_without_people_is_all_background(case: Case) -> None:
-    parsing = given_parser(case)(np.zeros((*size(case["ori_shape"]), 3), np.uint8))
+    (parsing,) = given_parser(case).parse_batch([np.zeros((*size(case["ori_shape"]), 3), np.uint8)])
     assert parsing.people == () and not parsing.labels.any()
 
 
@@ -257,7 +257,7 @@ def test_what_these_models_cannot_do_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="uniparser-r101-mhpv2 sees a photo once"):
         Parser("uniparser-r101-mhpv2", weights=tmp_path / "none.pth", scales=(0.5, 1.0))
     with pytest.raises(ModelError, match="leave keep_logits and confidence off"):
-        given_parser(SMP_MAPS[0])(np.zeros((4, 4, 3), np.uint8), keep_logits=True)
+        given_parser(SMP_MAPS[0]).parse_batch([np.zeros((4, 4, 3), np.uint8)], keep_logits=True)
 
 
 @pytest.mark.parametrize("name", [spec.name for spec in registry.networks()])

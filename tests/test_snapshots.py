@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from humanparse.bulk.job import Conduct, Job, run
 from humanparse.bulk.labeller import Labeller
 from humanparse.bulk.settings import ModelChoice, Settings
 from humanparse.pipelines import batches, snapshots
+from humanparse.pipelines.pipeline import Pipeline
 from humanparse.pipelines.snapshots import snapshot
 
 Picture = npt.NDArray[np.uint8]
@@ -318,8 +319,15 @@ def test_what_is_wrong_with_a_source_is_said_in_its_place(parser: Parser, tmp_pa
 
 
 def test_models_that_take_photos_one_by_one_take_snapshots_too(parser: Parser) -> None:
+    class Alone(Pipeline):
+        device = parser.device
+
+        def start(self, batch: Sequence[Any], *options: bool) -> Callable[[], list[Parsing]]:
+            assert len(batch) == 1
+            return lambda: parser.pipeline.parse_batch(batch, *options)
+
     expected = [parser.predict(frame) for frame in FRAMES]
-    assert list(batches.parse_one_by_one(parser.predict, reused_array(), 3)) == expected
+    assert list(batches.parse_many(Alone(), reused_array(), 3, False, False)) == expected
 
 
 class Camera:
@@ -342,7 +350,7 @@ class Camera:
 
 
 def test_a_run_over_inputs_from_one_buffer_labels_each(parser: Parser, tmp_path: Path) -> None:
-    job = Job(Camera(), {}, tmp_path, ModelChoice("tiny-atr", device="cpu"), Settings(batch=2))
+    job = Job(Camera(), {}, tmp_path, ModelChoice("lite-atr", device="cpu"), Settings(batch=2))
     assert run(job, Conduct()).counts.done == len(FRAMES)
     for number, frame in enumerate(FRAMES):
         labels = np.asarray(Image.open(tmp_path / f"frame{number}.png"))

@@ -137,7 +137,7 @@ class ImageProcessor:
 
     def __init__(self, parser: Parser | None = None) -> None:
         parser = parser or _default_parser()
-        network = parser._whole
+        network = parser.pipeline
         if parser.finds_people or not isinstance(network, Semantic) or network.scales != (1.0,):
             raise ModelError(
                 f"{parser!r} has no one grid of logits: call Parser.predict, or take a model of one network "

@@ -14,7 +14,6 @@ from .. import image
 from ..errors import BulkError, HumanParseError, ImageError
 from ..formats import PhotoName, photo_name
 from ..messages import presentable, said
-from ..pipelines.snapshots import unchanging
 from ..schemes import IGNORE
 from . import writers
 from .disk import writing
@@ -33,10 +32,11 @@ SPOOL = "spool"
 
 @dataclass(frozen=True)
 class Photo:
-    """An input after reading; either `content` or `error` is there."""
+    """An input after reading: `content`, and `prepared` as the network takes it, or `error`."""
 
     item: Item
-    content: Content | None
+    content: Content | None = None
+    prepared: Any = None
     error: str = ""
 
 
@@ -53,6 +53,7 @@ class Labeller:
 
     def __init__(self, parser: Parser, source: Source, settings: Settings, dest: Path, state: Path) -> None:
         self.parser, self.source, self.settings = parser, source, settings
+        self._pipeline = parser.pipeline_for(settings.people)
         self.dest, self.state = dest, state
         self._failed_in_a_row = 0
         self._packs = any(name in writers.PACKED for name in settings.formats)
@@ -62,11 +63,11 @@ class Labeller:
         try:
             content = self.source.read(item.found)
             own = image.load(content.pixels, name=item.found.place)  # a source may use its array again
-            return Photo(item, replace(content, pixels=own))
+            return Photo(item, replace(content, pixels=own), self._pipeline.prepare(own))
         except ImageError as error:
-            return Photo(item, None, str(error))
+            return Photo(item, error=str(error))
         except Exception as error:  # what a broken file brings up is up to the decoder; the run goes on
-            return Photo(item, None, presentable(f"{item.found.place}: {said(error)}"))
+            return Photo(item, error=presentable(f"{item.found.place}: {said(error)}"))
 
     def parse(self, photos: Sequence[Photo]) -> list[Parsing | str]:
         """Of each photo its parsing, or why there is none.
@@ -75,17 +76,21 @@ class Labeller:
             BulkError: the network fails on everything.
         """
         good = [photo for photo in photos if photo.content is not None]
-        pixels = [photo.content.pixels for photo in good if photo.content is not None]
+        parsed: Sequence[Parsing | str]
         try:
-            parsed: list[Any] = parse_batch(self.parser, pixels, self.settings)
+            parsed = self._through_network(good)
         except Exception:  # one of them is too much for the network: find out which
-            parsed = [self._alone(picture) for picture in pixels]
+            parsed = [self._alone(photo) for photo in good]
         found = dict(zip((photo.item.number for photo in good), parsed, strict=True))
         return [found.get(photo.item.number, photo.error) for photo in photos]
 
-    def _alone(self, picture: Any) -> Parsing | str:
+    def _through_network(self, photos: Sequence[Photo]) -> list[Parsing]:
+        prepared = [photo.prepared for photo in photos]
+        return self._pipeline.start(prepared, confidence=bool(self.settings.confidence))()
+
+    def _alone(self, photo: Photo) -> Parsing | str:
         try:
-            (parsing,) = parse_batch(self.parser, [picture], self.settings)
+            (parsing,) = self._through_network([photo])
         except Exception as error:
             self._failed_in_a_row += 1
             if self._failed_in_a_row >= _PATIENCE:
@@ -158,15 +163,6 @@ class Labeller:
 def spooled(state: Path, number: int) -> Path:
     """Where the labels of an input wait for being packed."""
     return state / SPOOL / f"{number:012d}.png"
-
-
-def parse_batch(parser: Parser, pixels: list[Any], settings: Settings) -> list[Parsing]:
-    """RGB uint8 (H, W, 3) pictures -> their parsings; the one place where the network is called."""
-    if not pixels:
-        return []
-    photos = map(unchanging, pixels)
-    options: dict[str, Any] = {"people": settings.people, "confidence": bool(settings.confidence)}
-    return list(parser.predict_many(photos, batch_size=len(pixels), **options))
 
 
 def finished(parsing: Parsing, settings: Settings) -> tuple[Parsing, Statistics]:

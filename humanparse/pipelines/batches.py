@@ -7,31 +7,18 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
-import numpy as np
-import numpy.typing as npt
 import torch
-from torch import Tensor
 
-from ..geometry import Frame
 from ..ops.forks import check_process, settle_after_fork
 from ..results import Parsing
-from .semantic import Semantic
+from .pipeline import Pipeline
 from .snapshots import Snapshot, snapshot
 
 Read = TypeVar("Read")
 Item = TypeVar("Item")
 Outcomes: TypeAlias = "Generator[Parsing | Exception]"
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """A photo as the network takes it: its frame, and float32 (3, h, w) on its device."""
-
-    frame: Frame
-    pixels: Tensor
 
 
 def read_ahead(
@@ -99,15 +86,6 @@ def _outcome(future: Future[Read]) -> Read | Exception:
     raise error  # KeyboardInterrupt and its like concern no photo
 
 
-def parse_one_by_one(
-    parse: Callable[[npt.NDArray[np.uint8]], Parsing], sources: Iterable[Any], ahead: int
-) -> Outcomes:
-    """As `parse_many`, for models whose photos cannot share a batch; up to `ahead` photos are held."""
-    with closing(read_ahead(map(snapshot, sources), Snapshot.load, ahead)) as photos:
-        for photo in photos:
-            yield photo if isinstance(photo, Exception) else parse(photo)
-
-
 def raising(outcomes: Outcomes) -> Generator[Parsing]:
     """The parsings, up to the first exception, which is raised."""
     with closing(outcomes):  # at once: the exception's traceback would keep the reading threads alive
@@ -118,30 +96,28 @@ def raising(outcomes: Outcomes) -> Generator[Parsing]:
 
 
 def parse_many(
-    pipeline: Semantic, sources: Iterable[Any], batch_size: int, keep_logits: bool, confidence: bool
+    pipeline: Pipeline, sources: Iterable[Any], batch_size: int, keep_logits: bool, confidence: bool
 ) -> Outcomes:
     """A parsing of each photo, or the exception that reading it raised, in order.
 
-    Photos whose inputs have the same size go through the network together. At most three batches of photos
-    are held at a time; at most two of them are still snapshots.
+    At most three batches of photos are held at a time; at most two of them are still snapshots.
 
     Args:
         pipeline: the network.
         sources: anything that `snapshot` takes.
         batch_size: most photos that go through the network together.
-        keep_logits, confidence: as for `Semantic`.
+        keep_logits, confidence: as for `Pipeline.start`.
     """
 
-    def fitted(source: Snapshot) -> Fitted:
-        photo = source.load()
-        frame = Frame((photo.shape[0], photo.shape[1]), pipeline.input)
-        return Fitted(frame, frame.fit(photo, pipeline.device))
+    def prepared(source: Snapshot) -> Any:
+        return pipeline.prepare(source.load())
 
+    together = batch_size if pipeline.shares_passes else 1
     behind = _batches_behind(pipeline.device)
     started: deque[Callable[[], list[Parsing | Exception]]] = deque()
-    with closing(read_ahead(map(snapshot, sources), fitted, 2 * batch_size)) as read:
+    with closing(read_ahead(map(snapshot, sources), prepared, batch_size + together)) as read:
         try:
-            for batch in batched(read, batch_size):
+            for batch in batched(read, together):
                 started.append(_started(pipeline, batch, keep_logits, confidence))
                 if len(started) > behind:
                     yield from started.popleft()()
@@ -159,23 +135,13 @@ def _batches_behind(device: torch.device) -> int:
 
 
 def _started(
-    pipeline: Semantic, batch: list[Fitted | Exception], keep_logits: bool, confidence: bool
+    pipeline: Pipeline, batch: list[Any], keep_logits: bool, confidence: bool
 ) -> Callable[[], list[Parsing | Exception]]:
-    alike: dict[tuple[int, int], dict[int, Fitted]] = {}
-    for number, one in enumerate(batch):
-        if not isinstance(one, Exception):
-            alike.setdefault(one.frame.input_size, {})[number] = one
-    coming = []
-    for photos in alike.values():
-        frames, pixels = zip(*((one.frame, one.pixels) for one in photos.values()), strict=True)
-        parsings = pipeline.start(frames, torch.stack(pixels), keep_logits, confidence)
-        coming.append((list(photos), parsings))
-    failures = {number: one for number, one in enumerate(batch) if isinstance(one, Exception)}
+    prepared = [one for one in batch if not isinstance(one, Exception)]
+    parsings = pipeline.start(prepared, keep_logits, confidence)
 
     def outcomes() -> list[Parsing | Exception]:
-        found: dict[int, Parsing | Exception] = {**failures}
-        for numbers, parsings in coming:
-            found.update(zip(numbers, parsings(), strict=True))
-        return [found[number] for number in sorted(found)]
+        found = iter(parsings())
+        return [one if isinstance(one, Exception) else next(found) for one in batch]
 
     return outcomes

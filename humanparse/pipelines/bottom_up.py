@@ -38,15 +38,15 @@ class BottomUp(Semantic):
     thresholds: Mapping[str, Any]
 
     @torch.inference_mode()
-    def start(
+    def pass_through(
         self,
         frames: Sequence[Frame],
         fitted: Tensor,
-        keep_logits: bool = False,
-        confidence: bool = False,
-        change: Change | None = None,
+        keep_logits: bool,
+        confidence: bool,
+        change: Change | None,
     ) -> Callable[[], list[Parsing]]:
-        """See `Semantic.start`; `change` changes labels, and leaves the people head's maps alone."""
+        """See `Semantic.pass_through`; `change` changes labels, and leaves the people head's maps alone."""
         pairs = [self._maps(fitted, scale) for scale in self.scales]
         maps = torch.stack([maps for _, maps in pairs]).mean(dim=0)
         views = changed(frames, fitted, [logits for logits, _ in pairs], change)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..arrays import Labels, Picture
 from ..errors import ModelError
 from ..geometry import Frame, Protocols
 from ..ops.bilinear import bilinear
@@ -20,18 +21,27 @@ from ..people import Person
 from ..registry import InputSpec
 from ..results import Parsing
 from ..schemes import LabelScheme
+from .pipeline import Pipeline
 
 Output = TypeVar("Output")
 
 Change = Callable[[Tensor, Tensor], Tensor]
 """Takes a photo's logits (C, h, w) and its input (3, h', w'), and gives other logits of the same shape."""
 
-Finder = Callable[[npt.NDArray[np.uint8]], tuple[Person, ...]]
+Finder = Callable[[Labels], tuple[Person, ...]]
 """Takes a photo's labels (H, W), and gives its people."""
 
 
 @dataclass(frozen=True)
-class Semantic:
+class Fitted:
+    """A picture as the network takes it: its frame, and float32 (3, h, w) on the network's device."""
+
+    frame: Frame
+    pixels: Tensor
+
+
+@dataclass(frozen=True)
+class Semantic(Pipeline):
     """A loaded network with everything that decides its answer.
 
     Attributes:
@@ -45,6 +55,8 @@ class Semantic:
         protocol: see `Frame.back`.
     """
 
+    shares_passes: ClassVar[bool] = True
+
     name: str
     network: Callable[[Tensor], Tensor]
     scheme: LabelScheme
@@ -54,34 +66,48 @@ class Semantic:
     scales: tuple[float, ...] = (1.0,)
     protocol: Protocols = "extract"
 
-    def __call__(
-        self, image: npt.NDArray[np.uint8], keep_logits: bool = False, confidence: bool = False
-    ) -> Parsing:
-        """RGB uint8 (H, W, 3) -> labels at its own size."""
-        frame = Frame((image.shape[0], image.shape[1]), self.input)
-        return self.parse([frame], frame.fit(image, self.device)[None], keep_logits, confidence)[0]
+    def prepare(self, picture: Picture) -> Fitted:
+        """See `Pipeline.prepare`."""
+        frame = Frame((picture.shape[0], picture.shape[1]), self.input)
+        return Fitted(frame, frame.fit(picture, self.device))
 
-    def parse(
-        self, frames: Sequence[Frame], fitted: Tensor, keep_logits: bool = False, confidence: bool = False
-    ) -> list[Parsing]:
-        """The frames of photos and their inputs of one size, float32 (B, 3, h, w) -> their parsings."""
-        return self.start(frames, fitted, keep_logits, confidence)()
-
-    @torch.inference_mode()
     def start(
         self,
-        frames: Sequence[Frame],
-        fitted: Tensor,
+        batch: Sequence[Fitted],
         keep_logits: bool = False,
         confidence: bool = False,
         change: Change | None = None,
     ) -> Callable[[], list[Parsing]]:
-        """As `parse`, without waiting for CUDA: the function that is returned waits, and gives the parsings.
+        """See `Pipeline.start`; pictures whose inputs have the same size share a pass.
 
         Args:
-            frames, fitted, keep_logits, confidence: as for `parse`.
-            change: gives other logits for each photo, one after the other.
+            batch, keep_logits, confidence: see there.
+            change: gives other logits for each picture, one after the other.
         """
+        coming = []
+        for numbers in alike([one.frame for one in batch]):
+            frames = [batch[number].frame for number in numbers]
+            fitted = torch.stack([batch[number].pixels for number in numbers])
+            coming.append((numbers, self.pass_through(frames, fitted, keep_logits, confidence, change)))
+
+        def parsings() -> list[Parsing]:
+            found: dict[int, Parsing] = {}
+            for numbers, fetch in coming:
+                found.update(zip(numbers, fetch(), strict=True))
+            return [found[number] for number in range(len(batch))]
+
+        return parsings
+
+    @torch.inference_mode()
+    def pass_through(
+        self,
+        frames: Sequence[Frame],
+        fitted: Tensor,
+        keep_logits: bool,
+        confidence: bool,
+        change: Change | None,
+    ) -> Callable[[], list[Parsing]]:
+        """As `start`, for the frames of pictures and their inputs of one size, float32 (B, 3, h, w)."""
         views = changed(frames, fitted, self.views(fitted), change)
         return self.bring_back(frames, views, keep_logits, confidence)
 
@@ -118,19 +144,14 @@ class Semantic:
         return parsings
 
     @torch.inference_mode()
-    def logits(
-        self, images: Sequence[npt.NDArray[np.uint8]], batch_size: int = 8
-    ) -> list[tuple[Frame, Tensor]]:
+    def logits(self, images: Sequence[Picture], batch_size: int = 8) -> list[tuple[Frame, Tensor]]:
         """RGB uint8 pictures (H, W, 3) -> of each its frame and its logits float32 (C, h, w), on the CPU.
 
         Pictures whose inputs have the same size go through the network together.
         """
         frames = [Frame((image.shape[0], image.shape[1]), self.input) for image in images]
-        alike: dict[tuple[int, int], list[int]] = {}
-        for number, frame in enumerate(frames):
-            alike.setdefault(frame.input_size, []).append(number)
         found: dict[int, Tensor] = {}
-        for numbers in alike.values():
+        for numbers in alike(frames):
             for start in range(0, len(numbers), batch_size):
                 batch = numbers[start : start + batch_size]
                 fitted = [frames[number].fit(images[number], self.device) for number in batch]
@@ -169,6 +190,14 @@ class Semantic:
             return F.interpolate(fitted, scale_factor=scale, mode="bilinear", align_corners=align)
         height, width = (max(step, int(side * scale) // step * step) for side in fitted.shape[2:])
         return bilinear(fitted, (height, width), align)
+
+
+def alike(frames: Sequence[Frame]) -> list[list[int]]:
+    """The numbers of the frames, those of one input size together."""
+    groups: dict[tuple[int, int], list[int]] = {}
+    for number, frame in enumerate(frames):
+        groups.setdefault(frame.input_size, []).append(number)
+    return list(groups.values())
 
 
 def changed(

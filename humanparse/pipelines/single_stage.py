@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 
@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from ..arrays import Picture
 from ..errors import ModelError
 from ..geometry import Frame, Protocols
 from ..ops.float32 import exact_float32
@@ -21,12 +22,13 @@ from ..schemes import LabelScheme
 from ._centres import People
 from ._smp_decoder import decode_smp
 from ._uniparser_decoder import decode_uniparser
+from .pipeline import Pipeline
 
 __all__ = ["People", "SingleStage", "decode_smp", "decode_uniparser", "find_decoder"]
 
 
 @dataclass(frozen=True)
-class SingleStage:
+class SingleStage(Pipeline):
     """A loaded network that finds people and their parts, with everything that decides its answer.
 
     Attributes:
@@ -52,11 +54,10 @@ class SingleStage:
     dtype: torch.dtype = torch.float32
     protocol: Protocols = "extract"
 
-    @torch.inference_mode()
-    def __call__(
-        self, image: npt.NDArray[np.uint8], keep_logits: bool = False, confidence: bool = False
-    ) -> Parsing:
-        """RGB uint8 (H, W, 3) -> people, and labels at its own size.
+    def start(
+        self, batch: Sequence[Picture], keep_logits: bool = False, confidence: bool = False
+    ) -> Callable[[], list[Parsing]]:
+        """See `Pipeline.start`.
 
         Raises:
             ModelError: logits or confidence are asked for, which these models do not have.
@@ -66,12 +67,16 @@ class SingleStage:
                 f"{self.name} finds people and gives no logits per pixel: leave keep_logits and confidence "
                 "off; parsing.people has scores of people and parts"
             )
+        return lambda: [self._parse(picture) for picture in batch]
+
+    @torch.inference_mode()
+    def _parse(self, image: Picture) -> Parsing:
         frame = Frame((image.shape[0], image.shape[1]), self.input)
         people = self._find(frame, image)
         labels = people.merged if self.protocol != "extract" else _on_top(people)
         return Parsing(labels, self.scheme, self.name, people=_persons(people, self.scheme))
 
-    def _find(self, frame: Frame, image: npt.NDArray[np.uint8]) -> People:
+    def _find(self, frame: Frame, image: Picture) -> People:
         batch = frame.fit(image, self.device)[None]
         with exact_float32(self.device):
             if self.dtype == torch.float32:

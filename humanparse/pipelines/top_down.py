@@ -5,15 +5,15 @@ SCHP's `mhp_extension` (Li et al., TPAMI 2020) and M-CE2P (Ruan et al., AAAI 201
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ..arrays import Picture
 from ..detections import Detections, masks_from_boxes
 from ..errors import ModelError, PeopleError
 from ..ops.forks import settle_after_fork
@@ -23,6 +23,7 @@ from ..schemes import LabelScheme
 from .canvas import Box, Exact, Grid, Resized, fuse_logits
 from .crops import arrange, choose, enlarge
 from .instances import Fusion, find_instances
+from .pipeline import Pipeline
 from .rules import RULES, Rule
 from .semantic import Semantic
 
@@ -78,7 +79,7 @@ def fuse(
 
 
 @dataclass(frozen=True)
-class TopDown:
+class TopDown(Pipeline):
     """Networks and a rule that together parse the people of a photo.
 
     Attributes:
@@ -87,6 +88,9 @@ class TopDown:
         whole: parses the picture.
         local: each parses every crop.
         rule: see `Rule`.
+        find: says where the people of a picture are.
+        detected: whether a detector finds them, so that weak and doubled ones are left out; people whom the
+            caller gives are all kept.
     """
 
     name: str
@@ -94,31 +98,26 @@ class TopDown:
     whole: Semantic
     local: tuple[Semantic, ...]
     rule: Rule
+    find: Callable[[Picture], Detections]
+    detected: bool = False
 
-    def __call__(
-        self,
-        image: npt.NDArray[np.uint8],
-        people: Detections,
-        *,
-        detected: bool = False,
-        keep_logits: bool = False,
-        confidence: bool = False,
-    ) -> Parsing:
-        """Parse a photo and its people.
+    @property
+    def device(self) -> torch.device:  # type: ignore[override]  # that of its networks
+        """Where its networks run."""
+        return self.whole.device
 
-        Args:
-            image: RGB uint8 (H, W, 3).
-            people: where they are.
-            detected: whether a detector found them, so that weak and doubled ones are left out; people whom
-                the caller gives are all kept.
-            keep_logits: keep those of the whole picture.
-            confidence: keep the softmax probability of each pixel's label, after fusion.
-        """
-        size = (image.shape[0], image.shape[1])
+    def start(
+        self, batch: Sequence[Picture], keep_logits: bool = False, confidence: bool = False
+    ) -> Callable[[], list[Parsing]]:
+        """See `Pipeline.start`; logits are those of the whole picture, confidence is that after fusion."""
+        return lambda: [self._parse(picture, keep_logits, confidence) for picture in batch]
+
+    def _parse(self, image: Picture, keep_logits: bool, confidence: bool) -> Parsing:
+        size, people = (image.shape[0], image.shape[1]), self.find(image)
         if people.masks is None:
             people = replace(people, masks=masks_from_boxes(people.boxes, size))
         people = people.take(arrange(people, self.rule))
-        people = choose(people, self.rule) if detected else people
+        people = choose(people, self.rule) if self.detected else people
         assert people.masks is not None
         boxes = [enlarge(box, size, self.rule) for box in people.boxes.tolist()]
         crops = [np.ascontiguousarray(image[y0:y1, x0:x1]) for x0, y0, x1, y1 in boxes]

@@ -22,7 +22,7 @@ __all__ = [
     "get", "manifest_path", "names", "network", "networks",
 ]  # fmt: skip
 
-DEFAULT = "tiny-atr"
+DEFAULT = "lite-atr"
 """Name of the model that comes with the package."""
 
 _PACKAGE = Path(__file__).resolve().parents[1]

@@ -76,7 +76,6 @@ _TABLE = (
         decoder="_uniparser_decoder:decode_uniparser",
     ),
     Family("lite", "Lite", "Lite", "people_head.weight"),
-    Family("tiny", "Tiny", "Tiny", "fuse16.squeeze.weight"),
 )
 
 FAMILIES: Mapping[str, Family] = MappingProxyType({family.name: family for family in _TABLE})

@@ -10,22 +10,14 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
-
+from ..arrays import Picture
 from ..parser import Parser
-from ..pipelines.snapshots import unchanging
 from ..results import Parsing
-
-_GROUP = 8
-"""Photos taken at a time even where each goes through the network alone: the next is fitted meanwhile."""
-
-Photo = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False)
 class _Job:
-    photo: Photo
+    photo: Picture
     people: Literal["detect"] | None
     answer: Future[Parsing] = field(default_factory=Future)
 
@@ -46,7 +38,6 @@ class Batcher:
     ) -> None:
         self._parser = parser
         self._together = together
-        self._size = max(together, _GROUP)
         self._wait = wait
         self._done = done
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
@@ -55,7 +46,7 @@ class Batcher:
         self._thread = threading.Thread(target=self._run, name=f"humanparse-{parser.spec.name}", daemon=True)
         self._thread.start()
 
-    def submit(self, photo: Photo, detect: bool) -> Future[Parsing]:
+    def submit(self, photo: Picture, detect: bool) -> Future[Parsing]:
         """Queue a photo, RGB uint8 (H, W, 3), which nobody changes then; cancelling the future takes it out.
 
         Raises:
@@ -93,7 +84,7 @@ class Batcher:
         end = time.monotonic() + self._wait
         while job is not None:
             batch.append(job)
-            if len(batch) == self._size:
+            if len(batch) == self._together:
                 return batch, True
             try:
                 job = self._jobs.get(timeout=max(0.0, end - time.monotonic()))
@@ -102,23 +93,22 @@ class Batcher:
         return batch, False
 
     def _parse(self, batch: list[_Job]) -> None:
-        try:
-            for people in (None, "detect"):
-                self._parse_together([job for job in batch if job.people == people], people)
-        except Exception:  # one photo's failure must not be the others', so each is tried alone
-            for job in batch:
-                if not job.answer.done():
+        for people in (None, "detect"):
+            jobs = [job for job in batch if job.people == people]
+            try:
+                self._parse_together(jobs, people)
+            except Exception:  # one photo's failure must not be the others', so each is tried alone
+                for job in jobs:
                     self._parse_alone(job)
 
     def _parse_together(self, jobs: list[_Job], people: Literal["detect"] | None) -> None:
         if jobs:
-            photos = (unchanging(job.photo) for job in jobs)
-            parsings = self._parser.predict_many(photos, batch_size=self._together, people=people)
+            parsings = self._parser.pipeline_for(people).parse_batch([job.photo for job in jobs])
             for job, parsing in zip(jobs, parsings, strict=True):
                 job.answer.set_result(parsing)
 
     def _parse_alone(self, job: _Job) -> None:
         try:
-            job.answer.set_result(self._parser.predict(job.photo, people=job.people))
+            self._parse_together([job], job.people)
         except Exception as error:  # it is the caller's to see
             job.answer.set_exception(error)

@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import repeat
 from typing import TypeVar
 
-import numpy as np
-import numpy.typing as npt
-import torch
 from torch import Tensor
 
-from ..geometry import Frame
+from ..arrays import Picture
 from ..ops.forks import check_process, settle_after_fork
 from ..pipelines.batches import batched
-from ..pipelines.semantic import Semantic
+from ..pipelines.pipeline import Pipeline
+from ..pipelines.semantic import Fitted, Semantic
 from ..results import Parsing
 from .reading import VideoReader
 from .smoothing import Smoother, grey
 
 Item = TypeVar("Item")
-Picture = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,11 +49,14 @@ Shot = tuple[int, float, Picture]
 """Number, time and pixels of a frame that is not parsed yet."""
 
 
-def parse_alone(video: VideoReader, every: int, parse: Callable[[Picture], Parsing]) -> Generator[VideoFrame]:
+def parse_alone(
+    video: VideoReader, every: int, pipeline: Pipeline, confidence: bool
+) -> Generator[VideoFrame]:
     """Every n-th frame by itself, as far as the video can be read."""
     with closing(_ahead(_shots(video, every), 2)) as shots:
         for number, seconds, image in shots:
-            yield VideoFrame(number, seconds, image, parse(image))
+            (parsing,) = pipeline.parse_batch([image], confidence=confidence)
+            yield VideoFrame(number, seconds, image, parsing)
 
 
 def parse_together(
@@ -84,16 +84,15 @@ def parse_together(
     def smoothed(logits: Tensor, pixels: Tensor) -> Tensor:
         return logits if smoother is None else smoother(logits, grey(pixels, pipeline.input))
 
-    def fitted() -> Iterator[tuple[Shot, Frame, Tensor]]:
+    def prepared() -> Iterator[tuple[Shot, Fitted]]:
         for shot in _shots(video, every):
-            frame = Frame((shot[2].shape[0], shot[2].shape[1]), pipeline.input)
-            yield shot, frame, frame.fit(shot[2], pipeline.device)
+            yield shot, pipeline.prepare(shot[2])
 
-    with closing(_ahead(fitted(), batch_size)) as found:
+    with closing(_ahead(prepared(), batch_size)) as found:
         for batch in batched(found, batch_size):
-            shots, frames, inputs = zip(*batch, strict=True)
+            shots, fitted = zip(*batch, strict=True)
             change = None if smoother is None else smoothed
-            parsings = pipeline.start(frames, torch.stack(inputs), False, confidence, change)()
+            parsings = pipeline.start(fitted, False, confidence, change)()
             for (number, seconds, image), parsing in zip(shots, parsings, strict=True):
                 yield VideoFrame(number, seconds, image, parsing)
 

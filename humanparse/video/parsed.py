@@ -10,13 +10,12 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from .. import render
 from ..durable import replacing_folder
 from ..errors import FormatError, ModelError
+from ..pipelines.pipeline import Pipeline
 from ..pipelines.semantic import Semantic
-from ..results import Parsing
 from ..schemes import LabelScheme
 from .frames import VideoFrame, parse_alone, parse_together
 from .reading import VideoReader
@@ -31,7 +30,7 @@ Each = Callable[[VideoFrame], None]
 
 def parse_video(
     path: PathLike,
-    parse: Semantic | Callable[[npt.NDArray[np.uint8]], Parsing],
+    pipeline: Pipeline,
     scheme: LabelScheme,
     model: str,
     every: int,
@@ -44,7 +43,7 @@ def parse_video(
 
     Args:
         path, every, smooth, strength, batch_size, confidence: see there.
-        parse: a network, or what takes frames one by one and knows by itself whether to give confidence.
+        pipeline: parses the frames.
         scheme, model: of the parsings.
 
     Raises:
@@ -56,13 +55,13 @@ def parse_video(
     if smooth is None and strength is not None:
         raise ModelError('strength is that of smoothing: add smooth="exponential" or "flow"')
     smoother = None if smooth is None else make_smoother(smooth, strength)
-    if smoother is not None and not isinstance(parse, Semantic):
+    if smoother is not None and not isinstance(pipeline, Semantic):
         raise ModelError(f"{model} finds people in each frame by itself: leave smooth out")
     video = VideoReader(path)
-    if isinstance(parse, Semantic):
-        frames = parse_together(video, every, parse, smoother, batch_size, confidence)
+    if isinstance(pipeline, Semantic):
+        frames = parse_together(video, every, pipeline, smoother, batch_size, confidence)
     else:
-        frames = parse_alone(video, every, parse)
+        frames = parse_alone(video, every, pipeline, confidence)
     return ParsedVideo(frames, video, every, scheme, model)
 
 

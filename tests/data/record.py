@@ -44,7 +44,7 @@ def answers(recorded: str, checkpoint: Path) -> dict[str, Any]:
     frame = parity.frame_of(parser, photo)
     fitted = frame.fit(photo)
     with torch.inference_mode():
-        plain, mirrored = parser._whole.network(torch.stack((fitted, fitted.flip(2))))
+        plain, mirrored = parser.pipeline.network(torch.stack((fitted, fitted.flip(2))))
     made = {
         "input": fitted[:, ::8, ::8].numpy(),
         "input_shape": np.array(fitted.shape),
