@@ -16,8 +16,8 @@ version, the places of the colours not."""
 
 
 def palettes(scheme: LabelScheme) -> list[str]:
-    """Names of a scheme's palettes, PASCAL-VOC's first."""
-    return ["voc", *(name for name, _ in scheme.palettes)]
+    """Names of a scheme's palettes: that for looking at, PASCAL-VOC's, and others."""
+    return list(dict.fromkeys(["display", "voc", *(name for name, _ in scheme.palettes)]))
 
 
 def place(scheme: LabelScheme, label: int, palette: int = 0) -> tuple[int, int]:

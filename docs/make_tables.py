@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby, takewhile
 from pathlib import Path
 
+from make_palette import STAGES, distances
 from make_pictures import palettes
 
 from humanparse import get_scheme, registry
@@ -125,6 +126,24 @@ def labels() -> Iterator[str]:
             yield table(titles, rows)
 
 
+def colours() -> Iterator[str]:
+    """How far apart the display colours of each label set are."""
+    columns = {
+        "touching": ("touching", "normal", "plain"),
+        "with protanopia": ("touching", "protanopia", "plain"),
+        "with deuteranopia": ("touching", "deuteranopia", "plain"),
+        "over black": ("touching", "normal", "over black"),
+        "left and right": ("sides", "normal", "plain"),
+    }
+    rows = []
+    for key in (key for stage in STAGES for key in stage):
+        found = distances(key)
+        least = [f"{found[spot][0]:.1f}" if spot in found else "" for spot in columns.values()]
+        any_two = min(apart for spot, (apart, _) in found.items() if spot[1:] == ("normal", "plain"))
+        rows.append((key, *least, f"{any_two:.1f}"))
+    yield table(("label set", *columns, "any two"), rows)
+
+
 def remaps() -> Iterator[str]:
     """Which label set leads to which, and what is lost."""
     rows = []
@@ -146,7 +165,7 @@ def refusals() -> Iterator[str]:
 FILLED = {
     "serving.md": {"refusals": refusals},
     "models.md": {"models": models, "detectors": detectors},
-    "labels.md": {"labels": labels, "remaps": remaps},
+    "labels.md": {"labels": labels, "colours": colours, "remaps": remaps},
 }
 
 

@@ -5,23 +5,27 @@ from __future__ import annotations
 import colorsys
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from .arrays import Labels, Picture
+from .arrays import Labels, Mask, Picture
 from .errors import SchemeError
 from .people import Person
 from .schemes import LabelScheme, Rgb
 
+DISPLAY = "display"
 
-def colorize(labels: Labels, scheme: LabelScheme, palette: str | tuple[Rgb, ...] = "voc") -> Image.Image:
+
+def colorize(labels: Labels, scheme: LabelScheme, palette: str | tuple[Rgb, ...] = DISPLAY) -> Image.Image:
     """Paint each label in its colour.
 
     Args:
         labels: uint8 (H, W).
         scheme: names the palettes it knows.
-        palette: `"voc"`, another palette of the scheme, or RGB triples (0-255), one per label.
+        palette: `"display"`, bright and distinct; `"voc"`, as label PNGs have it; another palette of the
+            scheme; or RGB triples (0-255), one per label.
 
     Returns:
         RGB picture of the same size.
@@ -38,12 +42,13 @@ def overlay(
     scheme: LabelScheme,
     alpha: float = 0.6,
     legend: bool = False,
-    palette: str | tuple[Rgb, ...] = "voc",
+    palette: str | tuple[Rgb, ...] = DISPLAY,
     people: Sequence[Person] = (),
 ) -> Image.Image:
     """The photo with its parts tinted and its people outlined and numbered.
 
-    Background and ignored pixels stay as they are.
+    Background and ignored pixels stay as they are. With the display palette each part has a thin, lighter
+    contour.
 
     Args:
         image: RGB uint8 (H, W, 3).
@@ -68,7 +73,10 @@ def overlay(
     if scheme.background is not None:
         tint &= labels != scheme.background
     mixed = image.copy()
-    mixed[tint] = np.rint(image[tint] * (1 - alpha) + table[labels[tint]] * alpha).astype(np.uint8)
+    mixed[tint] = _mixed(image[tint], table[labels[tint]], alpha)
+    if palette == DISPLAY:
+        edge = tint & _edges(labels, max(1, round(min(labels.shape) / 700)))
+        mixed[edge] = _mixed(image[edge], _lighter(table)[labels[edge]], alpha**0.5)
     thickness = max(1, round(min(labels.shape) / 250))
     for person in reversed(people):  # the first lies on top, as in `labels`
         _outline(mixed, person, thickness)
@@ -78,6 +86,22 @@ def overlay(
     if not legend:
         return picture
     return _beside(picture, _legend(labels, scheme, table, picture.height, people))
+
+
+def _mixed(pixels: Picture, colours: Picture, alpha: float) -> Picture:
+    return np.rint(pixels * (1 - alpha) + colours * alpha).astype(np.uint8)
+
+
+def _lighter(table: Picture) -> Picture:
+    """Colours half-way to white."""
+    return (table // 2 + 128).astype(np.uint8)
+
+
+def _edges(labels: Labels, reach: int) -> Mask:
+    """Where a pixel with another label lies within some steps up, down, left or right; bool (H, W)."""
+    cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (2 * reach + 1, 2 * reach + 1))
+    edges: Mask = cv2.dilate(labels, cross) != cv2.erode(labels, cross)
+    return edges
 
 
 def person_colour(id: int) -> Rgb:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from PIL import Image
 
 from . import formats, render
 from .arrays import Labels, Mask
+from .cleaning import Area, Cleaning
 from .errors import FormatError, SchemeError
 from .image import load as load_image
 from .ops.touching import touching_label
@@ -35,6 +36,7 @@ class Parsing:
         logits: float32 (C, h, w) before softmax, at the network's own grid, or the mean at input size when
             several scales were used; None unless asked for.
         people: who is there, by falling score; empty where nobody was looked for.
+        cleaning: how the labels were cleaned, the first step first; files log it.
     """
 
     labels: Labels
@@ -43,6 +45,7 @@ class Parsing:
     confidence: npt.NDArray[np.float16] | None = None
     logits: npt.NDArray[np.float32] | None = None
     people: tuple[Person, ...] = ()
+    cleaning: tuple[Cleaning, ...] = ()
 
     def __post_init__(self) -> None:
         formats.check_labels(self.labels, self.scheme)
@@ -100,21 +103,48 @@ class Parsing:
             blobs = self.labels == label
             if blobs.any():
                 labels[blobs] = touching_label(blobs, labels, candidates, IGNORE)[blobs]
-        people = tuple(self._remapped(person, labels, table, way.target) for person in self.people)
-        return Parsing(labels, way.target, self.model, people=people)
+        people = tuple(
+            replace(self._relabelled(person, labels, table), scheme=way.target, part_scores={})
+            for person in self.people
+        )
+        return Parsing(labels, way.target, self.model, people=people, cleaning=self.cleaning)
 
-    def _remapped(
-        self,
-        person: Person,
-        labels: Labels,
-        table: npt.NDArray[np.uint8],
-        target: LabelScheme,
-    ) -> Person:
-        """A person in another scheme: as the picture was where it shows them, else by table."""
+    def cleaned(self, min_area: Area = 0, fill: Area = 0, smooth: int = 0) -> Parsing:
+        """The same parsing with smooth borders, without specks and pinholes; nothing changes by default.
+
+            parsing.cleaned(min_area="0.05%", fill=200, smooth=3)
+
+        People keep their number, box, score and silhouette, and get the cleaned labels where the picture
+        shows them. Confidence, logits and part scores stay those of the labels that the network gave.
+
+        Args:
+            min_area: islands with fewer pixels take the label that they touch most: pixels, or a share of
+                the picture such as `"0.1%"`.
+            fill: holes of at most so many pixels (or `"0.1%"`) inside a part take its label.
+            smooth: rows and columns within which a pixel takes the label that weighs most around it.
+                `Cleaning` defines all three; smoothing is done first, filling last.
+
+        Returns:
+            A parsing that was cleaned with the same words before is given back as it is.
+
+        Raises:
+            ModelError: a value cannot be.
+            SchemeError: holes are to be filled, but the scheme has no background.
+        """
+        step = Cleaning(min_area, fill, smooth, self.scheme.key)
+        if not step or self.cleaning[-1:] == (step,):
+            return self
+        labels = step.applied(self.labels, self.scheme)
+        same = np.arange(256, dtype=np.uint8)
+        people = tuple(self._relabelled(person, labels, same) for person in self.people)
+        return replace(self, labels=labels, people=people, cleaning=(*self.cleaning, step))
+
+    def _relabelled(self, person: Person, labels: Labels, table: npt.NDArray[np.uint8]) -> Person:
+        """A person in a picture with other labels: as it is where it shows them, elsewhere by table."""
         x0, y0, x1, y1 = person.box
         seen = person.silhouette & (self.labels[y0:y1, x0:x1] == person.labels)
         mine = np.where(seen, labels[y0:y1, x0:x1], np.where(person.silhouette, table[person.labels], 0))
-        return replace(person, labels=mine.astype(np.uint8), scheme=target, part_scores={})
+        return replace(person, labels=mine.astype(np.uint8))
 
     def _refuse_inexact(self, way: Remap, approximate: bool) -> None:
         present = [label for label in np.unique(self.labels).tolist() if label != IGNORE]
@@ -130,20 +160,21 @@ class Parsing:
                 f"With approximate=True: {way.note}."
             )
 
-    def colorize(self, palette: str | tuple[Rgb, ...] = "voc") -> Image.Image:
+    def colorize(self, palette: str | tuple[Rgb, ...] = "display") -> Image.Image:
         """Each label in its colour, as an RGB picture; see `render.colorize`."""
         return render.colorize(self.labels, self.scheme, palette)
 
     def overlay(
-        self, image: Any, alpha: float = 0.6, legend: bool = False, palette: str | tuple[Rgb, ...] = "voc"
+        self, image: Any, alpha: float = 0.6, legend: bool = False, palette: str | tuple[Rgb, ...] = "display"
     ) -> Image.Image:
-        """The photo with its parts tinted, and its people outlined and numbered.
+        """The photo with its parts tinted and contoured, and its people outlined and numbered.
 
         Args:
             image: the photo that was parsed, in any form `Parser.predict` takes.
             alpha: 0 (photo only) to 1 (colour only).
             legend: add a panel with colour, name and share of each part, and the people.
-            palette: `"voc"`, another of the scheme's palettes, or RGB triples.
+            palette: `"display"`, `"voc"` (the colours of label PNGs, without contours), another of the
+                scheme's palettes, or RGB triples.
 
         Raises:
             ImageError: the photo cannot be read.
@@ -161,7 +192,7 @@ class Parsing:
             FormatError: unknown suffix, or the file cannot be written.
         """
         path = Path(path)
-        formats.write(self._record(), path)
+        formats.write(self.record(), path)
         return path
 
     def encode(self, kind: str) -> bytes:
@@ -170,10 +201,11 @@ class Parsing:
         Raises:
             FormatError: unknown kind.
         """
-        return formats.encode(self._record(), kind)
+        return formats.encode(self.record(), kind)
 
-    def _record(self) -> formats.Record:
-        return formats.Record(self.labels, self.scheme, self.model, self.confidence, self.logits, self.people)
+    def record(self) -> formats.Record:
+        """What files hold of it."""
+        return formats.Record(**{field.name: getattr(self, field.name) for field in fields(formats.Record)})
 
     def export(
         self,
@@ -212,15 +244,14 @@ class Parsing:
             FormatError: missing, damaged, or a PNG that does not say its scheme.
         """
         record = formats.read(Path(path), get_scheme(scheme) if scheme else None)
-        return cls(
-            record.labels, record.scheme, record.model, record.confidence, record.logits, record.people
-        )
+        return cls(**{field.name: getattr(record, field.name) for field in fields(record)})
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Parsing):
             return NotImplemented
         return (
             (self.scheme, self.model, self.people) == (other.scheme, other.model, other.people)
+            and self.cleaning == other.cleaning
             and np.array_equal(self.labels, other.labels)
             and _same(self.confidence, other.confidence)
             and _same(self.logits, other.logits)

@@ -7,37 +7,17 @@ CelebAMask-HQ (`face`), Goliath (Sapiens2's 29 labels), DensePose, VOC, ADE20K a
 from __future__ import annotations
 
 import difflib
-import json
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from importlib import resources
-from typing import Any
 
 from .errors import SchemeError
+from .palettes import Rgb as Rgb
+from .palettes import display_palette, folded, tables, things
+from .palettes import voc_palette as voc_palette
 
 IGNORE = 255
 """Label of pixels that carry no statement; it survives every remap."""
-
-Rgb = tuple[int, int, int]
-
-
-def voc_palette(count: int = 256) -> tuple[Rgb, ...]:
-    """The PASCAL-VOC colour map: each next three bits of a label set the next lower bit of R, G and B."""
-    colours = []
-    for label in range(count):
-        rgb, rest = [0, 0, 0], label
-        for shift in range(7, -1, -1):
-            for channel in range(3):
-                rgb[channel] |= ((rest >> channel) & 1) << shift
-            rest >>= 3
-        colours.append((rgb[0], rgb[1], rgb[2]))
-    return tuple(colours)
-
-
-def _folded(name: str) -> str:
-    return re.sub(r"[ _]+", "-", name.strip().lower())
 
 
 @dataclass(frozen=True)
@@ -49,7 +29,8 @@ class LabelScheme:
         names: one name per label; the position is the label's number.
         aliases: other spellings per label (the original code bases'), may be empty.
         flip_pairs: labels that swap when the picture is mirrored.
-        palettes: colours other than PASCAL-VOC by name, one RGB triple (0-255) per label.
+        palettes: colours other than PASCAL-VOC and the display colours by name, one RGB triple (0-255) per
+            label.
         groups: labels that belong together, by the group's name, such as `clothes`, `skin` or `head`. A
             group that has the name of a label is that label alone.
     """
@@ -71,7 +52,7 @@ class LabelScheme:
     def background(self) -> int | None:
         """The label that stands for nothing, or None in schemes that name every surface."""
         first = (self.names[0], *(self.aliases[0] if self.aliases else ()))
-        return 0 if "background" in map(_folded, first) else None
+        return 0 if "background" in map(folded, first) else None
 
     def index(self, label: str | int) -> int:
         """Number of a label given by name (any case, `_` and space count as `-`), alias or number.
@@ -83,7 +64,7 @@ class LabelScheme:
             if 0 <= int(label) < len(self):
                 return int(label)
             raise SchemeError(f"{self.key} has labels 0 to {len(self) - 1}, not {label}")
-        number = self._numbers().get(_folded(label))
+        number = self._numbers().get(folded(label))
         if number is not None:
             return number
         if self._together(label):
@@ -103,7 +84,7 @@ class LabelScheme:
         """
         found: set[int] = set()
         for word in words:
-            alone = self._numbers().get(_folded(word)) if isinstance(word, str) else self.index(word)
+            alone = self._numbers().get(folded(word)) if isinstance(word, str) else self.index(word)
             together = (alone,) if alone is not None else self._together(str(word))
             if not together:
                 raise self._unknown(str(word))
@@ -112,12 +93,12 @@ class LabelScheme:
 
     def _together(self, word: str) -> tuple[int, ...]:
         """Labels of a group, or of both sides of a part in singular or plural; empty if there are none."""
-        folded = _folded(word)
+        wanted = folded(word)
         for name, labels in self.groups:
-            if name == folded:
+            if name == wanted:
                 return labels
         numbers = self._numbers()
-        for stem in (folded, folded.removesuffix("s")):
+        for stem in (wanted, wanted.removesuffix("s")):
             sides = (numbers.get(f"{side}{joint}{stem}") for side in ("left", "right") for joint in ("-", ""))
             both = tuple(label for label in sides if label is not None)
             if both:
@@ -126,8 +107,8 @@ class LabelScheme:
 
     def _unknown(self, word: str) -> SchemeError:
         groups = [name for name, _ in self.groups]
-        names = [*map(_folded, self.names), *groups]
-        near = difflib.get_close_matches(_folded(word), list(dict.fromkeys(names)), n=3)
+        names = [*map(folded, self.names), *groups]
+        near = difflib.get_close_matches(folded(word), list(dict.fromkeys(names)), n=3)
         hint = f"; did you mean {', '.join(near)}?" if near else ""
         listed = f"\nLabels: {', '.join(self.names)}" + (f"\nGroups: {', '.join(groups)}" if groups else "")
         return SchemeError(f"{self.key} has no label {word!r}{hint}{listed}")
@@ -144,15 +125,34 @@ class LabelScheme:
         return tuple(order)
 
     def palette(self, name: str = "voc") -> tuple[Rgb, ...]:
-        """256 RGB triples (0-255): PASCAL-VOC, or one of `palettes`, filled up from PASCAL-VOC."""
-        voc = voc_palette()
+        """256 RGB triples (0-255), filled up from PASCAL-VOC.
+
+        Args:
+            name: `"voc"`, as label PNGs have it; `"display"`, bright and distinct, where a thing has the same
+                colour in every scheme; or another of `palettes`.
+
+        Raises:
+            SchemeError: no such palette; the message lists them.
+        """
+        voc, known = voc_palette(), dict(self.palettes)
         if name == "voc":
             return voc
-        for key, colours in self.palettes:
-            if key == name:
-                return colours + voc[len(colours) :]
-        known = ", ".join(["voc", *(key for key, _ in self.palettes)])
-        raise SchemeError(f"{self.key} has no palette {name!r}; known: {known}")
+        if name == "display":
+            colours = display_palette(self.names)
+        elif name in known:
+            colours = known[name]
+        else:
+            offered = ", ".join(["voc", "display", *known])
+            raise SchemeError(f"{self.key} has no palette {name!r}; known: {offered}")
+        return colours + voc[len(colours) :]
+
+    def things(self) -> tuple[str, ...]:
+        """What each label shows, in words that all schemes share, such as `hair`, `left arm` or `torso skin`.
+
+        Two schemes may draw the line differently, so the words choose colours and recipes; `remap` is exact.
+        "" where nothing is known of a label.
+        """
+        return things(self.names)
 
     def _numbers(self) -> dict[str, int]:
         return _numbers(self.names, self.aliases)
@@ -164,7 +164,7 @@ def _numbers(names: tuple[str, ...], aliases: tuple[tuple[str, ...], ...]) -> di
     found: dict[str, int] = {}
     for number, (name, others) in enumerate(zip(names, aliases or ((),) * len(names), strict=True)):
         for spelling in (name, *others):
-            found.setdefault(_folded(spelling), number)
+            found.setdefault(folded(spelling), number)
     return found
 
 
@@ -188,16 +188,9 @@ class Remap:
     note: str = ""
 
 
-@lru_cache(maxsize=1)
-def _data() -> dict[str, Any]:
-    text = resources.files(__package__).joinpath("schemes.json").read_text(encoding="utf-8")
-    data: dict[str, Any] = json.loads(text)
-    return data
-
-
 def scheme_names() -> list[str]:
     """Keys of all label schemes."""
-    return list(_data()["schemes"])
+    return list(tables()["schemes"])
 
 
 @cache
@@ -207,7 +200,7 @@ def get_scheme(key: str) -> LabelScheme:
     Raises:
         SchemeError: no such scheme; the message lists all.
     """
-    record = _data()["schemes"].get(key.lower())
+    record = tables()["schemes"].get(key.lower())
     if record is None:
         raise SchemeError(f"no label scheme {key!r}; known: {', '.join(scheme_names())}")
     names = tuple(record["names"])
@@ -238,7 +231,7 @@ def _aliases(
 
 def remap_targets(source: LabelScheme | None = None) -> list[str]:
     """Keys of the schemes that `find_remap` has a table to, from `source` or from any scheme."""
-    ways = [way.split("->") for way in _data()["remaps"]]
+    ways = [way.split("->") for way in tables()["remaps"]]
     reached = {target for start, target in ways if source is None or start == source.key}
     return [key for key in scheme_names() if key in reached]
 
@@ -260,7 +253,7 @@ def find_remap(source: LabelScheme, target: str | Mapping[str | int, str | int])
     key = target.lower()
     if key == source.key:
         return Remap(source, tuple(range(len(source))))
-    record = _data()["remaps"].get(f"{source.key}->{key}")
+    record = tables()["remaps"].get(f"{source.key}->{key}")
     if record is None:
         ways = remap_targets(source)
         raise SchemeError(

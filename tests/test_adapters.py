@@ -13,8 +13,10 @@ import pytest
 
 from humanparse import HumanParseError, Parsing, get_scheme
 from humanparse.adapters import cvat, datasets, gradio, supervision
+from humanparse.adapters.cutout import cutout
 
 ROOT = Path(__file__).parents[1]
+PHOTO, CLOTHES = np.zeros((2, 2, 3), np.uint8), Parsing(np.full((2, 2), 4, np.uint8), get_scheme("atr"))
 PARSING = Parsing(np.zeros((2, 2), np.uint8), get_scheme("atr"))
 
 CALLS: dict[str, tuple[str, Callable[[], object]]] = {
@@ -22,6 +24,7 @@ CALLS: dict[str, tuple[str, Callable[[], object]]] = {
     "datasets": ("datasets", lambda: datasets.label_columns().features({})),  # type: ignore[arg-type]
     "gradio": ("gradio", gradio.demo),
     "cvat_sdk": ("cvat", cvat.create),
+    "pymatting": ("matting", lambda: cutout(PHOTO, CLOTHES, matte=True)),
 }
 
 
@@ -39,7 +42,7 @@ def test_a_missing_package_is_an_error_that_names_its_extra(
 
 def test_importing_every_adapter_imports_no_foreign_package() -> None:
     names = sorted(path.stem for path in (ROOT / "humanparse" / "adapters").glob("[a-z]*.py"))
-    assert len(names) == 12
+    assert len(names) == 14
     foreign = {*CALLS, "transformers", "label_studio_sdk"}
     code = (
         "import importlib, sys\n"

@@ -13,7 +13,6 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 from humanparse import ModelError, Parser, Parsing
-from humanparse.schemes import voc_palette
 from humanparse.serve import demo
 
 PHOTO = Path(__file__).parents[1] / "examples" / "grace_hopper.jpg"
@@ -36,14 +35,14 @@ def test_a_photo_gives_tinted_parts_a_table_and_files(client: Client) -> None:
         handle_file(str(PHOTO)), "lite-atr", "as the model", False, api_name="/parse"
     )
     parsing = Parser().predict(PHOTO)
-    names = [part.name for part in parsing.parts()]
+    names, colours = [part.name for part in parsing.parts()], parsing.scheme.palette("display")
     assert [one["label"] for one in overlay["annotations"]] == names
     for one in overlay["annotations"]:
         with Image.open(one["image"]) as mask:
             pixels = np.asarray(mask)
         where = parsing.mask(one["label"])
         assert np.array_equal(pixels[..., 3] > 0, where)
-        assert tuple(pixels[where][0][:3]) == voc_palette()[parsing.scheme.index(one["label"])]
+        assert tuple(pixels[where][0][:3]) == colours[parsing.scheme.index(one["label"])]
     assert table["headers"] == ["Part", "Label", "Pixels", "Share (%)"]
     assert [row[0] for row in table["data"]] == names
     assert [row[2] for row in table["data"]] == [part.pixels for part in parsing.parts()]

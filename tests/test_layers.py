@@ -11,10 +11,10 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "humanparse"
 
 ROOMS = [
-    "_version", "addresses", "arrays", "messages", "errors", "durable", "schemes", "people", "registry",
-    "suffixes", "metadata", "decode", "fetching", "image", "ops", "geometry", "checkpoint", "hub", "models",
-    "runtimes", "render", "formats", "metrics", "detections", "results", "pipelines", "video", "parser",
-    "bulk", "adapters", "serve", "bench", "verification", "cli",
+    "_version", "addresses", "arrays", "messages", "errors", "durable", "palettes", "schemes", "people",
+    "registry", "suffixes", "metadata", "decode", "fetching", "image", "ops", "cleaning", "geometry",
+    "checkpoint", "hub", "models", "runtimes", "render", "formats", "metrics", "detections", "results",
+    "pipelines", "video", "parser", "bulk", "adapters", "serve", "bench", "verification", "cli",
     "__init__", "__main__",
 ]  # fmt: skip
 
@@ -26,6 +26,7 @@ ONLY_IN = {
     "typer": ("cli/",),
     "cv2": (
         "geometry.py",
+        "ops/clean.py",
         "ops/touching.py",
         "ops/components.py",
         "ops/jpeg.py",
@@ -33,6 +34,9 @@ ONLY_IN = {
         "decode.py",
         "video/smoothing.py",
         "adapters/cvat.py",
+        "adapters/matte.py",
+        "adapters/recipes.py",
+        "render.py",
     ),
     "av": ("video/reading.py", "video/writing.py", "video/sound.py"),
     "rich": ("cli/", "hub/download.py"),
@@ -46,6 +50,7 @@ ONLY_IN = {
     "datasets": ("adapters/datasets.py",),
     "gradio": ("adapters/gradio.py",),
     "cvat_sdk": ("adapters/cvat.py",),
+    "pymatting": ("adapters/matte.py",),
     "transformers": (),
     "label_studio_sdk": (),
     "fastapi": ("serve/",),
@@ -63,6 +68,7 @@ NO_TORCH = (
     "messages",
     "errors",
     "durable",
+    "palettes",
     "schemes",
     "people",
     "registry",
@@ -70,6 +76,7 @@ NO_TORCH = (
     "decode",
     "fetching",
     "image",
+    "cleaning",
     "hub",
     "render",
     "formats",

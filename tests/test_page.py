@@ -190,6 +190,17 @@ def middle(mask: npt.NDArray[np.bool_]) -> tuple[int, int]:
         inner = core
 
 
+def contour(labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    """Where a neighbour above, below or beside has another label."""
+    edge = np.zeros(labels.shape, bool)
+    across, down = labels[:, 1:] != labels[:, :-1], labels[1:] != labels[:-1]
+    edge[:, 1:] |= across
+    edge[:, :-1] |= across
+    edge[1:] |= down
+    edge[:-1] |= down
+    return edge
+
+
 def names(parsing: Parsing) -> list[str]:
     """Of its parts, the largest first."""
     return [part.name for part in sorted(parsing.parts(), key=lambda part: -part.pixels)]
@@ -205,7 +216,9 @@ def test_a_photo_gets_its_parts_in_their_colours(visit: Visit, hopper: Parsing) 
     assert drawn.shape[:2] == hopper.size
     assert (drawn[hopper.labels == 0] == 0).all()
     x, y = middle(hopper.labels == FACE)
-    assert np.abs(drawn[y, x].astype(int) - [*ATR.palette()[FACE], 153]).max() <= 2  # 60 % opaque
+    assert np.abs(drawn[y, x].astype(int) - [*ATR.palette("display")[FACE], 153]).max() <= 2  # 60 % opaque
+    edge, body = drawn[y, :, :3][contour(hopper.labels)[y] & (hopper.labels[y] == FACE)], drawn[y, x, :3]
+    assert len(edge) and (edge >= body).all() and (edge.astype(int).sum(axis=1) > int(body.sum()) + 60).all()
     for label in np.unique(hopper.labels[hopper.labels > 0]):
         assert (drawn[hopper.labels == label][:, 3] == 153).all()
     assert visit.text("#status").startswith(f"lite-atr found {len(names(hopper))} parts in ")

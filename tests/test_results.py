@@ -308,7 +308,8 @@ def test_a_parsing_is_saved_by_suffix_and_loaded_equal(suffix: str, tmp_path: Pa
 
 def test_colours_are_the_palettes() -> None:
     picture = np.asarray(small().colorize())
-    assert tuple(picture[0, 2]) == voc_palette()[2] and tuple(picture[0, 0]) == (0, 0, 0)
+    assert tuple(picture[0, 2]) == LIP.palette("display")[2] and tuple(picture[0, 0]) == (0, 0, 0)
+    assert tuple(np.asarray(small().colorize("voc"))[0, 2]) == voc_palette()[2]
     assert tuple(np.asarray(small().colorize("ssseg"))[0, 2]) == (255, 0, 0)
     with pytest.raises(SchemeError, match="has 2 colours"):
         small().colorize(((0, 0, 0), (9, 9, 9)))
@@ -318,13 +319,34 @@ def test_colours_are_the_palettes() -> None:
 
 def test_an_overlay_tints_parts_and_leaves_the_rest() -> None:
     photo = np.full((3, 4, 3), 100, dtype=np.uint8)
-    assert np.array_equal(np.asarray(small().overlay(photo, alpha=0)), photo)
-    full = np.asarray(small().overlay(photo, alpha=1))
-    assert np.array_equal(full[small().mask("Background")], photo[small().mask("Background")])
+    for palette in ("display", "voc"):
+        assert np.array_equal(np.asarray(small().overlay(photo, alpha=0, palette=palette)), photo)
+        full = np.asarray(small().overlay(photo, alpha=1, palette=palette))
+        assert np.array_equal(full[small().mask("Background")], photo[small().mask("Background")])
     assert tuple(full[0, 2]) == voc_palette()[2]
-    half = np.asarray(small().overlay(Image.fromarray(photo), alpha=0.5))
+    half = np.asarray(small().overlay(Image.fromarray(photo), alpha=0.5, palette="voc"))
     assert tuple(half[0, 2]) == (50, 114, 50)
     assert photo.min() == photo.max() == 100  # the caller's photo is untouched
+
+
+def test_parts_have_a_thin_lighter_contour_in_display_colours_and_none_in_others() -> None:
+    labels = np.zeros((12, 12), dtype=np.uint8)
+    labels[2:, 2:7], labels[2:, 7:] = 5, 9
+    photo = np.full((12, 12, 3), 40, dtype=np.uint8)
+    parsing, colours = Parsing(labels, LIP), LIP.palette("display")
+    for alpha in (0.6, 1.0):
+        picture = np.asarray(parsing.overlay(photo, alpha=alpha)).astype(int)
+        for part, inner in ((5, slice(3, 6)), (9, slice(8, 12))):  # the picture's border is no edge
+            body = np.zeros(labels.shape, dtype=bool)
+            body[3:, inner] = True
+            edge = (labels == part) & ~body
+            mixed = np.rint(40 * (1 - alpha) + np.array(colours[part]) * alpha)
+            assert (picture[body] == mixed).all()
+            assert len(np.unique(picture[edge], axis=0)) == 1
+            assert (picture[edge] >= mixed).all() and (picture[edge].sum(axis=1) > mixed.sum() + 60).all()
+        assert (picture[labels == 0] == 40).all()
+    plain = np.asarray(parsing.overlay(photo, alpha=1, palette="voc"))
+    assert (plain[labels == 5] == voc_palette()[5]).all() and (plain[labels == 9] == voc_palette()[9]).all()
 
 
 def test_a_legend_stands_beside_the_photo() -> None:

@@ -91,7 +91,7 @@ def test_left_and_right_swap_back_when_flipped_twice(key: str) -> None:
 def test_other_palettes_are_found_by_name() -> None:
     assert get_scheme("lip").palette("ssseg")[2] == (255, 0, 0)
     assert get_scheme("lip").palette("ssseg")[200] == voc_palette()[200]
-    with pytest.raises(SchemeError, match="known: voc, ssseg"):
+    with pytest.raises(SchemeError, match="known: voc, display, ssseg"):
         get_scheme("lip").palette("pastel")
 
 

@@ -85,7 +85,7 @@ def test_json_holds_the_labels_of_predict_with_names_boxes_and_colours(
     assert np.array_equal(labels_of(found), expected.labels)
     assert (found["model"], found["scheme"], found["people"]) == ("lite-atr", "atr", [])
     assert found["milliseconds"] > 0
-    palette = expected.scheme.palette()
+    palette = expected.scheme.palette("display")
     assert [(one["label"], one["name"], tuple(one["color"])) for one in found["classes"]] == [
         (label, name, palette[label]) for label, name in enumerate(expected.scheme.names)
     ]

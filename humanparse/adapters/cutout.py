@@ -6,13 +6,14 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-from PIL import Image, ImageColor, ImageFilter
+from PIL import Image, ImageColor
 
 from ..arrays import Mask, tight_box
+from ..cleaning import edged
 from ..errors import ImageError, ModelError
 from ..results import Parsing
 from ..schemes import IGNORE, Rgb
+from .matte import matte as find_matte
 from .regions import parsed_photo
 
 
@@ -23,7 +24,10 @@ def cutout(
     drop: Iterable[str | int] = (),
     *,
     background: str | Rgb | None = None,
+    grow: int = 0,
+    shrink: int = 0,
     feather: int = 0,
+    matte: bool = False,
     crop: bool = False,
 ) -> Image.Image:
     """The photo with only some parts left.
@@ -36,7 +40,11 @@ def cutout(
         drop: parts to leave out of those.
         background: a colour to put behind, as RGB 0-255 or a name such as `"white"` or `"#e0e0e0"`; None
             leaves it transparent.
-        feather: pixels, 0-1000, over which edges fade inwards, so that nothing of the background shows.
+        grow: pixels, 0-1000, by which the cut-out reaches further.
+        shrink: pixels, 0-1000, by which it then draws back.
+        feather: pixels, 0-1000, over which edges then fade inwards, so that nothing of the background shows.
+        matte: find how much of each pixel at the border is hair or cloth, and its colour without what is
+            behind; see `humanparse.adapters.matte`. Needs `pip install "humanparse[matting]"`.
         crop: cut the picture to the box of what is kept.
 
     Returns:
@@ -45,20 +53,24 @@ def cutout(
     Raises:
         SchemeError: no such part or group, or the photo has another size.
         ImageError: the photo cannot be read, or nothing of it is kept.
-        ModelError: the colour or the feather cannot be.
+        ModelError: the colour or a number of pixels cannot be, `matte` is given with `feather`, or it
+            does not succeed.
+        HumanParseError: pymatting is not installed.
     """
+    if matte and feather:
+        raise ModelError("matte finds soft edges by itself; leave feather out")
     photo = parsed_photo(image, parsing)
-    if not 0 <= feather <= 1000:
-        raise ModelError(f"feather must be pixels from 0 to 1000, not {feather}")
-    mask = _kept(parsing, keep, drop)
-    alpha = _alpha(mask, feather)
+    mask = edged(_kept(parsing, keep, drop), grow, shrink) > 0
+    if not mask.any():
+        raise ImageError(f"nothing of what is kept is left after shrinking by {shrink} pixels; shrink less")
+    alpha = edged(mask, feather=feather)
+    if matte:
+        alpha, photo = find_matte(photo, parsing, mask)
     picture = Image.fromarray(np.dstack((photo, alpha)))
     if background is not None:
         behind = Image.new("RGBA", picture.size, _colour(background))
         picture = Image.alpha_composite(behind, picture).convert("RGB")
-    if not crop:
-        return picture
-    return picture.crop(tight_box(mask))
+    return picture.crop(tight_box(alpha > 0 if matte else mask)) if crop else picture
 
 
 def _kept(parsing: Parsing, keep: Iterable[str | int] | None, drop: Iterable[str | int]) -> Mask:
@@ -74,15 +86,6 @@ def _kept(parsing: Parsing, keep: Iterable[str | int] | None, drop: Iterable[str
         there = ", ".join(part.name for part in parsing.parts() if part.label != IGNORE) or "no part at all"
         raise ImageError(f"the photo shows nothing of what is kept ({wanted}); it has: {there}")
     return mask
-
-
-def _alpha(mask: Mask, feather: int) -> npt.NDArray[np.uint8]:
-    solid: npt.NDArray[np.uint8] = np.where(mask, np.uint8(255), np.uint8(0))
-    if feather == 0:
-        return solid
-    mean = np.asarray(Image.fromarray(solid).filter(ImageFilter.BoxBlur(feather)), dtype=np.int16)
-    inwards = 2 * mean - 255  # on a straight edge half of the mean lies outside
-    return (inwards.clip(0, 255) * mask).astype(np.uint8)
 
 
 def _colour(background: str | Rgb) -> tuple[int, ...]:

@@ -17,7 +17,7 @@ import numpy as np
 
 from .. import registry
 from ..errors import HumanParseError
-from ..schemes import IGNORE, get_scheme, remap_targets, voc_palette
+from ..schemes import IGNORE, get_scheme, remap_targets
 from . import missing
 
 if TYPE_CHECKING:
@@ -121,8 +121,10 @@ def _load(model: str) -> Parser:
 
 
 def _colours(models: Sequence[str]) -> dict[str, str]:
-    """A colour for each name in any label set: those of the first model have their labels' colours."""
+    """A colour for each name in any label set."""
     schemes = [*(registry.get(model).scheme for model in models), *map(get_scheme, remap_targets())]
-    names = dict.fromkeys(name for scheme in schemes for name in scheme.names)
-    palette = voc_palette()
-    return {name: "#{:02x}{:02x}{:02x}".format(*palette[at % 256]) for at, name in enumerate(names)}
+    colours: dict[str, str] = {}
+    for scheme in schemes:
+        for name, rgb in zip(scheme.names, scheme.palette("display"), strict=False):
+            colours.setdefault(name, "#{:02x}{:02x}{:02x}".format(*rgb))
+    return colours

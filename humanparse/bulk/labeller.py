@@ -171,6 +171,7 @@ def finished(parsing: Parsing, settings: Settings) -> tuple[Parsing, Statistics]
     Raises:
         SchemeError: it cannot be brought into the scheme that is asked for.
     """
+    parsing = parsing.cleaned(settings.min_area, settings.fill, settings.smooth)
     sure, background = parsing.confidence, parsing.scheme.background
     someone = (
         np.ones(parsing.size, np.bool_)

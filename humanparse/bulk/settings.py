@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from .. import runtimes
 from .._version import __version__
+from ..cleaning import Area, Cleaning
 from ..errors import BulkError, ModelError, SchemeError
 from ..registry import DEFAULT
 from .writers import check_formats
@@ -60,9 +61,11 @@ class Settings:
         pack_size: inputs per tar or Parquet file.
         people: `"detect"` tells people apart, as `Parser.predict` does, in npz, coco and overlay; models that
             find people without being asked to do so anyway.
+        min_area, fill, smooth: how the model's labels are cleaned, before all else; see `cleaning.Cleaning`.
 
     Raises:
         BulkError: a value cannot be.
+        ModelError: a value of cleaning cannot be.
     """
 
     formats: tuple[str, ...] = ("png",)
@@ -73,11 +76,17 @@ class Settings:
     approximate: bool = False
     pack_size: int = 1000
     people: Literal["detect"] | None = None
+    min_area: Area = 0
+    fill: Area = 0
+    smooth: int = 0
 
     def __post_init__(self) -> None:
         check_formats(self.formats)
         if self.people not in (None, "detect"):
             raise BulkError(f'`people` takes "detect" or None, not {self.people!r}')
+        for word, value in asdict(self.cleaning).items():
+            if word != "scheme":
+                object.__setattr__(self, word, value)  # in the form in which the journal compares it
         if self.batch < 1 or self.pack_size < 1:
             raise BulkError("`batch` and `pack_size` take numbers from 1 on")
         if self.min_confidence is not None and not 0 < self.min_confidence <= 1:
@@ -85,14 +94,26 @@ class Settings:
         if self.min_confidence is not None and self.confidence is False:
             raise BulkError("`min_confidence` needs the confidence that `confidence=False` leaves out")
 
+    def described(self) -> dict[str, Any]:
+        """As a journal keeps it; cleaning that is left out is None, as in journals from before it existed."""
+        cleaning = {word: getattr(self, word) or None for word in ("min_area", "fill", "smooth")}
+        return {**asdict(self), "formats": list(self.formats), **cleaning}
+
+    @property
+    def cleaning(self) -> Cleaning:
+        """How labels are cleaned."""
+        return Cleaning(self.min_area, self.fill, self.smooth)
+
     def fitted(self, parser: Parser) -> Settings:
         """The settings with what only the model decides filled in.
 
         Raises:
             ModelError: the model gives no confidence, and it is asked for; or it finds people by itself, and
                 is asked to detect them.
-            SchemeError: its labels do not lead to the scheme that is asked for.
+            SchemeError: its labels do not lead to the scheme that is asked for, or have no background and so
+                no holes to fill.
         """
+        self.cleaning.check(parser.scheme)
         gives = parser.spec.gives_logits
         if not gives and (self.confidence or self.min_confidence is not None):
             raise ModelError(f"{parser.spec.name} gives no confidence; leave it and `min_confidence` out")
@@ -127,7 +148,7 @@ def described(
         "scales": None if choice.scales is None else list(choice.scales),
         "protocol": choice.protocol,
         "test_size": None if choice.test_size is None else list(choice.test_size),
-        **{**asdict(settings), "formats": list(settings.formats)},
+        **settings.described(),
         **about,
     }
 

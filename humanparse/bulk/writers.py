@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -64,10 +65,7 @@ def write(
         OSError: likewise.
     """
     if name in ("png", "npz"):
-        record = formats.Record(
-            parsing.labels, parsing.scheme, parsing.model, parsing.confidence, None, parsing.people
-        )
-        formats.write(record, path)
+        formats.write(replace(parsing.record(), logits=None), path)
         return path.stat().st_size
     if name == "coco":
         called = called or formats.PhotoName(path.name.removesuffix(ENDINGS[name]))
@@ -81,7 +79,7 @@ def write(
 
 def png(parsing: Parsing) -> bytes:
     """The content of a label PNG."""
-    return formats.encode(formats.Record(parsing.labels, parsing.scheme, parsing.model), "png")
+    return formats.encode(parsing.record(), "png")
 
 
 def _overlay(parsing: Parsing, photo: Picture | None) -> bytes:

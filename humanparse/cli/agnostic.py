@@ -2,24 +2,41 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from ..registry import DEFAULT
+from .. import registry
+from .cleaning import Feather, Fill, Grow, MinArea, Shrink, Smooth
 from .console import err
 from .cutout import Model, Photo, check_output, make_parser, split, write_png
 from .label import Device, Offline, Precision, Quiet, WeightsFiles
-from .photos import read_photo
+from .photos import STDIN, read_photo
 
 
 def agnostic(
     photo: Photo,
     cloth: Annotated[str, typer.Option(help="The garment to replace: upper, lower or overall.")] = "upper",
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            "--for",
+            help="Mask, photo and label map as a project makes them, named after it: viton-hd, catvton, "
+            "ootdiffusion, idm-vton or fashn.",
+            show_default=False,
+        ),
+    ] = None,
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="The mask (PNG, 0 and 255) to write.")
-    ] = Path("mask.png"),
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            help="The mask (PNG, 0 and 255) to write; default: mask.png.",
+            show_default=False,
+        ),
+    ] = None,
     image: Annotated[
         Path | None, typer.Option(help="Also the photo with grey there, as PNG.", show_default=False)
     ] = None,
@@ -39,30 +56,58 @@ def agnostic(
         str | None,
         typer.Option(help="Parts or groups to leave visible, with commas: arms.", show_default=False),
     ] = None,
-    model: Model = DEFAULT,
+    min_area: MinArea = "0",
+    fill: Fill = "0",
+    smooth: Smooth = 0,
+    grow: Grow = 0,
+    shrink: Shrink = 0,
+    feather: Feather = 0,
+    model: Model = registry.DEFAULT,
     weights: WeightsFiles = None,
     device: Device = "auto",
     precision: Precision = "auto",
     offline: Offline = False,
     quiet: Quiet = False,
 ) -> None:
-    """Hide a garment and the limbs it covers, as VITON-HD and CatVTON take it: mask, photo, label map."""
+    """Hide a garment and the limbs it covers, as virtual try-on takes it: mask, photo, label map."""
+    if recipe is not None:
+        from ..adapters.recipes import get_recipe
+
+        get_recipe(recipe, cloth, registry.get(model).scheme)
+    named = partial(_named, photo, recipe, cloth)
+    output = output or named("mask") or Path("mask.png")
+    image, labels = image or named("grey"), labels or named("labels")
     for path in (output, image, labels):
         if path is not None:
             check_output(path, photo)
     from PIL import Image
 
     from ..adapters.agnostic import agnostic_image, agnostic_mask, agnostic_parsing
+    from ..cleaning import Cleaning
 
+    cleaning = Cleaning(min_area, fill, smooth)
     pixels = read_photo(photo)
-    parsing = make_parser(model, weights, device, precision, offline, quiet).predict(pixels)
+    parser = make_parser(model, weights, device, precision, offline, quiet)
+    parsing = parser.predict(pixels).cleaned(**cleaning.words())
     hidden, visible = split(also or ""), split(keep or "")
-    mask = agnostic_mask(parsing, cloth, dilate=dilate, also=hidden, keep=visible)  # type: ignore[arg-type]
+    edge = {"grow": grow, "shrink": shrink, "feather": feather}
+    asked: Any = {"cloth": cloth, "recipe": recipe, "also": hidden, "keep": visible}
+    mask = agnostic_mask(parsing, dilate=dilate, **asked, **edge)
     if not mask.any():
         err.print(f"[yellow]warning:[/yellow] no {cloth} garment in the photo; the mask is empty")
     write_png(Image.fromarray(mask), output, quiet)
     if image is not None:
-        grey = agnostic_image(pixels, parsing, cloth, dilate=dilate, also=hidden, keep=visible)  # type: ignore[arg-type]
+        grey = agnostic_image(pixels, parsing, dilate=dilate, **asked, **edge)
         write_png(grey, image, quiet)
     if labels is not None:
-        agnostic_parsing(parsing, cloth, also=hidden, keep=visible).save(labels)  # type: ignore[arg-type]
+        agnostic_parsing(parsing, **asked).save(labels)
+
+
+def _named(photo: str, recipe: str | None, cloth: str, kind: str) -> Path | None:
+    """What a file for a project is called: `me_catvton_upper_mask.png`, `…_grey.png`, `…_labels.png`."""
+    if recipe is None:
+        return None
+    from ..formats import photo_name
+
+    stem = "photo" if photo == STDIN else photo_name(photo, Path()).stem
+    return Path(f"{stem}_{recipe}_{cloth}_{kind}.png")

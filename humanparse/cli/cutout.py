@@ -10,6 +10,7 @@ import typer
 from ..durable import writing_file
 from ..errors import FormatError
 from ..registry import DEFAULT
+from .cleaning import Feather, Fill, Grow, MinArea, Shrink, Smooth
 from .label import Device, Offline, Precision, Quiet, WeightsFiles
 from .photos import read_photo
 from .predict import read_weights
@@ -37,7 +38,15 @@ def cutout(
         str | None, typer.Option(help="Parts or groups to leave out, with commas.", show_default=False)
     ] = None,
     crop: Annotated[bool, typer.Option("--crop", help="Cut the picture to what is kept.")] = False,
-    feather: Annotated[int, typer.Option(help="Pixels over which edges fade inwards.")] = 0,
+    min_area: MinArea = "0",
+    fill: Fill = "0",
+    smooth: Smooth = 0,
+    grow: Grow = 0,
+    shrink: Shrink = 0,
+    feather: Feather = 0,
+    matte: Annotated[
+        bool, typer.Option("--matte", help='Soft edges of hair and cloth; needs "humanparse[matting]".')
+    ] = False,
     background: Annotated[
         str | None, typer.Option(help="A colour to put behind: white, #e0e0e0.", show_default=False)
     ] = None,
@@ -51,11 +60,16 @@ def cutout(
     """Cut parts out of a photo: a PNG of its size with what is kept, transparent elsewhere."""
     check_output(output, photo)
     from ..adapters.cutout import cutout as cut
+    from ..cleaning import Cleaning
 
+    cleaning = Cleaning(min_area, fill, smooth)
     pixels = read_photo(photo)
-    parsing = make_parser(model, weights, device, precision, offline, quiet).predict(pixels)
+    parser = make_parser(model, weights, device, precision, offline, quiet)
+    parsing = parser.predict(pixels).cleaned(**cleaning.words())
     kept = None if keep is None else split(keep)
-    picture = cut(pixels, parsing, kept, split(drop or ""), background=background, feather=feather, crop=crop)
+    edge = {"grow": grow, "shrink": shrink, "feather": feather}
+    look: dict[str, Any] = {"background": background, "matte": matte, "crop": crop}
+    picture = cut(pixels, parsing, kept, split(drop or ""), **look, **edge)
     write_png(picture, output, quiet)
 
 

@@ -18,6 +18,7 @@ from .. import runtimes
 from ..errors import BulkError
 from ..registry import DEFAULT
 from ..suffixes import told
+from .cleaning import Fill, MinArea, Smooth
 from .console import err, out, with_options
 from .predict import read_weights
 
@@ -96,6 +97,9 @@ def label(
     min_confidence: Annotated[
         float | None, typer.Option(help="Pixels below it (0-1) become 255.", show_default=False)
     ] = None,
+    min_area: MinArea = "0",
+    fill: Fill = "0",
+    smooth: Smooth = 0,
     pack_size: Annotated[int, typer.Option(help="Inputs per tar or Parquet file.")] = 1000,
     weights: WeightsFiles = None,
     device: Device = "auto",
@@ -130,6 +134,9 @@ def label(
         people=people,  # type: ignore[arg-type]  # Settings checks it
         min_confidence=min_confidence,
         pack_size=pack_size,
+        min_area=min_area,
+        fill=fill,
+        smooth=smooth,
     )
     choice = bulk.ModelChoice(
         model, read_weights(weights), device, precision, runtime, flip, offline=offline or None

@@ -13,12 +13,14 @@ import typer
 from .. import registry, runtimes
 from ..durable import replacing
 from ..errors import FormatError, PeopleError
+from .cleaning import Fill, MinArea
 from .console import err, out, report, with_progress
 from .people import PeopleFile
 from .photos import STDIN, Job, find_photos, named, read_photo
-from .video import VideoEvery, VideoLabels, VideoSmooth, read_films
+from .video import VideoEvery, VideoLabels, read_films
 
 if TYPE_CHECKING:
+    from ..cleaning import Cleaning
     from ..parser import Parser
 
 
@@ -92,7 +94,16 @@ def predict(
         typer.Option("--flip/--no-flip", help="Average with the mirrored photo.", show_default=False),
     ] = None,
     labels: VideoLabels = None,
-    smooth: VideoSmooth = None,
+    min_area: MinArea = "0",
+    fill: Fill = "0",
+    smooth: Annotated[
+        str | None,
+        typer.Option(
+            help="Radius in pixels to which borders are smoothed; of a video, against flicker: exponential "
+            "or flow (better).",
+            show_default=False,
+        ),
+    ] = None,
     every: VideoEvery = 1,
     offline: Annotated[bool, typer.Option("--offline", help="Never use the network for weights.")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress, errors only.")] = False,
@@ -104,15 +115,23 @@ def predict(
     wanted = _Wanted(overlay or legend, legend, json, npz, tuple(formats or ()))
     origin = context.get_parameter_source("output")
     chosen = None if origin is not None and origin.name == "DEFAULT" else output
-    films = read_films(images, chosen, labels, smooth, every)
+    from ..cleaning import Cleaning
+
+    radius = smooth if smooth is not None and smooth.lstrip("-").isdigit() else None
+    cleaning = Cleaning(min_area, fill, int(radius or 0))
+    films = read_films(images, chosen, labels, smooth if radius is None else None, every)
     if films is not None:
         given = people not in (None, "detect")
-        films.refuse(json=json, npz=npz, legend=legend, format=formats, **{"people FILE": given})
+        films.refuse(
+            **{"min-area": cleaning.min_area, "fill": cleaning.fill, "smooth PIXELS": radius},
+            **{"json": json, "npz": npz, "legend": legend, "people FILE": given, "format": formats},
+        )
     jobs = named(find_photos(images, _told(quiet)), output, wanted.files) if films is None else []
     where = _people(people, len(jobs))
     _refuse_nobody(model, people, wanted)
     from ..parser import Parser
 
+    cleaning.check(registry.get(model).scheme)
     parser = Parser(
         model,
         weights=read_weights(weights),
@@ -132,7 +151,8 @@ def predict(
     failures = 0
     for job in with_progress(jobs, "parsing", quiet):
         try:
-            _run(parser, job, wanted, where.of(job.source) if isinstance(where, PeopleFile) else where)
+            mine = where.of(job.source) if isinstance(where, PeopleFile) else where
+            _run(parser, job, wanted, mine, cleaning)
         except Exception as error:  # whatever one photo meets, the others are parsed
             failures += 1
             report(error, debug=context.obj, about=job.source)
@@ -175,9 +195,10 @@ def _told(quiet: bool) -> Callable[[str], None]:
     return lambda line: None if quiet else err.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def _run(parser: Parser, job: Job, wanted: _Wanted, people: Any) -> None:
+def _run(parser: Parser, job: Job, wanted: _Wanted, people: Any, cleaning: Cleaning) -> None:
     photo = read_photo(job.source)
-    parsing = parser.predict(photo, people=people, confidence=wanted.npz)
+    found = parser.predict(photo, people=people, confidence=wanted.npz)
+    parsing = found.cleaned(**cleaning.words())
     for kind in wanted.formats:
         parsing.export(kind, job.folder, job.stem, photo=None if job.source == STDIN else job.source)
     for kind, path in wanted.outputs(job).items():

@@ -25,10 +25,6 @@ VideoLabels = Annotated[
     Path | None,
     typer.Option(help="Of a video also its labels: a lossless .mkv, or a new folder.", show_default=False),
 ]
-VideoSmooth = Annotated[
-    str | None,
-    typer.Option(help="Of a video, against flicker: exponential or flow (better).", show_default=False),
-]
 VideoEvery = Annotated[int, typer.Option(help="Of a video every n-th frame.")]
 
 
@@ -105,7 +101,9 @@ def read_films(
     if not films:
         if labels is not None or smooth is not None or every != 1:
             raise FormatError(
-                f"--labels, --smooth and --every are for videos ({', '.join(sorted(SUFFIXES))})"
+                f"--labels, --smooth {smooth or 'flow'} and --every are for videos "
+                f"({', '.join(sorted(SUFFIXES))}); "
+                "for photos --smooth takes a radius in pixels"
             )
         return None
     photos = [word for word in given if not _named(word)]

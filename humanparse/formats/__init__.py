@@ -18,6 +18,7 @@ import numpy.typing as npt
 from PIL import Image, PngImagePlugin
 
 from ..arrays import Labels, tight_box
+from ..cleaning import Cleaning
 from ..durable import writing_file
 from ..errors import FormatError, SchemeError
 from ..people import Person
@@ -45,6 +46,7 @@ class Record:
         confidence: float16 (H, W), 0-1, or None.
         logits: float32 (C, h, w), or None.
         people: who is there; PNG files don't keep them.
+        cleaning: how the labels were cleaned, the first step first.
     """
 
     labels: Labels
@@ -53,6 +55,7 @@ class Record:
     confidence: npt.NDArray[np.float16] | None = None
     logits: npt.NDArray[np.float32] | None = None
     people: tuple[Person, ...] = ()
+    cleaning: tuple[Cleaning, ...] = ()
 
 
 def write(record: Record, path: Path) -> None:
@@ -127,7 +130,7 @@ def stated_scheme(path: Path) -> LabelScheme | None:
     try:
         with Image.open(path) as picture:
             text = picture.info.get(_TAG)
-        return _from_meta(text)[0] if isinstance(text, str) else None
+        return _from_meta(text).scheme if isinstance(text, str) else None
     except (OSError, ValueError, KeyError):
         return None
 
@@ -180,17 +183,22 @@ def parts(labels: Labels, scheme: LabelScheme, background: bool = False) -> list
 
 
 def _meta(record: Record) -> str:
-    return json.dumps({"scheme": record.scheme.key, "names": record.scheme.names, "model": record.model})
+    meta = {"scheme": record.scheme.key, "names": record.scheme.names, "model": record.model}
+    log = [step.words() for step in record.cleaning]
+    return json.dumps({**meta, "cleaning": log} if log else meta)
 
 
-def _from_meta(text: str) -> tuple[LabelScheme, str]:
+def _from_meta(text: str) -> Record:
+    """A record without pixels."""
     meta = json.loads(text)
     key, names = str(meta["scheme"]), tuple(str(name) for name in meta["names"])
+    log = tuple(Cleaning.of_words(words) for words in meta.get("cleaning", ()))
     try:
         known = get_scheme(key)
     except SchemeError:
-        return LabelScheme(key, names), str(meta["model"])
-    return (known if known.names == names else LabelScheme(key, names)), str(meta["model"])
+        known = LabelScheme(key, ())
+    scheme = known if known.names == names else LabelScheme(key, names)
+    return Record(np.empty((0, 0), np.uint8), scheme, str(meta["model"]), cleaning=log)
 
 
 def _write_png(record: Record, file: IO[bytes]) -> None:
@@ -209,7 +217,7 @@ def _read_png(path: Path, scheme: LabelScheme | None) -> Record:
         labels = np.array(picture, dtype=np.uint8)
         text = picture.info.get(_TAG)
     if text is not None:
-        return Record(labels, *_from_meta(text))
+        return replace(_from_meta(text), labels=labels)
     if scheme is None:
         raise FormatError(f'{path}: does not say its label scheme; pass scheme="lip" or another')
     return Record(labels, scheme)
@@ -230,11 +238,11 @@ def _write_npz(record: Record, file: IO[bytes]) -> None:
 
 def _read_npz(path: Path, scheme: LabelScheme | None) -> Record:
     with np.load(path, allow_pickle=False) as archive:
-        own, model = _from_meta(str(archive["meta"]))
+        own = _from_meta(str(archive["meta"]))
         extra = {key: archive[key] for key in ("confidence", "logits") if key in archive.files}
         labels, described = archive["labels"], json.loads(str(archive["meta"])).get("people", [])
-        found = people.from_arrays(described, archive, own, labels.shape)
-        return Record(labels, own, model, **extra, people=found)
+        found = people.from_arrays(described, archive, own.scheme, labels.shape)
+        return replace(own, labels=labels, **extra, people=found)
 
 
 def _write_json(record: Record, file: IO[bytes]) -> None:
@@ -255,10 +263,10 @@ def _read_json(path: Path, scheme: LabelScheme | None) -> Record:
     labels = np.zeros(content["size"], dtype=np.uint8)
     for part in content["parts"]:
         labels[decode_rle(part["segmentation"])] = part["label"]
-    own, model = _from_meta(text)
+    own = _from_meta(text)
     size = (labels.shape[0], labels.shape[1])
-    found = tuple(people.from_json(person, own, size) for person in content.get("people", []))
-    return Record(labels, own, model, people=found)
+    found = tuple(people.from_json(person, own.scheme, size) for person in content.get("people", []))
+    return replace(own, labels=labels, people=found)
 
 
 _WRITERS: dict[str, Callable[[Record, IO[bytes]], None]] = {

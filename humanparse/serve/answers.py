@@ -94,7 +94,7 @@ def encode(parsing: Parsing, photo: npt.NDArray[np.uint8], kind: str, millisecon
 
 def describe(parsing: Parsing) -> dict[str, Any]:
     """A parsing as JSON says it: run lengths are of the whole picture, (height, width)."""
-    scheme, colours = parsing.scheme, parsing.scheme.palette()
+    scheme, colours = parsing.scheme, parsing.scheme.palette("display")
     return {
         "model": parsing.model,
         "scheme": scheme.key,

@@ -20,6 +20,8 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from .._version import __version__
+from ..cleaning import Cleaning
+from ..errors import ModelError
 from ..parser import Parser
 from . import answers, docs, interface, metrics
 from .head import Head
@@ -88,13 +90,23 @@ def _interface(app: FastAPI, service: Service) -> None:
         format: Annotated[
             Literal["json", "png", "overlay", "npz"] | None, Query(description="Instead of an Accept header.")
         ] = None,
+        min_area: Annotated[
+            str, Query(description="Islands smaller than that go: pixels, or a share such as 0.1%.")
+        ] = "0",
+        fill: Annotated[str, Query(description="Holes inside a part up to that are filled.")] = "0",
+        smooth: Annotated[int, Query(description="Radius in pixels to which borders are smoothed.")] = 0,
     ) -> Response:
         """Label every pixel of a photo."""
-        stray = set(request.query_params) - {"model", "scheme", "people", "format"}
+        words = {"min_area", "fill", "smooth"}
+        stray = set(request.query_params) - {"model", "scheme", "people", "format"} - words
         if stray:
             raise Refusal("invalid_parameter", f"there is no parameter {', '.join(sorted(stray))}")
         kind = format or answers.chosen_format(request.headers.get("accept", ""))
-        wish = Wish(model or service.models.default, scheme.lower(), people == "detect", kind)
+        try:
+            cleaning = Cleaning(min_area, fill, smooth)
+        except ModelError as error:
+            raise Refusal("invalid_parameter", str(error)) from None
+        wish = Wish(model or service.models.default, scheme.lower(), people == "detect", kind, cleaning)
         return await service.parse(request, wish)
 
     @app.get("/v1/models", dependencies=[Depends(key)])

@@ -20,7 +20,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from .. import decode
-from ..errors import ImageError, ImageKindError, ImageSizeError
+from ..cleaning import Cleaning
+from ..errors import ImageError, ImageKindError, ImageSizeError, SchemeError
 from ..parser import Parser
 from ..results import Parsing
 from . import answers, uploads, urls
@@ -41,12 +42,13 @@ _GONE = 499
 
 @dataclass(frozen=True)
 class Wish:
-    """What a request asks for: a model's name, a scheme's key or "", whether to find people, a format."""
+    """What a request asks for: a model's name, a scheme's key or "", whether to find people, and so on."""
 
     model: str
     scheme: str
     detect: bool
     kind: str
+    cleaning: Cleaning
 
 
 class HeldAnswer(Response):
@@ -160,6 +162,10 @@ class Service:
                 "invalid_parameter",
                 "people=detect needs a detector, which this service does not have: start it with --people",
             )
+        try:
+            wish.cleaning.check(model.parser.scheme)
+        except SchemeError as error:
+            raise Refusal("invalid_parameter", str(error)) from None
         return model
 
     async def _answer(
@@ -241,6 +247,7 @@ def _decoded(content: bytes, most: int) -> npt.NDArray[np.uint8]:
 
 
 def _encoded(parsing: Parsing, photo: npt.NDArray[np.uint8], wish: Wish, start: float) -> bytes:
+    parsing = parsing.cleaned(**wish.cleaning.words())
     if wish.scheme:
         parsing = parsing.remap(wish.scheme)
     return answers.encode(parsing, photo, wish.kind, 1000 * (time.monotonic() - start))

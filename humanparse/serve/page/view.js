@@ -12,6 +12,7 @@ export class View {
   #panes = document.getElementById("panes");
   #parsing = null;
   #labels = null;
+  #contours = null;
   #owners = null;
   #silhouettes = new Map();
   #lit = { label: null, person: null };
@@ -33,6 +34,7 @@ export class View {
     const { width, height } = this.#overlay.canvas;
     this.#parsing = parsing;
     this.#labels = sampled(parsing.labels, parsing, width, height);
+    this.#contours = contours(this.#labels, width, height);
     this.#owners = parsing.owners && sampled(parsing.owners, parsing, width, height);
     this.#silhouettes.clear();
     this.#hidden.clear();
@@ -97,10 +99,11 @@ export class View {
     const image = this.#overlay.createImageData(width, height);
     const pixels = new Uint32Array(image.data.buffer);
     const mask = this.#litPerson();
-    const colours = this.#colours(mask !== null);
-    const dimmed = mask && this.#colours(true, DIMMED);
+    const bright = this.#colours(mask !== null);
+    const dimmed = mask ? this.#colours(true, DIMMED) : bright;
     for (let at = 0; at < pixels.length; at++) {
-      pixels[at] = mask && !mask[at] ? dimmed[this.#labels[at]] : colours[this.#labels[at]];
+      const { plain, light } = mask && !mask[at] ? dimmed : bright;
+      pixels[at] = (this.#contours[at] ? light : plain)[this.#labels[at]];
     }
     const reach = Math.max(1, Math.round(Math.max(width, height) / 600));
     const { label } = this.#lit;
@@ -109,17 +112,21 @@ export class View {
     this.#overlay.putImageData(image, 0, 0);
   }
 
-  // A pixel per label, as ImageData holds it. With a person forward, parts are not told apart by light.
+  // A pixel per label, as ImageData holds it, and a lighter one for contours. With a person forward, parts are not
+  // told apart by light.
   #colours(even, factor = 1) {
     const { label } = this.#lit;
     const one = !even && this.#shown(label) ? label : null;
-    const bytes = new Uint8ClampedArray(4 * 256);
+    const plain = new Uint8ClampedArray(4 * 256);
+    const light = new Uint8ClampedArray(4 * 256);
     for (let at = 0; at < 256; at++) {
       if (!this.#shown(at)) continue;
+      const colour = this.#parsing.colour(at);
       const strength = one === null ? factor * this.#opacity : this.#strength(at === one);
-      bytes.set([...this.#parsing.colour(at), 255 * strength], 4 * at);
+      plain.set([...colour, 255 * strength], 4 * at);
+      light.set([...colour.map((value) => 128 + value / 2), 255 * strength], 4 * at);
     }
-    return new Uint32Array(bytes.buffer);
+    return { plain: new Uint32Array(plain.buffer), light: new Uint32Array(light.buffer) };
   }
 
   #shown(label) {
@@ -153,6 +160,19 @@ function sampled(map, { width, height }, toWidth, toHeight) {
     }
   }
   return small;
+}
+
+// 1 where a neighbour above, below or beside has another label.
+function contours(labels, width, height) {
+  const found = new Uint8Array(labels.length);
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      const at = y * width + x;
+      if (x + 1 < width && labels[at] !== labels[at + 1]) found[at] = found[at + 1] = 1;
+      if (y + 1 < height && labels[at] !== labels[at + width]) found[at] = found[at + width] = 1;
+    }
+  }
+  return found;
 }
 
 function outline(pixels, map, value, width, height, reach) {

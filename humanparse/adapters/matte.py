@@ -1,0 +1,129 @@
+"""Soft edges by closed-form matting: how much of a pixel is hair or cloth, and in what colour.
+
+    pip install "humanparse[matting]"
+
+A trimap is made from the parts: the border of hair is unknown over a wide band, that of everything else over
+a narrow one. Closed-form matting (Levin, Lischinski & Weiss, IEEE TPAMI 30, 2008) finds the opacity there,
+and multi-level estimation (Germer, Uelwer, Conrad & Harmeling, arXiv:2006.14970) the colour without the
+background; both as in PyMatting.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+
+from ..arrays import Mask, Picture
+from ..errors import ModelError
+from ..results import Parsing
+from . import missing
+
+HAIR_BAND, BAND = 0.06, 0.012
+"""Half of a band's width, as a share of the square root of the kept area: at hair, and elsewhere."""
+
+MOST_PIXELS, MOST_UNKNOWN = 1_000_000, 150_000
+"""Matting works on the box of the unknown pixels. A box of more pixels, or with more that are unknown, is
+reduced to these numbers, and its opacity is enlarged again; so time and memory are bounded."""
+
+_STEPS, _TOLERANCE = 1000, 1e-6
+"""Most steps of the conjugate gradients, and the relative residual that ends them."""
+
+
+def trimap(parsing: Parsing, mask: Mask) -> Picture:
+    """Where a mask is sure and where it is not.
+
+    Args:
+        parsing: knows where hair is, in any label scheme; without a label for hair all bands are narrow.
+        mask: bool (H, W), what is kept.
+
+    Returns:
+        uint8 (H, W): 255 inside, 0 outside, 128 unknown. The border of the picture is no edge. Something of
+        the mask and of the rest is always sure.
+    """
+    inside, outside = _distance(~mask), _distance(mask)
+    hair = _hair(parsing)
+    near, far = (max(2.0, share * float(np.sqrt(mask.sum()))) for share in (BAND, HAIR_BAND))
+    nobody = parsing.labels == (255 if parsing.scheme.background is None else parsing.scheme.background)
+    unknown = (mask & (inside <= np.where(hair, far, near))) | (~mask & (outside <= near))
+    if (hair & mask).any():
+        unknown |= ~mask & nobody & (_distance(hair & mask) <= far)
+    found = np.where(mask, np.uint8(255), np.uint8(0))
+    found[unknown] = 128
+    for part, value, depth in ((mask, 255, inside), (~mask, 0, outside)):
+        if part.any() and not (found == value).any():  # a part thinner than its band: its core stays sure
+            found[part & (depth >= depth[part].max())] = value
+    return found
+
+
+def matte(photo: Picture, parsing: Parsing, mask: Mask) -> tuple[Picture, Picture]:
+    """Opacity and colours of what a mask keeps.
+
+    Args:
+        photo: RGB uint8 (H, W, 3), the photo that was parsed.
+        parsing: what was found in it.
+        mask: bool (H, W), what is kept.
+
+    Returns:
+        alpha: uint8 (H, W), 0-255.
+        colours: RGB uint8 (H, W, 3); where the opacity is partial, the colour without what shows through.
+
+    Raises:
+        HumanParseError: pymatting is not installed.
+        ModelError: the matting does not succeed.
+    """
+    try:
+        from pymatting import estimate_alpha_cf, estimate_foreground_ml
+    except ImportError as error:
+        raise missing("pymatting", "matting", error) from error
+    known = trimap(parsing, mask)
+    unknown = known == 128
+    alpha, colours = known.copy(), photo.copy()
+    if unknown.any():
+        here = _box(unknown)
+        found = np.where(
+            unknown[here], _opacity(photo[here], known[here], estimate_alpha_cf), known[here] / 255
+        )
+        alpha[here] = np.rint(found * 255)
+        clear = estimate_foreground_ml(photo[here].astype(np.float32) / 255, found.astype(np.float32))
+        mixed = (alpha[here] > 0) & (alpha[here] < 255)
+        colours[here][mixed] = np.rint(clear[mixed].clip(0, 1) * 255)
+    return alpha, colours
+
+
+def _opacity(photo: Picture, known: Picture, estimate: Any) -> Any:
+    """Opacity 0-1 of a piece of the photo, found at a size of at most `MOST_PIXELS`."""
+    height, width = known.shape
+    most = min(MOST_PIXELS / known.size, MOST_UNKNOWN / np.count_nonzero(known == 128))
+    scale = min(1.0, float(np.sqrt(most)))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    if scale < 1:
+        photo = cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
+        known = cv2.resize(known, size, interpolation=cv2.INTER_NEAREST)
+    try:
+        found = estimate(photo / 255, known / 255, cg_kwargs={"maxiter": _STEPS, "rtol": _TOLERANCE})
+    except ValueError as error:
+        raise ModelError(f"matting failed ({error}); leave it out, or use feather") from error
+    return (
+        found if scale == 1 else cv2.resize(found, (width, height), interpolation=cv2.INTER_CUBIC).clip(0, 1)
+    )
+
+
+def _hair(parsing: Parsing) -> Mask:
+    numbers = [number for number, thing in enumerate(parsing.scheme.things()) if thing == "hair"]
+    return np.isin(parsing.labels, numbers)
+
+
+def _distance(from_here: Mask) -> Any:
+    """Of each pixel to the nearest true one; infinite where there is none."""
+    if not from_here.any():
+        return np.full(from_here.shape, np.inf, dtype=np.float32)
+    return cv2.distanceTransform((~from_here).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+
+
+def _box(unknown: Mask) -> tuple[slice, slice]:
+    """The unknown pixels with as much around them as matting looks at."""
+    rows, columns = np.flatnonzero(unknown.any(axis=1)), np.flatnonzero(unknown.any(axis=0))
+    top, left = max(int(rows[0]) - 8, 0), max(int(columns[0]) - 8, 0)
+    return slice(top, int(rows[-1]) + 9), slice(left, int(columns[-1]) + 9)

@@ -1,0 +1,164 @@
+"""Label maps without specks, pinholes and ragged borders; masks that are grown, shrunk or feathered.
+
+All of it works on labels or masks alone and in time linear in the pixels. 255 (no statement) stays where it
+is, and nothing takes it over.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageFilter
+
+from ..arrays import Labels, Mask
+from ..schemes import IGNORE
+from .regions import Index, find_regions
+
+_TILE = 128
+"""Side of the squares, in pixels, in which `smooth` looks for borders."""
+
+
+def smooth(labels: Labels, radius: int) -> Labels:
+    """Give each pixel the label that weighs most around it.
+
+    A pixel at (dx, dy) weighs about (radius + 1 - |dx|) * (radius + 1 - |dy|), and nothing beyond `radius`
+    rows or columns: exactly, it is counted by two box filters one after the other, of radius `radius // 2`
+    and `radius - radius // 2`. The pixel's own label wins a tie, then the lowest label. So no label appears
+    where it was not within `radius` rows and columns.
+
+    Args:
+        labels: uint8 (H, W).
+        radius: 1 or more, in pixels.
+    """
+    found = labels.copy()
+    padded = np.pad(labels, radius, constant_values=IGNORE)
+    for top in range(0, labels.shape[0], _TILE):
+        for left in range(0, labels.shape[1], _TILE):
+            near = padded[top : top + _TILE + 2 * radius, left : left + _TILE + 2 * radius]
+            tile = found[top : top + _TILE, left : left + _TILE]
+            if (near[near != IGNORE] == tile[0, 0]).all():
+                continue
+            tile[:] = _heaviest(near, radius)[radius:-radius, radius:-radius]
+    return found
+
+
+def _heaviest(labels: Labels, radius: int) -> Labels:
+    """`smooth` for one tile with its surroundings."""
+    best = np.zeros(labels.shape, dtype=np.float32)
+    found = labels.copy()
+    for label in np.flatnonzero(np.bincount(labels.ravel(), minlength=256)[:IGNORE]).tolist():
+        own = (labels == label).view(np.uint8)
+        weight = _boxed(_boxed(own, radius // 2), radius - radius // 2)
+        weight += 0.5 * own  # counts are whole numbers
+        better = weight > best
+        np.copyto(best, weight, where=better)
+        found[better] = label
+    found[labels == IGNORE] = IGNORE
+    return found
+
+
+def _boxed(mask: npt.NDArray[np.float32] | Labels, radius: int) -> npt.NDArray[np.float32]:
+    """Sums over squares of 2 * radius + 1; what lies outside counts 0."""
+    side = (2 * radius + 1, 2 * radius + 1)
+    summed: npt.NDArray[np.float32] = cv2.boxFilter(
+        mask, cv2.CV_32F, side, normalize=False, borderType=cv2.BORDER_CONSTANT
+    )
+    return summed
+
+
+def absorb_islands(labels: Labels, area: int) -> Labels:
+    """Give each island the label that it touches most.
+
+    An island is an 8-connected region of one label with fewer than `area` pixels. What it touches is counted
+    in pixel edges, over neighbours that are no islands; the lowest label wins a tie. Islands that touch only
+    islands follow once those have their label; where there are islands alone, all stay.
+
+    Args:
+        labels: uint8 (H, W).
+        area: in pixels; 0 and 1 change nothing.
+    """
+    if area <= 1 or not labels.size:
+        return labels.copy()
+    found, left = labels.copy(), True
+    while left:
+        regions = find_regions(found)
+        small = (regions.areas < area) & (regions.labels != IGNORE)
+        after = _spread(regions.labels, regions.sides, small)
+        changed = bool((after != regions.labels).any())
+        if changed:
+            found = regions.painted(after)
+        left = changed and bool((small & (after == regions.labels)).any())  # some may touch a large one now
+    return found
+
+
+def _spread(labels: Labels, sides: Index, small: Mask) -> Labels:
+    """Labels of regions after those that are small took over others, round by round from the large ones."""
+    labels = labels.copy()
+    first = np.searchsorted(sides[:, 0], np.arange(len(labels) + 1))
+    waiting = small.copy()
+    front = np.flatnonzero(~small & (labels != IGNORE))
+    while len(front):
+        counts = first[front + 1] - first[front]
+        rows = np.repeat(first[front] - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
+        rows = rows[waiting[sides[rows, 1]]]
+        votes, place = np.unique(sides[rows, 1] * 256 + labels[sides[rows, 0]], return_inverse=True)
+        lengths = np.bincount(place.reshape(-1), weights=sides[rows, 2], minlength=len(votes))
+        order = np.lexsort((votes % 256, -lengths, votes // 256))
+        front, best = np.unique(votes[order] // 256, return_index=True)
+        labels[front] = votes[order[best]] % 256
+        waiting[front] = False
+    return labels
+
+
+def fill_holes(labels: Labels, area: int, background: int) -> Labels:
+    """Give each hole the label of the part around it.
+
+    A hole is an 8-connected region of background with at most `area` pixels that does not touch the border of
+    the picture, and whose pixel edges all lie at one label.
+
+    Args:
+        labels: uint8 (H, W).
+        area: in pixels; 0 changes nothing.
+        background: the label of holes.
+    """
+    if area < 1 or not labels.size:
+        return labels.copy()
+    regions = find_regions(labels)
+    region, other, _ = regions.sides.T
+    around = regions.labels[other]
+    lowest, highest = (np.full(len(regions.labels), start, dtype=np.int64) for start in (256, -1))
+    np.minimum.at(lowest, region, around)
+    np.maximum.at(highest, region, around)
+    hole = (regions.labels == background) & ~regions.at_border & (regions.areas <= area)
+    hole &= (lowest == highest) & (lowest != IGNORE)
+    return regions.painted(np.where(hole, lowest, regions.labels).astype(np.uint8))
+
+
+def grow(mask: Mask, pixels: int) -> Mask:
+    """Where a true pixel lies within so many pixels (Euclidean distance of centres); bool (H, W)."""
+    if pixels == 0 or not mask.any():
+        return mask.copy()
+    distance = cv2.distanceTransform((~mask).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    grown: Mask = distance <= pixels
+    return grown
+
+
+def shrink(mask: Mask, pixels: int) -> Mask:
+    """Where no false pixel lies within so many pixels; the border of the picture is no edge."""
+    return ~grow(~mask, pixels)
+
+
+def feather(mask: Mask, pixels: int) -> Labels:
+    """Opacity, uint8 (H, W): 0 outside the mask, and rising over so many pixels inwards to 255.
+
+    Args:
+        mask: bool (H, W).
+        pixels: 0 gives a hard edge.
+    """
+    solid: Labels = np.where(mask, np.uint8(255), np.uint8(0))
+    if pixels == 0:
+        return solid
+    mean = np.asarray(Image.fromarray(solid).filter(ImageFilter.BoxBlur(pixels)), dtype=np.int16)
+    inwards = 2 * mean - 255  # on a straight edge half of the mean lies outside
+    return (inwards.clip(0, 255) * mask).astype(np.uint8)
