@@ -186,12 +186,13 @@ def _check_family(state: Mapping[str, Tensor], spec: ModelSpec, origin: str) -> 
     known = [family for family in FAMILIES.values() if family.marker in state]
     if len(known) != 1 or known[0].classifier not in (None, *state):
         return
-    family, stages = known[0], tuple(_blocks(state, layer) for layer in range(1, 5))
-    if family.name == spec.family and spec.architecture.get("layers", stages) == stages:
+    family, depths = known[0], _depths(state)
+    if family.name == spec.family and _of_depths(spec, depths):
         return
     siblings = [s for s in registry.networks() if s.family == family.name]
-    fitting = [s for s in siblings if s.architecture.get("layers", stages) == stages]
-    facts = [f"ResNet-{2 + 3 * sum(stages)}"] if any(stages) else []
+    fitting = [s for s in siblings if _of_depths(s, depths)]
+    facts = [f"ResNet-{2 + 3 * sum(depths['layers'])}"] if "layers" in depths else []
+    facts += [f"depths {' '.join(map(str, depths['depths']))}"] if "depths" in depths else []
     if family.classifier is not None:
         classes = state[family.classifier].shape[0]
         fitting = [s for s in fitting if len(s.scheme) == classes]
@@ -201,9 +202,23 @@ def _check_family(state: Mapping[str, Tensor], spec: ModelSpec, origin: str) -> 
     raise WeightsError(f"{origin} does not fit {spec.name}: it is a {family.title} file{described}{hint}")
 
 
-def _blocks(state: Mapping[str, Tensor], layer: int) -> int:
-    found = (re.search(rf"\blayer{layer}\.(\d+)\.", key) for key in state)
-    return 1 + max((int(match[1]) for match in found if match), default=-1)
+_BLOCKS = {"layers": r"\blayer([1-4])\.(\d+)\.", "depths": r"\bencoder\.block\.(\d)\.(\d+)\."}
+"""Argument of a network for the number of blocks in each stage -> its keys, with stage and block."""
+
+
+def _depths(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    """Blocks of each stage, by the name of the argument that they are; without those it has no keys of."""
+    found = {}
+    for argument, pattern in _BLOCKS.items():
+        places = [(int(m[1]), int(m[2])) for m in (re.search(pattern, key) for key in state) if m]
+        stages = sorted({stage for stage, _ in places})
+        if stages:
+            found[argument] = tuple(1 + max(block for at, block in places if at == s) for s in stages)
+    return found
+
+
+def _of_depths(spec: ModelSpec, depths: Mapping[str, tuple[int, ...]]) -> bool:
+    return all(spec.architecture.get(argument, blocks) == blocks for argument, blocks in depths.items())
 
 
 def _check_classes(

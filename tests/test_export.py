@@ -48,6 +48,7 @@ def test_an_onnx_file_gives_the_models_logits_and_says_how_to_use_it(
     assert json.loads(metadata["labels"]) == list(TINY.scheme.names)
     assert tuple(json.loads(metadata["input"])["mean"]) == TINY.input.mean
     assert metadata["model"] == "tiny-atr" and metadata["weights_licence"] == TINY.licence.weights
+    assert metadata["commercial_use"].startswith("yes: ")
 
 
 def test_an_openvino_file_gives_the_models_logits_and_says_how_to_use_it(

@@ -25,7 +25,7 @@ ONLY_IN = {
     "safetensors": ("checkpoint.py",),
     "typer": ("cli/",),
     "cv2": (
-        "geometry.py",
+        "ops/resize.py",
         "ops/touching.py",
         "ops/components.py",
         "ops/jpeg.py",

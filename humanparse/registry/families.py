@@ -75,6 +75,13 @@ _TABLE = (
         "mask_head.seg_kernels",
         decoder="_uniparser_decoder:decode_uniparser",
     ),
+    Family(
+        "segformer",
+        "Segformer",
+        "SegFormer",
+        "decode_head.linear_fuse.weight",
+        "decode_head.classifier.weight",
+    ),
     Family("lite", "Lite", "Lite", "people_head.weight"),
     Family("tiny", "Tiny", "Tiny", "fuse16.squeeze.weight"),
 )

@@ -9,6 +9,10 @@ from typing import Any, Literal
 from ..schemes import LabelScheme, get_scheme
 
 Fit = Literal["warp-corner", "warp-half", "squash", "shortest-edge", "keep-ratio"]
+Interpolation = Literal[
+    "linear", "area", "area-always", "area-or-cubic", "pil-bilinear", "pil-bicubic", "pil-lanczos"
+]
+Commercial = Literal["yes", "no", "unclear"]
 SourceKind = Literal["hf", "url", "gdrive", "manual", "bundled"]
 
 
@@ -28,7 +32,10 @@ class InputSpec:
         scale: range of the colours before mean and deviation, `0-1` or `0-255`.
         resize_on: whether `uint8` colours are resized and then normalised, or `float` ones, normalised
             before.
-        interpolation: `linear` (four taps at any scale) or `area` (averages when shrinking).
+        interpolation: of the resize; OpenCV's `linear` (four taps at any scale), `area` (averages when
+            shrinking, else linear), `area-always` (also when enlarging, which is not linear) or
+            `area-or-cubic` (area where the width shrinks, else cubic); or, for uint8 colours, Pillow's
+            `pil-bilinear`, `pil-bicubic` or `pil-lanczos`, whose taps grow when shrinking.
         pad_multiple: the resized picture is padded to this at the right and bottom (with zeros, after
             normalisation).
         align_corners: whether every bilinear resize of tensors maps corner pixels onto each other.
@@ -44,7 +51,7 @@ class InputSpec:
     std: tuple[float, float, float]
     scale: Literal["0-1", "0-255"] = "0-1"
     resize_on: Literal["uint8", "float"] = "uint8"
-    interpolation: Literal["linear", "area"] = "linear"
+    interpolation: Interpolation = "linear"
     pad_multiple: int = 1
     align_corners: bool = True
     upsampling: Literal["one-step", "two-step"] = "two-step"
@@ -85,12 +92,21 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class WeightFile:
-    """One checkpoint file: name, size in bytes, sha256 (None where no public record exists), sources."""
+    """One checkpoint file.
+
+    Attributes:
+        filename: its name.
+        sources: where it is published.
+        size: in bytes; None where there is no public record.
+        sha256: None where there is no public record.
+        about: size in bytes, rounded, as its page says it, where `size` is None.
+    """
 
     filename: str
     sources: tuple[Source, ...]
     size: int | None = None
     sha256: str | None = None
+    about: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +122,19 @@ class Accuracy:
 
 @dataclass(frozen=True, slots=True)
 class Licence:
-    """Terms of the original code, of the weights, and of the data they were trained on."""
+    """Terms of the original code, of the weights, and of the data they were trained on.
+
+    Attributes:
+        code, weights, data: the terms, in words.
+        commercial: whether the weights may be used commercially; no legal advice.
+        reason: why, in words.
+    """
 
     code: str
     weights: str
     data: str
+    commercial: Commercial
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
