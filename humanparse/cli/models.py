@@ -34,25 +34,14 @@ def list_models(
         raise ModelError(f"no model matches {pattern!r}; known models: {', '.join(registry.names())}")
     if commercial:
         specs = [spec for spec in specs if spec.licence.commercial == "yes"]
-    if not specs:
-        raise ModelError(
-            f"of no model that matches {pattern!r} it is known that the weights may be used commercially"
-        )
+        if not specs:
+            raise ModelError(f"no model that matches {pattern!r} has weights cleared for commercial use")
     if json:
         typer.echo(jsonlib.dumps([_record(spec) for spec in specs], indent=2))
         return
     table = Table(box=None, pad_edge=False)
-    for title in (
-        "name",
-        "labels",
-        "input",
-        "accuracy",
-        "size",
-        "weights licence",
-        "commercial",
-        "here",
-        "verified",
-    ):
+    titles = ("name", "labels", "input", "accuracy", "size", "weights licence", "commercial", "here")
+    for title in (*titles, "verified"):
         table.add_column(title, no_wrap=title in ("name", "commercial"), overflow="fold")
     for spec in specs:
         table.add_row(
