@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from . import image, registry, runtimes
+from . import hub, image, registry, runtimes
 from .detections import Detections, read_people, read_people_in_pixels
 from .errors import ModelError, PeopleError, WeightsError
 from .geometry import Protocols
@@ -37,7 +37,9 @@ class Parser:
     """Labels every pixel of a photo of people.
 
     Args:
-        model: a name of `humanparse.list_models()`; the default comes with the package.
+        model: a name of `humanparse.list_models()`; the default comes with the package. Or any SegFormer in
+            the form of transformers: `"hf:owner/name"` or `"hf:owner/name@revision"` on the Hugging Face hub,
+            or the path of a folder with its `config.json`, `preprocessor_config.json` and weights.
         weights: a checkpoint file of your own for this model, in any published form; for a model of several
             networks a mapping such as `{"global": …, "local": …}`; for either with a `"detector"` too, then
             with the file of a single network as `"network"`. What is not given is fetched.
@@ -81,7 +83,7 @@ class Parser:
 
     def __init__(
         self,
-        model: str = registry.DEFAULT,
+        model: str | os.PathLike[str] = registry.DEFAULT,
         *,
         weights: Weights | None = None,
         device: str = "auto",
@@ -96,7 +98,7 @@ class Parser:
         offline: bool | None = None,
         progress: bool | None = None,
     ) -> None:
-        self.spec = registry.get(model)
+        self.spec = hub.find_model(model, offline=offline)
         self.scheme = self.spec.scheme
         parts = self.spec.networks()
         self.runtime, device, precision = choose_runtime(runtime, device, precision, parts.values())
@@ -133,7 +135,8 @@ class Parser:
         scales = check_scales(spec.scales if scales is None else scales)
         if not spec.gives_logits and (flip or scales != (1.0,)):
             raise ModelError(f"{spec.name} sees a photo once, as it is: leave flip and scales out")
-        network = load_network(spec, self.weights[role], role not in self._files).to(self.device)
+        published = role not in self._files and not spec.in_folder
+        network = load_network(spec, self.weights[role], published).to(self.device)
         if spec.people_head is not None:
             self._loaded[role] = network
         shared: dict[str, Any] = {

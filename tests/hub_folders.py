@@ -23,6 +23,9 @@ SIZES = {
     "b4": ((3, 8, 27, 3), (64, 128, 320, 512), 768),
     "b5": ((3, 6, 40, 3), (64, 128, 320, 512), 768),
 }
+NANO = ((1, 2, 1, 1), (8, 16, 40, 64), 32)
+"""A size of nobody's, for tests of files."""
+
 MADE_UP = ("backdrop", "left glove", "right glove", "apron", "pocket")
 
 
@@ -44,9 +47,9 @@ def scrambled(network: Any, seed: int) -> Any:
     return network.eval()
 
 
-def segformer(size: str, labels: int | Sequence[str], seed: int = 0, **config: Any) -> Any:
+def segformer(size: str | tuple[Any, ...], labels: int | Sequence[str], seed: int = 0, **config: Any) -> Any:
     """Transformers' own SegFormer."""
-    depths, widths, decoder = SIZES[size]
+    depths, widths, decoder = SIZES[size] if isinstance(size, str) else size
     names = [f"label {n}" for n in range(labels)] if isinstance(labels, int) else labels
     made = transformers.SegformerConfig(
         depths=list(depths),

@@ -21,7 +21,7 @@ ROOMS = [
 ONLY_IN = {
     "torchvision": ("models/detector.py", "models/smp.py", "adapters/torchvision.py"),
     "huggingface_hub": ("hub/huggingface.py",),
-    "filelock": ("hub/__init__.py", "bulk/destination.py"),
+    "filelock": ("hub/locking.py", "bulk/destination.py"),
     "safetensors": ("checkpoint.py",),
     "typer": ("cli/",),
     "cv2": (

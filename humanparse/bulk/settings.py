@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from .. import runtimes
 from .._version import __version__
 from ..errors import BulkError, ModelError, SchemeError
-from ..registry import DEFAULT
+from ..registry import DEFAULT, ModelSpec
 from .writers import check_formats
 
 if TYPE_CHECKING:
@@ -118,6 +118,7 @@ def described(
     return {
         "humanparse": __version__,
         "model": parser.spec.name,
+        **_revision(parser),
         "weights": {**weights_hashes(parser), **_detector_hash(choice, settings)},
         "device": parser.device.type,
         "precision": parser.precision,
@@ -130,6 +131,12 @@ def described(
         **{**asdict(settings), "formats": list(settings.formats)},
         **about,
     }
+
+
+def _revision(parser: Parser) -> dict[str, str]:
+    """The commit of the hub's repository that the model was read at, where it is one."""
+    revision = parser.spec.revision if isinstance(parser.spec, ModelSpec) else None
+    return {} if revision is None else {"revision": revision}
 
 
 def _detector_hash(choice: ModelChoice, settings: Settings) -> dict[str, str]:

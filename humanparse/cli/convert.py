@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .. import registry
+from .. import hub
 from ..errors import WeightsError
 from .console import out
 
@@ -19,7 +19,7 @@ def convert(
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:
     """Check a checkpoint against a model and write it as safetensors; code in it is never run."""
-    spec = registry.network(model)
+    spec = hub.find_network(model)
     if target.suffix != ".safetensors":
         raise WeightsError(f"{target}: the name of the result must end in .safetensors")
     if target.exists() and not force:

@@ -70,7 +70,7 @@ def info(
     json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
 ) -> None:
     """Say all about one model: labels, input, files and where they come from, claims, licences."""
-    spec = registry.get(name)
+    spec = hub.find_model(name)
     if json:
         typer.echo(jsonlib.dumps(_record(spec), indent=2))
         return
@@ -81,7 +81,7 @@ def info(
         table.add_row(title, escape(text))
     show(table)
     if spec.bundled:
-        card = hub.fetch(registry.network(name)).with_suffix(".md").read_text(encoding="utf-8")
+        card = hub.fetch(registry.single(spec)).with_suffix(".md").read_text(encoding="utf-8")
         out.print(f"\n{card}", highlight=False, markup=False, soft_wrap=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -13,7 +14,7 @@ Interpolation = Literal[
     "linear", "area", "area-always", "area-or-cubic", "pil-bilinear", "pil-bicubic", "pil-lanczos"
 ]
 Commercial = Literal["yes", "no", "unclear"]
-SourceKind = Literal["hf", "url", "gdrive", "manual", "bundled"]
+SourceKind = Literal["hf", "url", "gdrive", "manual", "bundled", "folder"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +73,9 @@ class Source:
 
     Attributes:
         kind: `hf` (Hugging Face file), `url` (plain HTTPS), `gdrive` (Google Drive file), `manual` (a page,
-            folder or archive from which a person fetches the file) or `bundled` (inside the package).
-        url: where a person finds it; for `bundled` the path inside the package.
+            folder or archive from which a person fetches the file), `bundled` (inside the package) or
+            `folder` (the user's own).
+        url: where a person finds it; for `bundled` the path inside the package, for `folder` the whole path.
         repo: Hugging Face repository.
         revision: commit the source is pinned to; None where only the file's hash pins it.
         path: file inside the repository.
@@ -155,6 +157,11 @@ class Entry:
     accuracy: tuple[Accuracy, ...]
     licence: Licence
 
+    @property
+    def filename(self) -> str:
+        """The name as part of a file's name: what stands for a repository or a folder has `/` and `:`."""
+        return re.sub(r"[^\w.+-]+", "-", self.name).strip("-.")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published(Entry):
@@ -170,6 +177,11 @@ class Published(Entry):
     def bundled(self) -> bool:
         """Whether the weights are inside the package."""
         return any(source.kind == "bundled" for source in self.file.sources)
+
+    @property
+    def in_folder(self) -> bool:
+        """Whether the weights are in a folder of the user's, where nothing may be written."""
+        return any(source.kind == "folder" for source in self.file.sources)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,6 +201,8 @@ class ModelSpec(Published):
             family's decoder, by name; None for one that gives logits.
         people_head: for a network that gives logits and finds people, too, when asked to, the thresholds of
             its second head's decoder, by name; None for one without.
+        own_labels: the label scheme of a model that brings its own, under `scheme_key`; None where
+            `scheme_key` alone says it.
     """
 
     family: str
@@ -199,11 +213,17 @@ class ModelSpec(Published):
     scales: tuple[float, ...] = (1.0,)
     decode: Mapping[str, int | float] | None = field(default=None, hash=False)
     people_head: Mapping[str, int | float] | None = field(default=None, hash=False)
+    own_labels: LabelScheme | None = None
 
     @property
     def scheme(self) -> LabelScheme:
         """The label scheme."""
-        return get_scheme(self.scheme_key)
+        return self.own_labels or get_scheme(self.scheme_key)
+
+    @property
+    def revision(self) -> str | None:
+        """Commit of the repository that a model named `hf:owner/name` was read at; None for others."""
+        return self.file.sources[0].revision if self.name.startswith("hf:") else None
 
     @property
     def gives_logits(self) -> bool:
