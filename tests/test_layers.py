@@ -12,8 +12,9 @@ PACKAGE = Path(__file__).parents[1] / "humanparse"
 
 ROOMS = [
     "_version", "addresses", "arrays", "messages", "errors", "durable", "schemes", "people", "registry",
-    "suffixes", "metadata", "decode", "fetching", "image", "ops", "geometry", "checkpoint", "hub", "models",
-    "runtimes", "render", "formats", "metrics", "detections", "results", "pipelines", "video", "parser",
+    "suffixes", "impostors", "metadata", "decode", "fetching", "image", "ops", "geometry", "checkpoint",
+    "hub", "models", "runtimes", "render", "formats", "metrics", "detections", "results", "pipelines",
+    "video", "parser",
     "bulk", "adapters", "serve", "bench", "verification", "cli",
     "__init__", "__main__",
 ]  # fmt: skip
@@ -37,7 +38,7 @@ ONLY_IN = {
     "av": ("video/reading.py", "video/writing.py", "video/sound.py"),
     "rich": ("cli/", "hub/download.py"),
     "triton": ("ops/resample_argmax_triton.py",),
-    "onnx": ("runtimes/onnx_graph.py",),
+    "onnx": ("runtimes/onnx_graph.py", "runtimes/onnxruntime.py"),
     "onnxruntime": ("runtimes/onnxruntime.py",),
     "openvino": ("runtimes/openvino.py",),
     "pyarrow": ("bulk/packs.py", "bulk/ray/dataset.py"),
@@ -66,6 +67,7 @@ NO_TORCH = (
     "schemes",
     "people",
     "registry",
+    "impostors",
     "metadata",
     "decode",
     "fetching",

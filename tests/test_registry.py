@@ -120,7 +120,7 @@ def faults(entry: Any) -> list[str]:
         found.append("paper, origin or a licence is empty")
     if not all(claim.citation for claim in entry.accuracy):
         found.append("a claim has no citation")
-    if not re.fullmatch(r"[a-z0-9]+([-_][a-z0-9]+)*", entry.name):
+    if not re.fullmatch(r"[a-z0-9]+([-_.][a-z0-9]+)*", entry.name):
         found.append(f"{entry.name!r} is not lower-case words joined by '-'")
     if isinstance(entry, Published):
         found += faults_of_file(entry.file)

@@ -28,9 +28,9 @@ def convert(
 
     from .. import checkpoint, models
 
-    state = checkpoint.load(source)
+    state = checkpoint.of_use(checkpoint.load(source), spec)
     with torch.device("meta"):
-        network = models.build(spec)
+        network = models.build(models.read_off(spec, state))
     checkpoint.check(state, network.state_dict(), spec, source.name)
     checkpoint.save(state, target, {"humanparse_model": spec.name, "source": source.name})
     out.print(f"{target}: {len(state)} tensors of {spec.name}", highlight=False, soft_wrap=True)

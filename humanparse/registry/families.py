@@ -24,6 +24,9 @@ class Family:
             in `humanparse.pipelines`, which takes a model's `decode` as keyword arguments.
         faster: runtimes measured faster than torch in float32 on a CPU, the fastest first
             (`benchmarks/peers.py`).
+        unused: how keys end that its checkpoints may have, and that are of no use here.
+        reads_off: whether the function `read_off` of its file tells from a checkpoint what its models' public
+            records leave open of the architecture.
     """
 
     name: str
@@ -33,6 +36,8 @@ class Family:
     classifier: str | None = None
     decoder: str | None = None
     faster: tuple[Literal["openvino", "onnxruntime"], ...] = ()
+    unused: tuple[str, ...] = ()
+    reads_off: bool = False
 
     @property
     def module(self) -> str:
@@ -81,6 +86,15 @@ _TABLE = (
         "SegFormer",
         "decode_head.linear_fuse.weight",
         "decode_head.classifier.weight",
+    ),
+    Family(
+        "sapiens2",
+        "Sapiens2",
+        "Sapiens2",
+        "backbone.storage_tokens",
+        "decode_head.conv_seg.weight",
+        unused=("mask_token", "periods"),
+        reads_off=True,
     ),
     Family("lite", "Lite", "Lite", "people_head.weight"),
     Family("tiny", "Tiny", "Tiny", "fuse16.squeeze.weight"),
