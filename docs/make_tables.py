@@ -48,7 +48,8 @@ def place_of_weights(spec: Spec) -> str:
         return f"in the package, {(file.size or 0) / 1e6:.1f} MB"
     if not file.sources:
         return "never published: bring your own"
-    size = f"{file.size / 1e6:.0f} MB" if file.size else "size not on record"
+    bytes_ = file.size or file.about
+    size = f"{'about ' * (file.size is None)}{bytes_ / 1e6:.0f} MB" if bytes_ else "size not on record"
     known = "sha256 pinned" if file.sha256 else "first download recorded"
     if all(source.kind == "manual" for source in file.sources):
         return f"by hand, [from here]({file.sources[0].url}); {known.replace('download', 'use')}"
@@ -66,7 +67,7 @@ def row(spec: Spec) -> list[str]:
     mirrored = "" if others or not network.flip else ", mirrored too"
     labels = f"[{len(spec.scheme)}, {spec.scheme_key}](labels.md#{spec.scheme_key})"
     cells = [f"`{spec.name}`", labels, kind + mirrored, "<br>".join(claims) or "none claimed"]
-    return [*cells, place_of_weights(spec), spec.licence.data]
+    return [*cells, place_of_weights(spec), spec.licence.data, spec.licence.commercial]
 
 
 def models() -> Iterator[str]:
@@ -82,7 +83,10 @@ def models() -> Iterator[str]:
         )
         yield f"### {family([spec.name for spec in members])}"
         yield f"Origin: {address}. Paper: {paper}.\n\nLicence of the code: {code}. Of the weights: {weights}."
-        yield table(("model", "labels", "input", "accuracy", "weights", "data"), map(row, members))
+        reasons = sorted({f"{spec.licence.commercial}: {spec.licence.reason}" for spec in members})
+        yield f"Commercial use of the weights: {'; '.join(reasons)}."
+        titles = ("model", "labels", "input", "accuracy", "weights", "data", "commercial")
+        yield table(titles, map(row, members))
         claims = sorted({claim.citation for spec in members for claim in spec.accuracy})
         if claims:
             yield f"Source of the numbers: {'; '.join(claims)}."

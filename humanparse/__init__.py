@@ -32,9 +32,9 @@ if TYPE_CHECKING:
         UnreachableError,
         WeightsError,
     )
+    from .hub import find_model as model_info
     from .parser import Parser
     from .registry import EnsembleSpec, ModelSpec
-    from .registry import get as model_info
     from .registry import names as list_models
     from .results import Parsing, Part, Person
     from .schemes import LabelScheme, get_scheme
@@ -52,7 +52,7 @@ _HOMES = {
     "ModelSpec": ("registry", "ModelSpec"),
     "EnsembleSpec": ("registry", "EnsembleSpec"),
     "list_models": ("registry", "names"),
-    "model_info": ("registry", "get"),
+    "model_info": ("hub", "find_model"),
     "LabelScheme": ("schemes", "LabelScheme"),
     "get_scheme": ("schemes", "get_scheme"),
     "HumanParseError": ("errors", "HumanParseError"),

@@ -1,7 +1,8 @@
 """A checkpoint file in any published form -> clean `{key: tensor}`. A pickle is never executed.
 
-Forms, told apart by content: safetensors; zip archives and legacy pickles of `torch.save`, opened with
-`weights_only=True`; the state dict flat or under `state_dict` or `model`, its keys with or without `module.`.
+Forms, told apart by content: safetensors; zip archives and legacy pickles of `torch.save`, of which only
+tensors are taken; the state dict flat or in a container such as `state_dict` or `ema`, its keys with or
+without prefixes such as `module.`.
 """
 
 from __future__ import annotations
@@ -22,30 +23,40 @@ from torch import Tensor
 from . import registry
 from .durable import replacing
 from .errors import WeightsError
+from .impostors import impostor, is_onnx
 from .registry import FAMILIES, ModelSpec
 
 State = dict[str, Tensor]
 
-_WRAPPERS = ("state_dict", "model")
-_PREFIX = "module."
+_CONTAINERS = ("state_dict", "model", "model_state_dict", "net", "ema")
+"""Where training programs keep the state dict, the first of these before the others."""
+
+_PREFIXES = ("module.", "_orig_mod.", "model.")
+"""What wrappers put before all keys: of several GPUs, of a compiled network, of a training program."""
 
 
 def load(path: str | os.PathLike[str]) -> State:
-    """Read a checkpoint as float32 tensors (integers stay), without `module.` and BatchNorm counters.
+    """Read a checkpoint as float32 tensors (integers stay), without prefixes and BatchNorm counters.
 
     Args:
         path: the file; its suffix does not matter.
 
     Raises:
-        WeightsError: missing, cut off, not a checkpoint, holding code or anything but tensors, or NaN/Inf
-            values.
+        WeightsError: missing, cut off, not a checkpoint (the message says what it is instead), holding code
+            or other objects, or NaN/Inf values.
     """
     path = Path(path)
     if not path.is_file():
         reason = "is a folder, not a file" if path.is_dir() else "no such file"
         raise WeightsError(f"{path}: {reason}; check the path of the weights")
+    if is_onnx(path):
+        raise WeightsError(
+            f"{path} is an ONNX graph, not a checkpoint; Parser(model, weights=…) runs it as it is"
+        )
+    if not _is_safetensors(path) and (told := impostor(path)) is not None:
+        raise WeightsError(f"{path} is {told}")
     state = _read_safetensors(path) if _is_safetensors(path) else _unwrapped(_read_torch(path), path)
-    state = {key.removeprefix(_PREFIX): value for key, value in state.items()}
+    state = _without_prefixes(state)
     state = {key: value for key, value in state.items() if not key.endswith("num_batches_tracked")}
     for key, value in state.items():
         if value.is_floating_point():
@@ -55,6 +66,11 @@ def load(path: str | os.PathLike[str]) -> State:
                     f"{path}: {key} holds NaN or Inf; this checkpoint is damaged, get another copy"
                 )
     return state
+
+
+def of_use(state: State, spec: ModelSpec) -> State:
+    """The state without keys that checkpoints of the model's family may have and that are of no use here."""
+    return {key: value for key, value in state.items() if not key.endswith(FAMILIES[spec.family].unused)}
 
 
 def check(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], spec: ModelSpec, origin: str) -> None:
@@ -144,21 +160,40 @@ def _read_safetensors(path: Path) -> State:
 def _read_torch(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        reason = str(error).partition("\n")[0].strip()
+    except pickle.UnpicklingError as error:  # torch's text advises to allow code
+        named = re.search(r"GLOBAL (\S+)", str(error))
+        wants = f": {named[1]}" if named else ""
         raise WeightsError(
-            f"{path}: not loaded: it is damaged, or holds objects beside tensors, and opening those could "
-            f"run code ({reason}). Get the original file, or save its state dict alone."
+            f"{path}: not loaded: it is damaged, or holds objects beside tensors{wants}, and opening those "
+            "could run code. Get the original file, or save its state dict alone."
         ) from error
     except Exception as error:  # on damaged bytes torch's unpickler may stumble over anything
-        reason = str(error).partition("\n")[0]
-        raise WeightsError(f"{path}: cut off or not a checkpoint ({reason}); get another copy") from error
+        size = path.stat().st_size
+        raise WeightsError(
+            f"{path}: cut off or damaged, {size} bytes ({type(error).__name__}); get another copy"
+        ) from error
+
+
+def _without_prefixes(state: State) -> State:
+    """The state without what wrappers, one around the other, put before all of its keys."""
+    while state:
+        prefix = next((p for p in _PREFIXES if all(key.startswith(p) for key in state)), None)
+        if prefix is None:
+            break
+        state = {key.removeprefix(prefix): value for key, value in state.items()}
+    return {key.removeprefix("module."): value for key, value in state.items()}
 
 
 def _unwrapped(content: Any, path: Path) -> State:
-    for key in _WRAPPERS:
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            content = content[key]
+    while isinstance(content, Mapping):
+        found = [key for key in _CONTAINERS if isinstance(content.get(key), Mapping)]
+        if len(found) > 1:
+            warnings.warn(f"{path} holds {' and '.join(found)}; {found[0]} is taken", stacklevel=2)
+        if not found:
+            break
+        content = content[found[0]]
+    if isinstance(content, Mapping):
+        content = {key: value for key, value in content.items() if not isinstance(value, int | float | str)}
     if not isinstance(content, Mapping) or not content:
         raise WeightsError(
             f"{path}: holds {type(content).__name__}, not a state dict; save model.state_dict()"
@@ -186,12 +221,13 @@ def _check_family(state: Mapping[str, Tensor], spec: ModelSpec, origin: str) -> 
     known = [family for family in FAMILIES.values() if family.marker in state]
     if len(known) != 1 or known[0].classifier not in (None, *state):
         return
-    family, stages = known[0], tuple(_blocks(state, layer) for layer in range(1, 5))
-    if family.name == spec.family and spec.architecture.get("layers", stages) == stages:
+    family, depths = known[0], _depths(state)
+    if family.name == spec.family and _of_depths(spec, depths):
         return
     siblings = [s for s in registry.networks() if s.family == family.name]
-    fitting = [s for s in siblings if s.architecture.get("layers", stages) == stages]
-    facts = [f"ResNet-{2 + 3 * sum(stages)}"] if any(stages) else []
+    fitting = [s for s in siblings if _of_depths(s, depths)]
+    facts = [f"ResNet-{2 + 3 * sum(depths['layers'])}"] if "layers" in depths else []
+    facts += [f"depths {' '.join(map(str, depths['depths']))}"] if "depths" in depths else []
     if family.classifier is not None:
         classes = state[family.classifier].shape[0]
         fitting = [s for s in fitting if len(s.scheme) == classes]
@@ -201,9 +237,23 @@ def _check_family(state: Mapping[str, Tensor], spec: ModelSpec, origin: str) -> 
     raise WeightsError(f"{origin} does not fit {spec.name}: it is a {family.title} file{described}{hint}")
 
 
-def _blocks(state: Mapping[str, Tensor], layer: int) -> int:
-    found = (re.search(rf"\blayer{layer}\.(\d+)\.", key) for key in state)
-    return 1 + max((int(match[1]) for match in found if match), default=-1)
+_BLOCKS = {"layers": r"\blayer([1-4])\.(\d+)\.", "depths": r"\bencoder\.block\.(\d)\.(\d+)\."}
+"""Argument of a network for the number of blocks in each stage -> its keys, with stage and block."""
+
+
+def _depths(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    """Blocks of each stage, by the name of the argument that they are; without those it has no keys of."""
+    found = {}
+    for argument, pattern in _BLOCKS.items():
+        places = [(int(m[1]), int(m[2])) for m in (re.search(pattern, key) for key in state) if m]
+        stages = sorted({stage for stage, _ in places})
+        if stages:
+            found[argument] = tuple(1 + max(block for at, block in places if at == s) for s in stages)
+    return found
+
+
+def _of_depths(spec: ModelSpec, depths: Mapping[str, tuple[int, ...]]) -> bool:
+    return all(spec.architecture.get(argument, blocks) == blocks for argument, blocks in depths.items())
 
 
 def _check_classes(

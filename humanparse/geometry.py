@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -23,6 +22,7 @@ from .ops.bilinear import bilinear
 from .ops.forks import settle_after_fork
 from .ops.resample import Resampled
 from .ops.resample_argmax import resample_argmax
+from .ops.resize import resize
 from .ops.taps import Taps, corner_taps, nearest_index, resize_taps, warp_taps
 from .ops.warp import warp_uint8
 from .registry import InputSpec
@@ -134,9 +134,7 @@ class _Squash:
         return height, width
 
     def resample(self, image: Picture | npt.NDArray[np.float32], device: torch.device) -> Tensor:
-        shrinks = self.resized[0] < self.image_size[0] or self.resized[1] < self.image_size[1]
-        how = cv2.INTER_AREA if shrinks and self.spec.interpolation == "area" else cv2.INTER_LINEAR
-        return _moved(torch.from_numpy(cv2.resize(image, self.resized[::-1], interpolation=how)), device)
+        return _moved(torch.from_numpy(resize(image, self.resized, self.spec.interpolation)), device)
 
     def taps(self, grid: Size) -> tuple[Taps, Taps]:
         rows, columns = (self._axis_taps(axis, grid[axis]) for axis in (0, 1))

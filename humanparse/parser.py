@@ -3,31 +3,39 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property, partial
 from typing import Any, Literal, get_args, overload
 
-from torch import nn
+from torch import Tensor, nn
 
-from . import image, registry, runtimes
+from . import hub, image, registry, runtimes
 from .arrays import Picture
 from .detections import Detections, read_people_in_pixels
 from .errors import ModelError, PeopleError
 from .geometry import Protocols
+from .pipelines.assembly import Options, assembled
 from .pipelines.batches import parse_many, raising
 from .pipelines.bottom_up import BottomUp
 from .pipelines.detecting import PeopleDetector
 from .pipelines.pipeline import Pipeline
 from .pipelines.rules import RULES
-from .pipelines.semantic import Semantic, check_scales, input_at
-from .pipelines.single_stage import SingleStage, find_decoder
+from .pipelines.semantic import Semantic
+from .pipelines.single_stage import SingleStage
 from .pipelines.snapshots import check_several
 from .pipelines.top_down import TopDown, find_rule
 from .registry import ModelSpec
 from .results import Parsing
-from .runtimes.hosted import hosted, hosted_with_people
-from .runtimes.loading import Weights, file_of, given_files, load_network
-from .runtimes.placement import DTYPES, Precision, Runtime, choose_device, choose_precision, choose_runtime
+from .runtimes.hosted import hosted, hosted_file, hosted_with_people
+from .runtimes.loading import Weights, file_of, given_files, is_graph, load_network
+from .runtimes.placement import (
+    Precision,
+    Runtime,
+    choose_device,
+    choose_for_onnx,
+    choose_precision,
+    choose_runtime,
+)
 from .video.parsed import ParsedVideo, Smooth, parse_video
 
 
@@ -35,10 +43,13 @@ class Parser:
     """Labels every pixel of a photo of people.
 
     Args:
-        model: a name of `humanparse.list_models()`; the default comes with the package.
-        weights: a checkpoint file of your own for this model, in any published form; for a model of several
-            networks a mapping such as `{"global": …, "local": …}`; for either with a `"detector"` too, then
-            with the file of a single network as `"network"`. What is not given is fetched.
+        model: a name of `humanparse.list_models()`; the default comes with the package. Or any SegFormer in
+            the form of transformers: `"hf:owner/name"` or `"hf:owner/name@revision"` on the Hugging Face hub,
+            or the path of a folder with its `config.json`, `preprocessor_config.json` and weights.
+        weights: a checkpoint file of your own for this model, in any published form, or an ONNX file of it,
+            which ONNX Runtime runs; for a model of several networks a mapping such as `{"global": …, "local":
+            …}`; for either with a `"detector"` too, then with the file of a single network as `"network"`.
+            What is not given is fetched.
         device: `"auto"` (CUDA when it is there, else CPU), `"cpu"`, `"cuda"`, `"cuda:1"`, `"mps"` (accepted,
             untested).
         precision: `"float32"` is exact; `"bf16"` and `"fp16"` (CUDA only) are faster and change a few labels
@@ -79,7 +90,7 @@ class Parser:
 
     def __init__(
         self,
-        model: str = registry.DEFAULT,
+        model: str | os.PathLike[str] = registry.DEFAULT,
         *,
         weights: Weights | None = None,
         device: str = "auto",
@@ -94,15 +105,17 @@ class Parser:
         offline: bool | None = None,
         progress: bool | None = None,
     ) -> None:
-        self.spec = registry.get(model)
+        self.spec = hub.find_model(model, offline=offline)
         self.scheme = self.spec.scheme
         parts = self.spec.networks()
+        self._files = given_files(self.spec.name, weights, tuple(parts))
+        self._graphs = {role for role in parts if is_graph(self._files.get(role))}
+        runtime = choose_for_onnx(runtime) if self._graphs else runtime
         self.runtime, device, precision = choose_runtime(runtime, device, precision, parts.values())
         self.device = choose_device(device)
         self.precision = choose_precision(precision, self.device)
         if protocol not in get_args(Protocols):
             raise ModelError(f"protocol must be one of {', '.join(get_args(Protocols))}, not {protocol!r}")
-        self._files = given_files(self.spec.name, weights, tuple(parts))
         self.weights = {
             role: file_of(spec, self._files.get(role), offline, progress) for role, spec in parts.items()
         }
@@ -114,40 +127,24 @@ class Parser:
         find_rule(self._rule)
         self._loaded: dict[str, nn.Module] = {}
         self._networks = {
-            role: self._pipeline(spec, role, test_size, flip, scales, protocol)
+            role: assembled(
+                spec,
+                partial(self._network, spec, role),
+                *(self.spec.name, self.device, self.precision),
+                Options(flip, scales, protocol, test_size),
+            )
             for role, spec in parts.items()
         }
 
-    def _pipeline(
-        self,
-        spec: ModelSpec,
-        role: str,
-        test_size: tuple[int, int] | None,
-        flip: bool | None,
-        scales: tuple[float, ...] | None,
-        protocol: Protocols,
-    ) -> Semantic | SingleStage:
-        """One network with what decides its answer."""
-        flip = spec.flip if flip is None else flip
-        scales = check_scales(spec.scales if scales is None else scales)
-        if not spec.gives_logits and (flip or scales != (1.0,)):
-            raise ModelError(f"{spec.name} sees a photo once, as it is: leave flip and scales out")
-        network = load_network(spec, self.weights[role], role not in self._files).to(self.device)
+    def _network(self, spec: ModelSpec, role: str, size: tuple[int, int]) -> Callable[[Tensor], Any]:
+        """What computes the logits, or the maps of a network that finds people."""
+        if role in self._graphs:
+            return hosted_file(self.weights[role], spec, size)
+        published = role not in self._files and not spec.in_folder
+        network = load_network(spec, self.weights[role], published).to(self.device)
         if spec.people_head is not None:
             self._loaded[role] = network
-        shared: dict[str, Any] = {
-            "name": self.spec.name,
-            "network": hosted(network, spec, self.runtime, self.precision),
-            "scheme": self.scheme,
-            "input": spec.input if test_size is None else input_at(spec.input, test_size),
-            "device": self.device,
-            "protocol": protocol,
-        }
-        if spec.gives_logits:
-            return Semantic(**shared, flip=flip, scales=scales)
-        return SingleStage(
-            **shared, dtype=DTYPES[self.precision], decode=find_decoder(spec), thresholds=spec.decode or {}
-        )
+        return hosted(network, spec, self.runtime, self.precision)
 
     @property
     def finds_people(self) -> bool:
@@ -231,6 +228,8 @@ class Parser:
         """The network with its people head."""
         whole, spec = self._whole, self.spec
         assert isinstance(whole, Semantic) and isinstance(spec, ModelSpec) and spec.people_head is not None
+        if self._graphs:
+            raise ModelError("an ONNX file has no people head here: name a detector, or say where people are")
         both = hosted_with_people(self._loaded["network"], spec, self.runtime, self.precision)
         return BottomUp(**vars(whole), with_people=both, thresholds=spec.people_head)
 
@@ -338,5 +337,6 @@ class Parser:
         if len(self._networks) > 1:
             extras.append(f"{' + '.join(self._networks)}, rule {self._rule}")
         extras += [self.runtime] if self.runtime != "torch" else []
+        extras += [repr(whole.network)] if "global" in self._graphs or "network" in self._graphs else []
         described = ", ".join([whole.input.extent, str(self.device), self.precision, *extras])
         return f"Parser({self.spec.name}: {len(self.scheme)} {self.scheme.key} labels, {described})"

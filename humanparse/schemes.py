@@ -7,6 +7,7 @@ CelebAMask-HQ (`face`), Goliath (Sapiens2's 29 labels), DensePose, VOC, ADE20K a
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -307,6 +308,43 @@ def _custom_remap(source: LabelScheme, mapping: Mapping[str | int, str | int]) -
     return Remap(LabelScheme("custom", names, flip_pairs=_pairs_by_name(names)), tuple(table))
 
 
+def scheme_of(names: tuple[str, ...], key: str) -> LabelScheme:
+    """The scheme of a model that brings its own labels.
+
+    Args:
+        names: one for each label.
+        key: how to call the scheme, where the names are not those of a known one; `-labels` is added where a
+            known scheme is called so.
+
+    Returns:
+        A known scheme, where it has these labels under these names or aliases, in this order; otherwise a new
+        one, with left/right pairs by name.
+    """
+    for known in map(get_scheme, scheme_names()):
+        if len(known) == len(names) and [known._numbers().get(folded(name)) for name in names] == [
+            *range(len(names))
+        ]:
+            return known
+    key = f"{key}-labels" if key in scheme_names() or not key else key
+    return LabelScheme(key, names, flip_pairs=_pairs_by_name(names))
+
+
+_SIDES = (("left", "right"), ("l", "r"))
+
+
 def _pairs_by_name(names: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
-    lefts = [name for name in names if "Left-" in name and name.replace("Left-", "Right-") in names]
-    return tuple((names.index(left), names.index(left.replace("Left-", "Right-"))) for left in lefts)
+    """Labels that differ by left and right, or by the words l and r: `Left-arm`, `arm (R)`, `rightEye`."""
+    spelled = {"-".join(word.lower() for word in _words(name)): number for number, name in enumerate(names)}
+    pairs = []
+    for spelling, number in spelled.items():
+        for left, right in _SIDES:
+            pattern = left if len(left) > 1 else rf"\b{left}\b"
+            other = spelled.get(re.sub(pattern, right, spelling), number)
+            if other != number:
+                pairs.append((number, other))
+                break
+    return tuple(pairs)
+
+
+def _words(name: str) -> list[str]:
+    return re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W_A-Za-z]+", name)

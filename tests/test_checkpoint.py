@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import os
+import tarfile
 import warnings
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,17 +38,31 @@ def expected(spec: registry.ModelSpec) -> dict[str, Tensor]:
         return models.build(spec).state_dict()
 
 
+PREFIXES = {
+    "module": "module.",
+    "compiled": "_orig_mod.",
+    "lightning": "model.",
+    "twice": "module.module.",
+    "all": "model.module._orig_mod.",
+}
+
+
 def wrap(state: dict[str, Tensor], form: str) -> Any:
-    renamed = {f"module.{key}" if "module" in form else key: value for key, value in state.items()}
+    words = form.split("+")
+    prefix = next((PREFIXES[word] for word in words if word in PREFIXES), "")
+    renamed: dict[str, Any] = {f"{prefix}{key}": value for key, value in state.items()}
     if "uncounted" in form:
         renamed = {key: value for key, value in renamed.items() if not key.endswith("num_batches_tracked")}
-    for key in ("state_dict", "model"):
-        if key in form.split("+"):
-            return {key: renamed, "epoch": 7}
+    for key in ("state_dict", "model", "ema", "model_state_dict", "net"):
+        if key in words:
+            return {key: renamed, "epoch": 7, "optimizer": {"state": {}}}
     return renamed
 
 
-FORMS = ["flat", "flat+module", "state_dict", "state_dict+module", "model+module", "flat+uncounted"]
+FORMS = [
+    *("flat", "flat+module", "state_dict", "state_dict+module", "model+module", "flat+uncounted"),
+    *("flat+compiled", "flat+lightning", "flat+twice", "ema+all", "model_state_dict", "net+compiled"),
+]
 
 
 @pytest.mark.parametrize("container", ["zip", "legacy", "safetensors"])
@@ -55,8 +73,7 @@ def test_every_published_form_gives_the_same_tensors(
     file = tmp_path / "weights.bin"  # the suffix says nothing
     content = wrap(state, form)
     if container == "safetensors":
-        flat = content if "epoch" not in content else content.get("state_dict", content.get("model"))
-        save_file(flat, file)
+        save_file(next((c for c in content.values() if isinstance(c, dict) and len(c) > 1), content), file)
     else:
         torch.save(content, file, _use_new_zipfile_serialization=container == "zip")
     loaded = checkpoint.load(file)
@@ -86,7 +103,7 @@ def test_code_in_a_pickle_is_never_run(zipped: bool, tmp_path: Path) -> None:
     marker, file = tmp_path / "was-run", tmp_path / "hostile.pth"
     content = {"state_dict": {"a": torch.zeros(2), "b": Hostile(marker)}}
     torch.save(content, file, _use_new_zipfile_serialization=zipped)
-    with pytest.raises(WeightsError, match=r"hostile\.pth.*could(.|\n)*run code"):
+    with pytest.raises(WeightsError, match=r"hostile\.pth.*beside tensors: \w+\.mkdir, .*could run code"):
         checkpoint.load(file)
     assert not marker.exists()
 
@@ -182,9 +199,8 @@ def test_damaged_bytes_give_tensors_or_a_clear_error(
         lambda: torch.zeros(3, dtype=torch.complex64),
         lambda: torch.nn.Linear(2, 2).state_dict(),
         lambda: None,
-        lambda: "text",
     ],
-    ids=["sparse", "csr", "meta", "complex", "dict", "none", "text"],
+    ids=["sparse", "csr", "meta", "complex", "dict", "none"],
 )
 def test_entries_that_are_no_plain_tensors_are_listed(odd: Callable[[], Any], tmp_path: Path) -> None:
     file = tmp_path / "odd.pth"
@@ -193,12 +209,70 @@ def test_entries_that_are_no_plain_tensors_are_listed(odd: Callable[[], Any], tm
         checkpoint.load(file)
 
 
-@pytest.mark.parametrize("content", [b"", b"hello, I am a text file\n" * 20, b"<!DOCTYPE html><html></html>"])
-def test_a_file_that_is_no_checkpoint_is_an_error(content: bytes, tmp_path: Path) -> None:
-    file = tmp_path / "page.pth"
+def zipped(*names: str) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for name in names:
+            archive.writestr(name, "x" * 100)
+    return content.getvalue()
+
+
+def tarred() -> bytes:
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("weights.pth"))
+    return content.getvalue()
+
+
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 267445237\n"
+IMPOSTORS = {
+    "empty": (b"", "is empty"),
+    "text": (b"hello, I am a text file\n" * 20, "is a text file"),
+    "page": (b"<!DOCTYPE html><html></html>", "is a web page instead of a file"),
+    "pointer": (POINTER, "is a Git LFS pointer.*git lfs pull"),
+    "gzip": (gzip.compress(b"x" * 1000), "is a gzip archive; unpack it"),
+    "zip": (zipped("a.txt", "b.txt"), r"is a zip archive of other files \(a.txt, b.txt\)"),
+    "cut zip": (zipped("archive/data.pkl")[:90], "is cut off after 90 bytes"),
+    "tar": (tarred(), "is a tar archive"),
+    "picture": (b"\x89PNG\r\n\x1a\n" + bytes(50), "is a picture"),
+    "graph": (b"\x08\x07\x12\x07pytorch", "is an ONNX graph, not a checkpoint"),
+}
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors", ".bin", ".onnx"])
+@pytest.mark.parametrize("kind", IMPOSTORS)
+def test_a_file_that_is_no_checkpoint_is_called_what_it_is(kind: str, suffix: str, tmp_path: Path) -> None:
+    content, told = IMPOSTORS[kind]
+    file = (tmp_path / "weights").with_suffix(suffix)
     file.write_bytes(content)
-    with pytest.raises(WeightsError, match=r"page\.pth"):
+    with pytest.raises(WeightsError, match=rf"weights\{suffix} {told}") as caught:
         checkpoint.load(file)
+    assert "weights_only" not in str(caught.value)
+
+
+def test_what_is_left_of_a_file_never_advises_to_allow_code(tmp_path: Path) -> None:
+    whole, file = tmp_path / "whole.pth", tmp_path / "cut.pth"
+    for zipped_form in (True, False):
+        torch.save({"a": torch.randn(500)}, whole, _use_new_zipfile_serialization=zipped_form)
+        content = whole.read_bytes()
+        for length in range(1, len(content), 97):
+            file.write_bytes(content[:length])
+            with pytest.raises(WeightsError, match=r"cut\.pth") as caught:
+                checkpoint.load(file)
+            assert "weights_only" not in str(caught.value) and "torch.load" not in str(caught.value)
+
+
+def test_numbers_and_strings_beside_tensors_are_left_out(tmp_path: Path) -> None:
+    file = tmp_path / "beside.pth"
+    torch.save({"a.weight": torch.ones(2), "epoch": 3, "lr": 0.1, "arch": "b2", "best": True}, file)
+    assert set(checkpoint.load(file)) == {"a.weight"}
+
+
+def test_of_several_containers_the_first_is_taken_and_told(tmp_path: Path) -> None:
+    file = tmp_path / "both.pth"
+    torch.save({"ema": {"a": torch.zeros(2)}, "model": {"a": torch.ones(2)}}, file)
+    with pytest.warns(UserWarning, match="holds model and ema; model is taken"):
+        assert torch.equal(checkpoint.load(file)["a"], torch.ones(2))
 
 
 @pytest.mark.parametrize("content", [[1, 2], {}, {"a": "text"}, {"state_dict": {"a": 3}}, torch.zeros(3)])

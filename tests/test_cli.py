@@ -193,6 +193,20 @@ def test_models_are_listed_as_a_table_and_as_json(run: Run) -> None:
     assert records[0]["scheme"]["names"][16] == "Bag" and len(records[0]["file"]["sources"]) == 5
 
 
+def test_models_and_info_say_whether_weights_may_be_used_commercially_and_why(run: Run) -> None:
+    kept = json.loads(run("models", "--commercial", "--json").out)
+    assert {record["licence"]["commercial"] for record in kept} == {"yes"}
+    assert registry.DEFAULT in [record["name"] for record in kept]
+    assert re.search(
+        r"^segformer-b2-fashion .* about 110 MB .* no +no ", run("models", "segformer-*").out, re.M
+    )
+    assert re.search(
+        r"commercial use +no: fine-tuned from nvidia/mit-b5", run("info", "segformer-b5-face").out
+    )
+    refused = run("models", "schp-*", "--commercial")
+    assert refused.status == 1 and "no model that matches 'schp-*' has weights cleared" in refused.err
+
+
 def test_info_says_all_about_a_model_and_shows_the_bundled_ones_card(run: Run) -> None:
     said = run("info", "schp-lip").out
     for fact in (

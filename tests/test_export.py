@@ -48,6 +48,7 @@ def test_an_onnx_file_gives_the_models_logits_and_says_how_to_use_it(
     assert json.loads(metadata["labels"]) == list(LITE.scheme.names)
     assert tuple(json.loads(metadata["input"])["mean"]) == LITE.input.mean
     assert metadata["model"] == "lite-atr" and metadata["weights_licence"] == LITE.licence.weights
+    assert metadata["commercial_use"].startswith("yes: ")
 
 
 def test_an_openvino_file_gives_the_models_logits_and_says_how_to_use_it(

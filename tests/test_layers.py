@@ -12,21 +12,21 @@ PACKAGE = Path(__file__).parents[1] / "humanparse"
 
 ROOMS = [
     "_version", "addresses", "arrays", "messages", "errors", "durable", "palettes", "schemes", "people",
-    "registry", "suffixes", "metadata", "decode", "fetching", "image", "ops", "cleaning", "geometry",
-    "checkpoint", "hub", "models", "runtimes", "render", "formats", "metrics", "detections", "results",
-    "pipelines", "video", "parser", "bulk", "adapters", "serve", "bench", "verification", "cli",
+    "registry", "suffixes", "impostors", "metadata", "decode", "fetching", "image", "ops", "cleaning",
+    "geometry", "checkpoint", "hub", "models", "runtimes", "render", "formats", "metrics", "detections",
+    "results", "pipelines", "video", "parser", "bulk", "adapters", "serve", "bench", "verification", "cli",
     "__init__", "__main__",
 ]  # fmt: skip
 
 ONLY_IN = {
     "torchvision": ("models/detector.py", "models/smp.py", "adapters/torchvision.py"),
     "huggingface_hub": ("hub/huggingface.py",),
-    "filelock": ("hub/__init__.py", "bulk/destination.py"),
+    "filelock": ("hub/locking.py", "bulk/destination.py"),
     "safetensors": ("checkpoint.py",),
     "typer": ("cli/",),
     "cv2": (
-        "geometry.py",
         "ops/clean.py",
+        "ops/resize.py",
         "ops/touching.py",
         "ops/components.py",
         "ops/jpeg.py",
@@ -41,7 +41,7 @@ ONLY_IN = {
     "av": ("video/reading.py", "video/writing.py", "video/sound.py"),
     "rich": ("cli/", "hub/download.py"),
     "triton": ("ops/resample_argmax_triton.py",),
-    "onnx": ("runtimes/onnx_graph.py",),
+    "onnx": ("runtimes/onnx_graph.py", "runtimes/onnxruntime.py"),
     "onnxruntime": ("runtimes/onnxruntime.py",),
     "openvino": ("runtimes/openvino.py",),
     "pyarrow": ("bulk/packs.py", "bulk/tables.py", "bulk/ray/dataset.py"),
@@ -72,6 +72,7 @@ NO_TORCH = (
     "schemes",
     "people",
     "registry",
+    "impostors",
     "metadata",
     "decode",
     "fetching",

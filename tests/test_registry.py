@@ -67,6 +67,8 @@ def faults_of_input(spec: InputSpec) -> Iterator[str]:
         yield "a warped input takes uint8 and enlarges logits to the input size first"
     if spec.extract == "labels" and not spec.fit.startswith("warp-"):
         yield "only warped inputs bring labels back"
+    if spec.interpolation.startswith("pil-") and spec.resize_on != "uint8":
+        yield "Pillow resizes uint8"
     if min(spec.std) <= 0:
         yield "std is not positive"
 
@@ -87,6 +89,8 @@ def faults_of_file(file: WeightFile) -> Iterator[str]:
         yield f"{file.sha256!r} is not 64 lower-case hex digits"
     if file.size is not None and file.size <= 0:
         yield "size is not positive"
+    if file.size is not None and file.about is not None:
+        yield "a known size needs no rounded one"
     for source in file.sources:
         yield from faults_of_source(source)
 
@@ -111,11 +115,12 @@ def faults(entry: Any) -> list[str]:
     found = list(mistyped(entry))
     if found:
         return found
-    if not all((entry.paper, entry.origin, entry.licence.code, entry.licence.weights, entry.licence.data)):
+    licence = entry.licence
+    if not all((entry.paper, entry.origin, licence.code, licence.weights, licence.data, licence.reason)):
         found.append("paper, origin or a licence is empty")
     if not all(claim.citation for claim in entry.accuracy):
         found.append("a claim has no citation")
-    if not re.fullmatch(r"[a-z0-9]+([-_][a-z0-9]+)*", entry.name):
+    if not re.fullmatch(r"[a-z0-9]+([-_.][a-z0-9]+)*", entry.name):
         found.append(f"{entry.name!r} is not lower-case words joined by '-'")
     if isinstance(entry, Published):
         found += faults_of_file(entry.file)
@@ -169,6 +174,7 @@ def with_source(place: int, **changes: Any) -> ModelSpec:
         (with_file(sha256="ABC"), "64 lower-case hex"),
         (with_file(sha256="A" * 64), "64 lower-case hex"),
         (with_file(size=-1), "size is not positive"),
+        (with_file(about=267_000_000), "needs no rounded one"),
         (with_file(size="5"), "file"),
         (with_file(filename="../x.pth"), "plain name"),
         (with_source(2, url="http://insecure.example/x"), "not an https"),
@@ -185,6 +191,7 @@ def with_source(place: int, **changes: Any) -> ModelSpec:
         (with_input(mean=(0, 1)), "input"),
         (with_input(upsampling="one-step"), "a warped input"),
         (with_input(fit="squash", extract="labels"), "only warped inputs"),
+        (with_input(fit="squash", interpolation="pil-bilinear", resize_on="float"), "Pillow resizes uint8"),
         (replace(SCHP, scales=(-1.0,)), "scales are not positive"),
         (replace(SCHP, scales=()), "scales are not positive"),
         (replace(SCHP, scales=("1",)), "scales"),
@@ -192,6 +199,8 @@ def with_source(place: int, **changes: Any) -> ModelSpec:
         (replace(SCHP, scheme_key=5), "scheme_key"),
         (replace(SCHP, paper=""), "paper"),
         (replace(SCHP, licence=replace(SCHP.licence, data="")), "licence"),
+        (replace(SCHP, licence=replace(SCHP.licence, reason="")), "licence"),
+        (replace(SCHP, licence=replace(SCHP.licence, commercial="maybe")), "licence"),
         (replace(SCHP, licence=None), "licence"),
         (replace(SCHP, accuracy=(replace(SCHP.accuracy[0], citation=""),)), "no citation"),
         (replace(SCHP, accuracy=(replace(SCHP.accuracy[0], value="59"),)), "accuracy"),

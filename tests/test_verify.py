@@ -604,11 +604,11 @@ def test_a_record_of_other_weights_or_a_damaged_one_counts_as_never(run: Run) ->
     good = record.Record(
         "plausible", "2026-01-01T00:00:00+00:00", "0.1.0", {"network": spec.file.sha256 or ""}
     )
-    record.write(MODEL, good)
+    record.write(spec, good)
     assert record.read(spec) == good
-    record.write(MODEL, replace(good, weights={"network": "0" * 64}))
+    record.write(spec, replace(good, weights={"network": "0" * 64}))
     assert record.read(spec) is None and "never" in run("models", MODEL).out
-    record.place(MODEL).write_text("{", encoding="utf-8")
+    record.place(spec).write_text("{", encoding="utf-8")
     with pytest.warns(UserWarning, match="cannot be read"):
         assert record.read(spec) is None
 
@@ -617,7 +617,7 @@ def test_a_cache_that_cannot_be_written_only_warns(home: Path) -> None:
     home.mkdir(parents=True)
     (home / "verified").write_text("a file in the way")
     with pytest.warns(UserWarning, match="could not be recorded"):
-        record.write(MODEL, record.Record("plausible", "", "", {}))
+        record.write(registry.network(MODEL), record.Record("plausible", "", "", {}))
 
 
 def test_unreachable_and_wrong_files_are_told_apart(server: Server, home: Path) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import registry
+from .. import hub, registry
 from ..errors import HumanParseError
 from ..schemes import IGNORE, get_scheme, remap_targets
 from . import missing
@@ -57,7 +57,7 @@ def demo(parser: Parser | None = None, models: Sequence[str] | None = None) -> g
         raise missing("gradio", "gradio", error) from error
     first = [] if parser is None else [parser.spec.name]
     others = models if models is not None else [] if first else [registry.DEFAULT]
-    offered = list(dict.fromkeys([*first, *(registry.get(name).name for name in others)]))
+    offered = list(dict.fromkeys([*first, *(hub.find_model(name).name for name in others)]))
     desk = _Desk(gr, parser)
     with gr.Blocks(
         title="humanparse", analytics_enabled=False, delete_cache=(_CACHE_SECONDS, _CACHE_SECONDS)
@@ -122,7 +122,7 @@ def _load(model: str) -> Parser:
 
 def _colours(models: Sequence[str]) -> dict[str, str]:
     """A colour for each name in any label set."""
-    schemes = [*(registry.get(model).scheme for model in models), *map(get_scheme, remap_targets())]
+    schemes = [*(hub.find_model(model).scheme for model in models), *map(get_scheme, remap_targets())]
     colours: dict[str, str] = {}
     for scheme in schemes:
         for name, rgb in zip(scheme.names, scheme.palette("display"), strict=False):

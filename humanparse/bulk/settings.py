@@ -11,7 +11,7 @@ from .. import runtimes
 from .._version import __version__
 from ..cleaning import Area, Cleaning
 from ..errors import BulkError, ModelError, SchemeError
-from ..registry import DEFAULT
+from ..registry import DEFAULT, ModelSpec
 from .writers import check_formats
 
 if TYPE_CHECKING:
@@ -139,6 +139,7 @@ def described(
     return {
         "humanparse": __version__,
         "model": parser.spec.name,
+        **_revision(parser),
         "weights": {**weights_hashes(parser), **_detector_hash(choice, settings)},
         "device": parser.device.type,
         "precision": parser.precision,
@@ -151,6 +152,12 @@ def described(
         **settings.described(),
         **about,
     }
+
+
+def _revision(parser: Parser) -> dict[str, str]:
+    """The commit of the hub's repository that the model was read at, where it is one."""
+    revision = parser.spec.revision if isinstance(parser.spec, ModelSpec) else None
+    return {} if revision is None else {"revision": revision}
 
 
 def _detector_hash(choice: ModelChoice, settings: Settings) -> dict[str, str]:

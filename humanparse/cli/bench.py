@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from .. import registry, runtimes
+from .. import hub, registry, runtimes
 from ..errors import ImageError, ModelError
 from .console import out, show
 
@@ -41,7 +41,7 @@ def bench(
     """Time each stage from file to label PNG, and hold the network against this machine's matmul."""
     width, height = _size(size)
     content = _read(photo) if photo is not None else None
-    spec = registry.get(model)
+    spec = hub.find_model(model)
     if len(spec.networks()) > 1 or not spec.gives_logits:
         raise ModelError(f"{model} is not a single network with logits: only those are timed")
     from ..bench import measure, random_weights, synthetic_photo
@@ -49,7 +49,7 @@ def bench(
 
     options: dict[str, Any] = {"device": device, "precision": precision, "runtime": runtime}
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # Windows keeps weights that are mapped
-        file = random_weights(registry.network(model), Path(folder)) if random else weights
+        file = random_weights(registry.single(spec), Path(folder)) if random else weights
         parser = Parser(model, weights=file, **options)
         costs = measure(parser, content or synthetic_photo(width, height), batch, runs)
     if json:

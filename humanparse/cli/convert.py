@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .. import registry
+from .. import hub
 from ..errors import WeightsError
 from .console import out
 
@@ -19,7 +19,7 @@ def convert(
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:
     """Check a checkpoint against a model and write it as safetensors; code in it is never run."""
-    spec = registry.network(model)
+    spec = hub.find_network(model)
     if target.suffix != ".safetensors":
         raise WeightsError(f"{target}: the name of the result must end in .safetensors")
     if target.exists() and not force:
@@ -28,9 +28,9 @@ def convert(
 
     from .. import checkpoint, models
 
-    state = checkpoint.load(source)
+    state = checkpoint.of_use(checkpoint.load(source), spec)
     with torch.device("meta"):
-        network = models.build(spec)
+        network = models.build(models.read_off(spec, state))
     checkpoint.check(state, network.state_dict(), spec, source.name)
     checkpoint.save(state, target, {"humanparse_model": spec.name, "source": source.name})
     out.print(f"{target}: {len(state)} tensors of {spec.name}", highlight=False, soft_wrap=True)

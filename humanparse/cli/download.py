@@ -38,4 +38,4 @@ def _files(name: str) -> list[registry.Published]:
         network for model in registry.names(name) for network in registry.get(model).networks().values()
     ]
     found += [registry.detector(key) for key in registry.detector_names() if fnmatch.fnmatchcase(key, name)]
-    return found or [registry.network(name)]
+    return found or [hub.find_network(name)]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .. import hub
 from .._version import __version__
 from ..durable import replacing
 from ..errors import FormatError, ModelError
@@ -18,13 +19,22 @@ from .console import err, out, show, with_progress
 from .predict import read_weights
 
 if TYPE_CHECKING:
+    from ..geometry import Protocols
     from ..metrics.datasets import Dataset
     from ..metrics.kept import Kept
     from ..parser import Parser
+    from ..registry import Spec
 
 
 def evaluate(
-    dataset: Annotated[str, typer.Option(help="lip, atr, pascal, cihp or mhpv2.", show_default=False)],
+    dataset: Annotated[
+        str,
+        typer.Option(
+            help="lip, atr, pascal, cihp or mhpv2; or own: a folder with images/ and labels/, PNG label maps "
+            "of the same stems in the labels of --model.",
+            show_default=False,
+        ),
+    ],
     root: Annotated[Path, typer.Option(help="Folder of the data set.", show_default=False)],
     model: Annotated[str | None, typer.Option("-m", "--model", help="Score this model.")] = None,
     predictions: Annotated[
@@ -60,13 +70,16 @@ def evaluate(
     from . import scoreboard
 
     _refuse_what_cannot_be(model, predictions, output, (flip, scales, weights, keep))
-    data = read_dataset(dataset, root, split, photos=model is not None)
+    spec = None if model is None else hub.find_model(model, offline=offline or None)
+    scheme = None if spec is None else spec.scheme
+    data = read_dataset(dataset, root, split, photos=model is not None, scheme=scheme)
     evaluation = Evaluation(data, convention)
     kept: Kept | None = None
-    if model is not None:
-        _refuse_other_labels(model, data)
-        options = _Options(model, weights, device, precision, flip, _numbers(scales), offline)
-        predictions = keep or Path("predictions") / f"{data.key}-{data.split}-{model.lower()}"
+    if model is not None and spec is not None:
+        _refuse_other_labels(spec, data)
+        protocol: Protocols = "extract" if spec.finds_people else "score"
+        options = _Options(model, weights, device, precision, flip, _numbers(scales), protocol, offline)
+        predictions = keep or Path("predictions") / f"{data.key}-{data.split}-{spec.filename.lower()}"
         kept = _kept(options, predictions, {"dataset": data.key, "root": str(root.resolve())}, quiet)
     assert predictions is not None
     found = Predictions(predictions, data.scheme)
@@ -100,6 +113,7 @@ class _Options:
     precision: str
     flip: bool | None
     scales: tuple[float, ...] | None
+    protocol: Protocols
     offline: bool
 
     def parser(self, quiet: bool) -> Parser:
@@ -107,7 +121,6 @@ class _Options:
 
         A model that finds people is scored on a submission of them, where each pixel is one person's.
         """
-        from .. import registry
         from ..parser import Parser
 
         return Parser(
@@ -117,7 +130,7 @@ class _Options:
             precision=self.precision,  # type: ignore[arg-type]  # Parser checks it
             flip=self.flip,
             scales=self.scales,
-            protocol="extract" if registry.get(self.model).finds_people else "score",
+            protocol=self.protocol,
             offline=self.offline or None,
             progress=False if quiet else None,
         )
@@ -125,7 +138,6 @@ class _Options:
 
 def _kept(options: _Options, folder: Path, about: dict[str, str], quiet: bool) -> Kept:
     """Load the model, and make the folder of its label maps or see that it was made like this."""
-    from .. import hub
     from ..metrics.kept import Kept
 
     parser = options.parser(quiet)
@@ -158,14 +170,14 @@ def _refuse_what_cannot_be(
         raise FormatError(f"cannot write {output}: check that the folder exists")
 
 
-def _refuse_other_labels(model: str, data: Dataset) -> None:
+def _refuse_other_labels(spec: Spec, data: Dataset) -> None:
     from .. import registry
 
-    scheme = registry.get(model).scheme
+    scheme = spec.scheme
     if scheme.names != data.scheme.names:
         fitting = [name for name in registry.names() if registry.get(name).scheme.names == data.scheme.names]
         raise ModelError(
-            f"{model} has {scheme.key}'s labels, {data.key} has {data.scheme.key}'s; "
+            f"{spec.name} has {scheme.key}'s labels, {data.key} has {data.scheme.key}'s; "
             f"models that fit: {', '.join(fitting) or 'none'}"
         )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from .. import hub, registry
+from .. import hub
 from ..errors import FormatError
 from .console import out
 
@@ -29,7 +29,8 @@ def export(
 
     The file takes batches of any size, and carries label names and how a photo becomes its input.
     """
-    spec, kind = registry.network(model), cast("Kind", to)  # `check_export` says which kinds there are
+    spec = hub.find_network(model, offline=offline or None)
+    kind = cast("Kind", to)  # `check_export` says which kinds there are
     from ..runtimes.export import check_export
     from ..runtimes.export import export as write
     from ..runtimes.loading import load_network
@@ -38,7 +39,9 @@ def export(
     if output.exists() and not force:
         raise FormatError(f"{output} is there already; give --force to replace it")
     path = weights if weights is not None else hub.fetch(spec, offline=offline or None)
-    found = write(load_network(spec, path, published=weights is None), spec, output, kind)
+    found = write(
+        load_network(spec, path, published=weights is None and not spec.in_folder), spec, output, kind
+    )
     out.print(
         f"{output}: {spec.name}, logits within {found.logits:.1e} (their standard deviation is "
         f"{found.deviation:.1e}), {found.labels:.3%} of the labels equal on a random picture",

@@ -19,18 +19,30 @@ from .console import out, show
 
 def list_models(
     pattern: Annotated[str, typer.Argument(help="Shell pattern, such as 'schp-*'.")] = "*",
+    commercial: Annotated[
+        bool, typer.Option("--commercial", help="Only models whose weights may be used commercially.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print records as JSON.")] = False,
 ) -> None:
-    """List the models: labels, input, claimed accuracy, size, licence, what is here, what was verified."""
+    """List the models: labels, input, claimed accuracy, size, licence, what is here, what was verified.
+
+    The column `commercial` says whether the weights may be used commercially: yes, no or unclear; `humanparse
+    info MODEL` says why.
+    """
     specs = [registry.get(name) for name in registry.names(pattern)]
     if not specs:
         raise ModelError(f"no model matches {pattern!r}; known models: {', '.join(registry.names())}")
+    if commercial:
+        specs = [spec for spec in specs if spec.licence.commercial == "yes"]
+        if not specs:
+            raise ModelError(f"no model that matches {pattern!r} has weights cleared for commercial use")
     if json:
         typer.echo(jsonlib.dumps([_record(spec) for spec in specs], indent=2))
         return
     table = Table(box=None, pad_edge=False)
-    for title in ("name", "labels", "input", "accuracy", "size", "weights licence", "here", "verified"):
-        table.add_column(title, no_wrap=title == "name", overflow="fold")
+    titles = ("name", "labels", "input", "accuracy", "size", "weights licence", "commercial", "here")
+    for title in (*titles, "verified"):
+        table.add_column(title, no_wrap=title in ("name", "commercial"), overflow="fold")
     for spec in specs:
         table.add_row(
             spec.name,
@@ -39,6 +51,7 @@ def list_models(
             _claim(spec),
             _megabytes(spec),
             spec.licence.weights.partition(";")[0],
+            spec.licence.commercial,
             _here(spec),
             _verified(spec)[0],
         )
@@ -47,9 +60,9 @@ def list_models(
         ("papers", [spec.paper for spec in specs]),
         ("claims", [claim.citation for spec in specs for claim in spec.accuracy]),
     ):
-        out.print(
-            f"{title}: {'; '.join(dict.fromkeys(texts))}", highlight=False, markup=False, soft_wrap=True
-        )
+        if texts:
+            told = "; ".join(dict.fromkeys(texts))
+            out.print(f"{title}: {told}", highlight=False, markup=False, soft_wrap=True)
 
 
 def info(
@@ -57,7 +70,7 @@ def info(
     json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
 ) -> None:
     """Say all about one model: labels, input, files and where they come from, claims, licences."""
-    spec = registry.get(name)
+    spec = hub.find_model(name)
     if json:
         typer.echo(jsonlib.dumps(_record(spec), indent=2))
         return
@@ -68,7 +81,7 @@ def info(
         table.add_row(title, escape(text))
     show(table)
     if spec.bundled:
-        card = hub.fetch(registry.network(name)).with_suffix(".md").read_text(encoding="utf-8")
+        card = hub.fetch(registry.single(spec)).with_suffix(".md").read_text(encoding="utf-8")
         out.print(f"\n{card}", highlight=False, markup=False, soft_wrap=True)
 
 
@@ -85,6 +98,7 @@ def _facts(spec: Spec) -> list[tuple[str, str]]:
         ("code licence", spec.licence.code),
         ("weights licence", spec.licence.weights),
         ("data", spec.licence.data),
+        ("commercial use", f"{spec.licence.commercial}: {spec.licence.reason}"),
         *(_files(networks[0]) if len(networks) == 1 else [("files", _megabytes(spec))]),
         ("here", _here(spec)),
         ("verified", " ".join(_verified(spec))),
@@ -135,9 +149,12 @@ def _claim(spec: Spec) -> str:
 
 
 def _megabytes(spec: Spec) -> str:
-    sizes = [network.file.size for network in spec.networks().values()]
-    known = [size for size in sizes if size is not None]
-    return f"{sum(known) / 1e6:.1f} MB" if len(known) == len(sizes) else "unknown size"
+    files = [network.file for network in spec.networks().values()]
+    known = [size for file in files if (size := file.size or file.about) is not None]
+    if len(known) < len(files):
+        return "unknown size"
+    rounded = any(file.size is None for file in files)
+    return f"about {sum(known) / 1e6:.0f} MB" if rounded else f"{sum(known) / 1e6:.1f} MB"
 
 
 def _here(spec: Spec) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .. import registry, runtimes
+from .. import hub, registry, runtimes
 from ..durable import replacing
 from ..errors import FormatError, PeopleError
 from .cleaning import Fill, MinArea
@@ -173,7 +173,7 @@ def _people(asked: str | None, photos: int) -> PeopleFile | str | None:
 
 def _refuse_nobody(model: str, people: str | None, wanted: _Wanted) -> None:
     needy = [kind for kind in wanted.formats if kind not in ("coco", "labelme")]
-    if needy and people is None and not registry.get(model).finds_people:
+    if needy and people is None and not hub.find_model(model).finds_people:
         raise PeopleError(
             f"--format {needy[0]} is for people: add --people detect or --people FILE.json, or take "
             "a model that finds them, such as schp-cihp"

@@ -9,61 +9,28 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from ..errors import UnreachableError, WeightsError
 from ..registry import Source, WeightFile
 from . import download, gdrive, huggingface, trust
 from .download import SourceError, WrongFile
-from .trust import sha256 as sha256
+from .environment import OFFLINE, Downloadable, cache_dir, offline, place
+from .finding import find_model, find_network
+from .locking import locked
+from .trust import sha256
+
+__all__ = [
+    "Downloadable", "cache_dir", "cached", "fetch", "find_model", "find_network", "offline", "place", "sha256"
+]  # fmt: skip
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-_OFFLINE = ("HUMANPARSE_OFFLINE", "HF_HUB_OFFLINE")
-
-
-class Downloadable(Protocol):
-    """Anything with one file: a network, a detector, or a file of a known answer."""
-
-    @property
-    def name(self) -> str:
-        """As its folder in the cache."""
-
-    @property
-    def file(self) -> WeightFile:
-        """The file."""
-
-
-def cache_dir() -> Path:
-    """The folder of all downloads: `HUMANPARSE_HOME`, or humanparse in `XDG_CACHE_HOME`, or in ~/.cache."""
-    if home := os.environ.get("HUMANPARSE_HOME"):
-        return Path(home).expanduser().absolute()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser().absolute() / "humanparse"
-
-
-def place(spec: Downloadable) -> Path:
-    """Where the model's file is kept, and where a user may put it by hand. It may not be there yet."""
-    return cache_dir() / "models" / spec.name / spec.file.filename
 
 
 def cached(spec: Downloadable) -> bool:
     """Whether a file is there, in the package or in the cache; cheap, so its content is not checked."""
-    return any(path.is_file() for path in (*_bundled(spec), place(spec)))
-
-
-def offline(flag: bool | None = None) -> bool:
-    """Whether the network must not be used.
-
-    Args:
-        flag: the caller's choice, which wins; None reads `HUMANPARSE_OFFLINE` and `HF_HUB_OFFLINE`, where 1,
-            ON, YES and TRUE in any case mean yes, as in huggingface_hub.
-    """
-    if flag is not None:
-        return flag
-    return any(os.environ.get(name, "").upper() in ("1", "ON", "YES", "TRUE") for name in _OFFLINE)
+    return any(path.is_file() for path in (*_in_place(spec), place(spec)))
 
 
 def fetch(
@@ -97,13 +64,13 @@ def fetch(
     """
     target = place(spec)
     try:
-        for path in _bundled(spec):
+        for path in _in_place(spec):
             if path.is_file() and trust.fault(path, spec.file) is None:
                 return path
         # First without the lock: nothing is written, so a filled read-only cache will do.
         if not _usable(target, trust.pinned(spec.file, target)):
             target.parent.mkdir(parents=True, exist_ok=True)
-            with _locked(target):
+            with locked(target):
                 wanted = trust.pinned(spec.file, target)  # another process may have come first
                 if not _usable(target, wanted):
                     _obtain(spec, wanted, target, _Mode.choose(offline, progress, otherwise))
@@ -129,8 +96,10 @@ class _Mode:
         return cls(offline(no_network), terminal if progress is None else progress, otherwise)
 
 
-def _bundled(spec: Downloadable) -> list[Path]:
-    return [_PACKAGE / source.url for source in spec.file.sources if source.kind == "bundled"]
+def _in_place(spec: Downloadable) -> list[Path]:
+    """Files that are used where they are: in the package, or in a folder of the user's."""
+    kinds = ("bundled", "folder")
+    return [_PACKAGE / source.url for source in spec.file.sources if source.kind in kinds]
 
 
 def _usable(target: Path, wanted: WeightFile) -> bool:
@@ -143,15 +112,6 @@ def _usable(target: Path, wanted: WeightFile) -> bool:
     if wanted.sha256 is None:
         trust.remember(target, "a file found in the cache")
     return True
-
-
-@contextmanager
-def _locked(target: Path) -> Iterator[None]:
-    """One process and one thread at a time; the others wait, and then find the file."""
-    from filelock import FileLock
-
-    with FileLock(target.with_name(target.name + ".lock")):
-        yield
 
 
 def _obtain(spec: Downloadable, wanted: WeightFile, target: Path, mode: _Mode) -> None:
@@ -193,6 +153,9 @@ def _stage(source: Source, wanted: WeightFile, target: Path, mode: _Mode) -> Pat
         path = _PACKAGE / source.url
         fault = trust.fault(path, wanted) if path.is_file() else "the file is missing"
         raise WrongFile(f"{fault}; this installation is damaged, install humanparse again")
+    if source.kind == "folder":
+        path = Path(source.url)
+        raise WrongFile(str(trust.fault(path, wanted)) if path.is_file() else "the file is missing")
     if source.kind == "hf":
         staged = target.with_name(target.name + ".hf")
         huggingface.stage(source, wanted, staged, offline=mode.offline, show=mode.show)
@@ -235,7 +198,7 @@ def _explanation(
     elif mode.offline:
         head = (
             f"{spec.name}: no good {name} in the cache, and the network is off"
-            f" (offline=True, {' or '.join(_OFFLINE)}).\n"
+            f" (offline=True, {' or '.join(OFFLINE)}).\n"
             f"Allow the network once, for example with `humanparse download {spec.name}`. The sources:"
         )
     else:

@@ -23,6 +23,7 @@ from urllib.error import HTTPError, URLError
 from urllib.request import HTTPCookieProcessor, HTTPRedirectHandler, OpenerDirector, Request, build_opener
 
 from .. import addresses
+from ..impostors import is_page
 
 TIMEOUT = 20.0  # seconds without a byte
 FRUITLESS = 3  # attempts in a row that bring nothing new
@@ -73,11 +74,6 @@ def redact(text: str) -> str:
     """`text` on one line, addresses without user names and queries: there are passwords and signatures."""
     text = addresses.redact(" ".join(text.split()))
     return re.sub(r"(https?://[^\s?'\"<>]+)\?[^\s'\"<>]*", r"\1", text)
-
-
-def is_page(head: bytes) -> bool:
-    """Whether a file that begins with `head` is a web page, the usual disguise of a refusal."""
-    return head.removeprefix(b"\xef\xbb\xbf").lstrip()[:9].lower().startswith((b"<!doctype", b"<html"))
 
 
 class _Redirects(HTTPRedirectHandler):

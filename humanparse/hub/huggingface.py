@@ -10,7 +10,9 @@ import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..registry import Source, WeightFile
 from . import trust
@@ -51,6 +53,101 @@ def stage(source: Source, wanted: WeightFile, staged: Path, *, offline: bool, sh
     if fault is not None:
         _remove(fresh)
         raise WrongFile(fault)
+
+
+@dataclass(frozen=True)
+class Held:
+    """What the hub says of a file.
+
+    Attributes:
+        commit: of the revision that was asked for.
+        size: in bytes, where known.
+        sha256: of a large file; None for others.
+        blob: git's name of a small file's content; None for others.
+    """
+
+    commit: str
+    size: int | None
+    sha256: str | None = None
+    blob: str | None = None
+
+
+def look(repo: str, path: str, revision: str, *, offline: bool) -> Held | None:
+    """What the hub holds under a path, or with `offline` its cache on this machine; None if there is nothing.
+
+    Raises:
+        SourceError: nobody could be asked, or who asks may not know.
+    """
+    source = Source("hf", "", repo=repo, revision=revision, path=path)
+    if offline:
+        return _held_here(source)
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+
+    url = hf_hub_url(repo, path, revision=revision, endpoint=_endpoint())
+    try:
+        held = get_hf_file_metadata(url, library_name="humanparse", library_version=release())
+    except Exception as error:  # see `_ask`
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        if status == 404 and type(error).__name__ != "RepositoryNotFoundError":
+            return None
+        if status in (401, 403, 404):
+            raise SourceError(
+                f"{repo} does not exist, or is private or gated: log in with `hf auth login`, or set HF_TOKEN"
+            ) from error
+        raise _failed(error) from error
+    etag = held.etag or ""
+    large = len(etag) == 64
+    return Held(
+        held.commit_hash or revision, held.size, etag if large else None, None if large else etag or None
+    )
+
+
+def _held_here(source: Source) -> Held | None:
+    """The same, of a file in the Hugging Face cache: that of `revisions/COMMIT/PATH`."""
+    path = _cached(source)
+    if path is None:
+        return None
+    blob, depth = path.resolve().name, len(Path(source.path or "").parts)
+    known = blob if len(blob) == 64 else None
+    return Held(path.parts[-1 - depth], path.stat().st_size, known)
+
+
+def commit_of(repo: str, path: str, revision: str, *, offline: bool) -> str | None:
+    """The commit that a revision stands for, by a file it must have; None if it does not have it.
+
+    Raises:
+        SourceError: as `look`; offline also when the file is not here.
+    """
+    held = look(repo, path, revision, offline=offline)
+    if held is None and offline:
+        raise SourceError("not in the Hugging Face cache")
+    return None if held is None else held.commit
+
+
+def text(repo: str, path: str, commit: str, *, offline: bool) -> bytes:
+    """The content of a small file.
+
+    Raises:
+        SourceError: it cannot be downloaded.
+    """
+    source = Source("hf", "", repo=repo, revision=commit, path=path)
+    here = _cached(source)
+    if here is None and offline:
+        raise SourceError("not in the Hugging Face cache")
+    return (here or _download(source, force=False, show=False)).read_bytes()
+
+
+def card(path: Path) -> dict[str, Any]:
+    """The head of a model card; empty where there is no card, or one without a head that can be read."""
+    from huggingface_hub import metadata_load
+
+    if not path.is_file():
+        return {}
+    try:
+        return metadata_load(path) or {}
+    except Exception as error:  # of a YAML parser that is huggingface_hub's own affair
+        warnings.warn(f"{path}: its head is not readable, so its licence is unknown: {error}", stacklevel=2)
+        return {}
 
 
 def _cached(source: Source) -> Path | None:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from ..addresses import printable
 from ..errors import WeightsError
+from ..impostors import stand_in
 from ..registry import WeightFile
-from .download import is_page
 
 # What this process has hashed already: path -> (size, mtime, sha256).
 _hashed: dict[Path, tuple[int, int, str]] = {}
@@ -38,7 +38,7 @@ def fault(path: Path, wanted: WeightFile, *, fresh: bool = False) -> str | None:
         reason = "it is empty"
     if reason is not None or wanted.sha256 is None:
         with path.open("rb") as file:
-            reason = "a web page instead of a file" if is_page(file.read(512)) else reason
+            reason = stand_in(file.read(512)) or reason
     return reason
 
 

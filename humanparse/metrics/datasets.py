@@ -92,7 +92,7 @@ class Dataset(Sequence[Sample]):
     """The samples of one split, in the order of its list.
 
     Attributes:
-        key: `"lip"`, `"atr"`, `"pascal"`, `"cihp"` or `"mhpv2"`.
+        key: `"lip"`, `"atr"`, `"pascal"`, `"cihp"`, `"mhpv2"` or `"own"`.
         split: such as `"val"`.
         scheme: its labels.
     """
@@ -118,7 +118,14 @@ class Dataset(Sequence[Sample]):
         return f"Dataset({self.key} {self.split}, {len(self)} photos, {len(self.scheme)} labels)"
 
 
-def read_dataset(key: str, root: Path, split: str | None = None, *, photos: bool = True) -> Dataset:
+def read_dataset(
+    key: str,
+    root: Path,
+    split: str | None = None,
+    *,
+    photos: bool = True,
+    scheme: LabelScheme | None = None,
+) -> Dataset:
     """Find the files of a data set; none is opened before it is asked for.
 
     Args:
@@ -127,6 +134,7 @@ def read_dataset(key: str, root: Path, split: str | None = None, *, photos: bool
         split: its name; None takes the one that papers score on. ATR's archive has no lists: put
             `test_id.txt` with one stem a line into the folder, or take `"all"`.
         photos: whether the photos must be there too; labels alone are enough to score predictions.
+        scheme: the labels of `"own"` photos, those of the model; the others have their own.
 
     Raises:
         DatasetError: no such data set or split, or a folder or file is missing; the message says which, and
@@ -142,9 +150,11 @@ def read_dataset(key: str, root: Path, split: str | None = None, *, photos: bool
         raise DatasetError(
             f"{root}: no such folder; it should be where {layout.title}'s archives were unpacked"
         )
-    return Dataset(
-        key.lower(), split, get_scheme(layout.scheme), _Search(root, layout, split).samples(photos)
-    )
+    if layout.scheme is not None:
+        scheme = get_scheme(layout.scheme)
+    elif scheme is None:
+        raise DatasetError(f"{key}: whose labels these are is not known without a model; name one")
+    return Dataset(key.lower(), split, scheme, _Search(root, layout, split, scheme).samples(photos))
 
 
 @dataclass(frozen=True)
@@ -154,6 +164,7 @@ class _Search:
     root: Path
     layout: Layout
     split: str
+    scheme: LabelScheme
 
     def samples(self, photos: bool) -> tuple[Sample, ...]:
         labels = self.listing(self.layout.labels, "label maps")
@@ -170,10 +181,10 @@ class _Search:
         ):
             if needed:
                 self.refuse_gaps(stems, files, what)
-        scheme, per_person = get_scheme(self.layout.scheme), self.layout.per_person
         return tuple(
             Sample(
-                stem, images.get(stem), scheme, maps[stem], humans.get(stem), instances.get(stem), per_person
+                *(stem, images.get(stem), self.scheme, maps[stem]),
+                *(humans.get(stem), instances.get(stem), self.layout.per_person),
             )
             for stem in stems
         )

@@ -1,5 +1,7 @@
 """Where LIP, ATR, Pascal-Person-Part, CIHP and LV-MHP v2 keep their files, as their archives are published.
 
+`own` is for photos and label maps of a user's own, in the labels of the model that is scored.
+
 A layout is data: the places where each kind of file may lie, in the order in which they are tried.
 """
 
@@ -16,7 +18,7 @@ class Layout:
 
     Attributes:
         title: the data set's name.
-        scheme: key of its label scheme.
+        scheme: key of its label scheme; None where it has the labels of the model that is scored.
         splits: names of the splits -> their folders; the first is the one that papers score on.
         lists: files with one stem a line.
         images: folders of photos.
@@ -27,7 +29,7 @@ class Layout:
     """
 
     title: str
-    scheme: str
+    scheme: str | None
     splits: dict[str, str]
     lists: tuple[str, ...]
     images: tuple[str, ...]
@@ -94,5 +96,13 @@ LAYOUTS = {
         images=_in(_MHP_TOPS, "{folder}/images"),
         labels=_in(_MHP_TOPS, "{folder}/parsing_annos"),
         per_person=True,
+    ),
+    "own": Layout(
+        title="own",
+        scheme=None,
+        splits={"all": "", "test": "", "val": "", "train": ""},
+        lists=("{split}.txt", "{split}_id.txt"),
+        images=("images",),
+        labels=("labels",),
     ),
 }

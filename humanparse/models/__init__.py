@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from importlib import import_module
+from types import ModuleType
 
-from torch import nn
+from torch import Tensor, nn
 
 from ..errors import ModelError
-from ..registry import FAMILIES, ModelSpec
+from ..registry import FAMILIES, Family, ModelSpec
 
 
 def build(spec: ModelSpec) -> nn.Module:
@@ -22,7 +25,17 @@ def build(spec: ModelSpec) -> nn.Module:
     if spec.family not in FAMILIES:
         raise ModelError(f"{spec.name}: this version of humanparse has no family {spec.family!r}; upgrade it")
     family = FAMILIES[spec.family]
-    network: nn.Module = getattr(import_module(f".{family.module}", __name__), family.network)(
-        len(spec.scheme), **spec.architecture
-    )
-    return network.eval()
+    made: nn.Module = getattr(_module(family), family.network)(len(spec.scheme), **spec.architecture)
+    return made.eval()
+
+
+def read_off(spec: ModelSpec, state: Mapping[str, Tensor]) -> ModelSpec:
+    """The model with what its checkpoint alone tells of its architecture; see `Family.reads_off`."""
+    family = FAMILIES[spec.family]
+    if not family.reads_off:
+        return spec
+    return replace(spec, architecture={**spec.architecture, **_module(family).read_off(state)})
+
+
+def _module(family: Family) -> ModuleType:
+    return import_module(f".{family.module}", __name__)

@@ -1,4 +1,4 @@
-"""Faster forms of shared blocks, equal up to rounding; a block gives its own, by `fold_into` or `split`.
+"""Faster forms of blocks, equal up to rounding; a block gives its own, by `fold_into`, `merged` or `split`.
 
 Norms are folded into convolutions. Convolutions of enlarged maps are computed on fewer cells: before the maps
 are enlarged.
@@ -6,6 +6,7 @@ are enlarged.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -130,3 +131,38 @@ class SplitJoined(nn.Module):
             total = x if total is None else total.add_(self.joined.enlarged(x, size))
         assert total is not None
         return self.joined.after(1, total)
+
+
+class LinearDecoder(nn.Module):
+    """The same function, up to rounding, as SegFormer's decoder whose norm is folded.
+
+    All between a stage's map and the fused one is linear: a layer of its own, the enlargement, its share of
+    the fusing convolution. So each stage gets one merged 1x1 convolution, on its own grid, and is enlarged
+    then; what does not depend on the picture is one bias. Products of weights are taken in float64.
+
+    Args:
+        linear: per stage, to the decoder's width.
+        fuse: 1x1 convolution of all stages together, the last stage first; with the norm folded in.
+        classifier: 1x1 convolution after it and its ReLU.
+    """
+
+    def __init__(self, linear: Sequence[nn.Linear], fuse: nn.Conv2d, classifier: nn.Conv2d) -> None:
+        super().__init__()
+        assert fuse.bias is not None
+        shares = fuse.weight[:, :, 0, 0].double().chunk(len(linear), dim=1)[::-1]
+        self.weights = nn.ParameterList(
+            nn.Parameter((share @ layer.weight.double()).to(fuse.weight.dtype)[:, :, None, None], False)
+            for layer, share in zip(linear, shares, strict=True)
+        )
+        constant = sum(share @ layer.bias.double() for layer, share in zip(linear, shares, strict=True))
+        self.bias = nn.Parameter((fuse.bias.double() + constant).to(fuse.bias.dtype), False)
+        self.classifier = classifier
+
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        """Maps of all stages -> logits (B, C, h, w) on the first one's grid."""
+        grid = (maps[0].shape[2], maps[0].shape[3])
+        fused = F.conv2d(maps[0], self.weights[0], self.bias)
+        for x, weight in zip(maps[1:], list(self.weights)[1:], strict=True):
+            fused = fused + bilinear(F.conv2d(x, weight), grid, align_corners=False)
+        logits: Tensor = self.classifier(F.relu(fused))
+        return logits

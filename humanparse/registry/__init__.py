@@ -14,12 +14,13 @@ from typing import Any
 from ..errors import ModelError
 from ..schemes import LabelScheme, get_scheme
 from .families import FAMILIES, Family
+from .pretrained import pretrained_model
 from .specs import Accuracy, Entry, InputSpec, Licence, ModelSpec, Published, Source, WeightFile
 
 __all__ = [
     "DEFAULT", "FAMILIES", "Accuracy", "DetectorSpec", "EnsembleSpec", "Family", "InputSpec", "Licence",
     "ModelSpec", "Published", "Source", "Spec", "WeightFile", "detector", "detector_for", "detector_names",
-    "get", "manifest_path", "names", "network", "networks",
+    "get", "manifest_path", "names", "network", "networks", "pretrained_model", "single",
 ]  # fmt: skip
 
 DEFAULT = "lite-atr"
@@ -92,7 +93,10 @@ def get(name: str) -> Spec:
         return models[name]
     near = difflib.get_close_matches(name.lower(), models, n=4, cutoff=0.4)
     hint = f"did you mean {', '.join(near)}?" if near else f"known models: {', '.join(names())}"
-    raise ModelError(f"no model is called {name!r}; {hint} (all of them: humanparse models)")
+    raise ModelError(
+        f"no model is called {name!r}; {hint} (all of them: humanparse models). A SegFormer of the hub is "
+        "hf:owner/name, one of your own the path of its folder"
+    )
 
 
 def network(name: str) -> ModelSpec:
@@ -101,10 +105,18 @@ def network(name: str) -> ModelSpec:
     Raises:
         ModelError: no such model, or one of several networks; the message lists them.
     """
-    spec = get(name)
+    return single(get(name))
+
+
+def single(spec: Spec) -> ModelSpec:
+    """The model, which must be of one network.
+
+    Raises:
+        ModelError: it has several; the message lists them.
+    """
     if isinstance(spec, ModelSpec):
         return spec
-    raise ModelError(f"{name} has several networks; name one of them: {', '.join(spec.parts.values())}")
+    raise ModelError(f"{spec.name} has several networks; name one of them: {', '.join(spec.parts.values())}")
 
 
 def networks() -> list[ModelSpec]:

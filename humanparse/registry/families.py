@@ -24,6 +24,9 @@ class Family:
             in `humanparse.pipelines`, which takes a model's `decode` as keyword arguments.
         faster: runtimes measured faster than torch in float32 on a CPU, the fastest first
             (`benchmarks/peers.py`).
+        unused: how keys end that its checkpoints may have, and that are of no use here.
+        reads_off: whether the function `read_off` of its file tells from a checkpoint what its models' public
+            records leave open of the architecture.
     """
 
     name: str
@@ -33,6 +36,8 @@ class Family:
     classifier: str | None = None
     decoder: str | None = None
     faster: tuple[Literal["openvino", "onnxruntime"], ...] = ()
+    unused: tuple[str, ...] = ()
+    reads_off: bool = False
 
     @property
     def module(self) -> str:
@@ -74,6 +79,22 @@ _TABLE = (
         "UniParser",
         "mask_head.seg_kernels",
         decoder="_uniparser_decoder:decode_uniparser",
+    ),
+    Family(
+        "segformer",
+        "Segformer",
+        "SegFormer",
+        "decode_head.linear_fuse.weight",
+        "decode_head.classifier.weight",
+    ),
+    Family(
+        "sapiens2",
+        "Sapiens2",
+        "Sapiens2",
+        "backbone.storage_tokens",
+        "decode_head.conv_seg.weight",
+        unused=("mask_token", "periods"),
+        reads_off=True,
     ),
     Family("lite", "Lite", "Lite", "people_head.weight"),
 )

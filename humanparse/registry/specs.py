@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -9,7 +10,11 @@ from typing import Any, Literal
 from ..schemes import LabelScheme, get_scheme
 
 Fit = Literal["warp-corner", "warp-half", "squash", "shortest-edge", "keep-ratio"]
-SourceKind = Literal["hf", "url", "gdrive", "manual", "bundled"]
+Interpolation = Literal[
+    "linear", "area", "area-always", "area-or-cubic", "pil-bilinear", "pil-bicubic", "pil-lanczos"
+]
+Commercial = Literal["yes", "no", "unclear"]
+SourceKind = Literal["hf", "url", "gdrive", "manual", "bundled", "folder"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +33,10 @@ class InputSpec:
         scale: range of the colours before mean and deviation, `0-1` or `0-255`.
         resize_on: whether `uint8` colours are resized and then normalised, or `float` ones, normalised
             before.
-        interpolation: `linear` (four taps at any scale) or `area` (averages when shrinking).
+        interpolation: of the resize; OpenCV's `linear` (four taps at any scale), `area` (averages when
+            shrinking, else linear), `area-always` (also when enlarging, which is not linear) or
+            `area-or-cubic` (area where the width shrinks, else cubic); or, for uint8 colours, Pillow's
+            `pil-bilinear`, `pil-bicubic` or `pil-lanczos`, whose taps grow when shrinking.
         pad_multiple: the resized picture is padded to this at the right and bottom (with zeros, after
             normalisation).
         align_corners: whether every bilinear resize of tensors maps corner pixels onto each other.
@@ -44,7 +52,7 @@ class InputSpec:
     std: tuple[float, float, float]
     scale: Literal["0-1", "0-255"] = "0-1"
     resize_on: Literal["uint8", "float"] = "uint8"
-    interpolation: Literal["linear", "area"] = "linear"
+    interpolation: Interpolation = "linear"
     pad_multiple: int = 1
     align_corners: bool = True
     upsampling: Literal["one-step", "two-step"] = "two-step"
@@ -65,8 +73,9 @@ class Source:
 
     Attributes:
         kind: `hf` (Hugging Face file), `url` (plain HTTPS), `gdrive` (Google Drive file), `manual` (a page,
-            folder or archive from which a person fetches the file) or `bundled` (inside the package).
-        url: where a person finds it; for `bundled` the path inside the package.
+            folder or archive from which a person fetches the file), `bundled` (inside the package) or
+            `folder` (the user's own).
+        url: where a person finds it; for `bundled` the path inside the package, for `folder` the whole path.
         repo: Hugging Face repository.
         revision: commit the source is pinned to; None where only the file's hash pins it.
         path: file inside the repository.
@@ -85,12 +94,21 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class WeightFile:
-    """One checkpoint file: name, size in bytes, sha256 (None where no public record exists), sources."""
+    """One checkpoint file.
+
+    Attributes:
+        filename: its name.
+        sources: where it is published.
+        size: in bytes; None where there is no public record.
+        sha256: None where there is no public record.
+        about: size in bytes, rounded, as its page says it, where `size` is None.
+    """
 
     filename: str
     sources: tuple[Source, ...]
     size: int | None = None
     sha256: str | None = None
+    about: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +124,19 @@ class Accuracy:
 
 @dataclass(frozen=True, slots=True)
 class Licence:
-    """Terms of the original code, of the weights, and of the data they were trained on."""
+    """Terms of the original code, of the weights, and of the data they were trained on.
+
+    Attributes:
+        code, weights, data: the terms, in words.
+        commercial: whether the weights may be used commercially; no legal advice.
+        reason: why, in words.
+    """
 
     code: str
     weights: str
     data: str
+    commercial: Commercial
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +157,11 @@ class Entry:
     accuracy: tuple[Accuracy, ...]
     licence: Licence
 
+    @property
+    def filename(self) -> str:
+        """The name as part of a file's name: what stands for a repository or a folder has `/` and `:`."""
+        return re.sub(r"[^\w.+-]+", "-", self.name).strip("-.")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published(Entry):
@@ -146,6 +177,11 @@ class Published(Entry):
     def bundled(self) -> bool:
         """Whether the weights are inside the package."""
         return any(source.kind == "bundled" for source in self.file.sources)
+
+    @property
+    def in_folder(self) -> bool:
+        """Whether the weights are in a folder of the user's, where nothing may be written."""
+        return any(source.kind == "folder" for source in self.file.sources)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +201,8 @@ class ModelSpec(Published):
             family's decoder, by name; None for one that gives logits.
         people_head: for a network that gives logits and finds people, too, when asked to, the thresholds of
             its second head's decoder, by name; None for one without.
+        own_labels: the label scheme of a model that brings its own, under `scheme_key`; None where
+            `scheme_key` alone says it.
     """
 
     family: str
@@ -175,11 +213,17 @@ class ModelSpec(Published):
     scales: tuple[float, ...] = (1.0,)
     decode: Mapping[str, int | float] | None = field(default=None, hash=False)
     people_head: Mapping[str, int | float] | None = field(default=None, hash=False)
+    own_labels: LabelScheme | None = None
 
     @property
     def scheme(self) -> LabelScheme:
         """The label scheme."""
-        return get_scheme(self.scheme_key)
+        return self.own_labels or get_scheme(self.scheme_key)
+
+    @property
+    def revision(self) -> str | None:
+        """Commit of the repository that a model named `hf:owner/name` was read at; None for others."""
+        return self.file.sources[0].revision if self.name.startswith("hf:") else None
 
     @property
     def gives_logits(self) -> bool:

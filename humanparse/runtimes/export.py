@@ -98,6 +98,7 @@ def facts(spec: ModelSpec) -> dict[str, str]:
         "labels": json.dumps(spec.scheme.names),
         "paper": spec.paper,
         "weights_licence": spec.licence.weights,
+        "commercial_use": f"{spec.licence.commercial}: {spec.licence.reason}",
         "made_by": f"humanparse {__version__}",
     }
 

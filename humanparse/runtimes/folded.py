@@ -15,7 +15,7 @@ def folded(network: nn.Module) -> nn.Module:
 
     A norm counts as following a convolution when it is defined right after it in the same module, which
     holds for all our families. Norms are torch's `BatchNorm2d` and modules with a method `fold_into`, which
-    returns the activation that remains.
+    returns the activation that remains. Then what a block's method `merged` gives replaces the block.
 
     Args:
         network: in evaluation mode, with its weights loaded; it is changed.
@@ -32,12 +32,21 @@ def folded(network: nn.Module) -> nn.Module:
                 module.add_module(name, nn.Identity())
             elif (fold_into := getattr(norm, "fold_into", None)) is not None:
                 module.add_module(name, fold_into(conv))
+    _replace(network, "merged")
     return network.to(memory_format=torch.channels_last)
 
 
 def split(network: nn.Module) -> None:
-    """Replace each block that has a faster form, which its method `split` gives; fold norms before."""
+    """Replace each block that has a form for grids known beforehand, which its method `split` gives.
+
+    Norms must be folded before.
+    """
+    _replace(network, "split")
+
+
+def _replace(network: nn.Module, method: str) -> None:
+    """Replace each block that has a method of that name by what it gives."""
     for module in list(network.modules()):
         for name, block in list(module.named_children()):
-            if (faster := getattr(block, "split", None)) is not None:
+            if (faster := getattr(block, method, None)) is not None:
                 module.add_module(name, faster())

@@ -12,7 +12,7 @@ from ..errors import ModelError
 from ..registry import ModelSpec
 from .folded import split
 from .onnx_graph import cached_graph
-from .onnxruntime import OnnxRuntimeNetwork
+from .onnxruntime import OnnxFile, OnnxRuntimeNetwork
 from .openvino import OpenVinoNetwork
 from .placement import DTYPES
 
@@ -82,6 +82,25 @@ def hosted_with_people(
         return HalfNetwork(network, DTYPES[precision]).with_people
     with_people: Callable[[Tensor], tuple[Tensor, ...]] = network.with_people  # type: ignore[assignment]
     return with_people
+
+
+def hosted_file(path: Path, spec: ModelSpec, size: tuple[int, int]) -> OnnxFile:
+    """A user's ONNX file of a model, under ONNX Runtime: float32 (B, 3, h, w) -> logits.
+
+    Args:
+        path: the file.
+        spec: the model.
+        size: (height, width) of its input.
+
+    Raises:
+        WeightsError: the file cannot be read, or is of another model.
+        ModelError: the model gives no logits.
+    """
+    if not spec.gives_logits:
+        raise ModelError(
+            f"{spec.name} gives maps of several kinds, not logits: no ONNX file of it can be run"
+        )
+    return OnnxFile(path, len(spec.scheme), size)
 
 
 def _of_graph(graph: Path, runtime: str, precision: str) -> OnnxRuntimeNetwork | OpenVinoNetwork:

@@ -11,6 +11,7 @@ from torch import nn
 
 from .. import checkpoint, hub, models
 from ..errors import ModelError, WeightsError
+from ..impostors import is_onnx
 from ..models.detector import Detector
 from ..ops.forks import settle_after_fork
 from ..registry import ModelSpec, Published
@@ -55,6 +56,13 @@ def file_of(spec: Published, given: PathLike | None, offline: bool | None, progr
     return Path(given) if given is not None else hub.fetch(spec, offline=offline, progress=progress)
 
 
+def is_graph(given: PathLike | None) -> bool:
+    """Whether the user gave an ONNX file: by its content, and by its name where that tells nothing."""
+    if given is None or not Path(given).is_file():
+        return False
+    return Path(given).suffix.lower() == ".onnx" or is_onnx(Path(given))
+
+
 def load_network(spec: ModelSpec, path: Path, published: bool) -> nn.Module:
     """The network of a model, on the CPU, its norms folded.
 
@@ -66,9 +74,9 @@ def load_network(spec: ModelSpec, path: Path, published: bool) -> nn.Module:
     Raises:
         WeightsError: the file is damaged, or does not fit.
     """
-    state = load_state(path, published)
+    state = checkpoint.of_use(load_state(path, published), spec)
     with torch.device("meta"):
-        network = models.build(spec)
+        network = models.build(models.read_off(spec, state))
     checkpoint.check(state, network.state_dict(), spec, path.name)
     network.load_state_dict(state, strict=True, assign=True)
     return folded(network.requires_grad_(False))

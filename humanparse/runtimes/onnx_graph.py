@@ -131,7 +131,7 @@ def cached_graph(network: nn.Module, spec: ModelSpec, people: bool = False) -> P
     Raises:
         WeightsError: the cache folder cannot be written.
     """
-    name = f"{spec.name}-people" if people else spec.name
+    name = f"{spec.filename}-people" if people else spec.filename
     path = hub.cache_dir() / "graphs" / f"{name}.{_fingerprint(network, spec)[:16]}.onnx"
     if not path.is_file():
         try:

@@ -58,6 +58,17 @@ def choose_runtime(
     return name, "cpu", precision
 
 
+def choose_for_onnx(name: Runtime) -> Runtime:
+    """The runtime for weights that are an ONNX file: ONNX Runtime.
+
+    Raises:
+        DeviceError: another one is asked for.
+    """
+    if name == "openvino":
+        raise DeviceError("an ONNX file is run by ONNX Runtime; leave `runtime` out")
+    return "onnxruntime"
+
+
 def _fastest(device: str, precision: Precision, specs: Iterable[ModelSpec]) -> Runtime:
     on_cpu = device == "cpu" or (device == "auto" and not torch.cuda.is_available())
     exact = precision in ("auto", "float32")

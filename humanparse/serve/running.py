@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import uvicorn
 
-from .. import hub, registry
+from .. import hub
 from ..errors import ServeError
 from . import metrics
 from .served import needed_detector
@@ -62,7 +62,7 @@ def fetch(settings: Settings) -> None:
         WeightsError: one cannot be had.
     """
     for name in settings.models:
-        spec, given = registry.get(name), settings.weights.get(name)
+        spec, given = hub.find_model(name), settings.weights.get(name)
         if isinstance(given, str):
             continue
         for role, part in spec.networks().items():

@@ -43,7 +43,7 @@ class Models:
     def __init__(self, settings: Settings, parsers: Mapping[str, Parser], observe: Observe) -> None:
         self._settings = settings
         self._observe = observe
-        self._specs = {name: registry.get(name) for name in settings.models}
+        self._specs = {name: hub.find_model(name) for name in settings.models}
         self._given = dict(parsers)
         self._loaded: dict[str, Loaded] = {}
         self._failed: set[str] = set()
@@ -153,4 +153,4 @@ def needed_detector(settings: Settings, name: str) -> registry.DetectorSpec | No
     given = settings.weights.get(name)
     if isinstance(given, Mapping) and "detector" in given:
         return None
-    return registry.detector_for(registry.get(name), settings.detector, own_file=False)
+    return registry.detector_for(hub.find_model(name), settings.detector, own_file=False)

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
-from .. import registry, runtimes
+from .. import hub, registry, runtimes
 from ..errors import ServeError
 
 VARIABLE = "HUMANPARSE_SERVE"
@@ -76,7 +76,7 @@ class Settings:
         if not self.models:
             raise ServeError("name at least one model to serve")
         for name in (*self.models, *self.weights):
-            registry.get(name)
+            hub.find_model(name)
         if twice := {name for name in self.models if self.models.count(name) > 1}:
             raise ServeError(f"{', '.join(sorted(twice))} is named twice; name each model once")
         if stray := set(self.weights) - set(self.models):

@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .. import registry
+from .. import hub, registry
 from .._version import __version__
 from ..durable import writing_file
 from . import answers, record
@@ -69,7 +69,7 @@ def select(patterns: Iterable[str]) -> list[str]:
     patterns = list(patterns)
     found: set[str] = set() if patterns else set(answers.known())
     for pattern in patterns:
-        found.update(registry.names(pattern) or [registry.get(pattern).name])
+        found.update(registry.names(pattern) or [hub.find_model(pattern).name])
     return sorted(found)
 
 
@@ -85,14 +85,14 @@ def verdicts(
     from .run import Run  # which needs torch; whoever only lists models does not
 
     for model in models:
-        run = Run(registry.get(model), device, offline, progress)
+        run = Run(hub.find_model(model, offline=offline), device, offline, progress)
         verdict = run.verdict()
         if pictures is not None and run.rows:
             verdict = replace(verdict, picture=_drawn(run, Path(pictures)))
         if verdict.status in ("verified", "plausible", "failed"):
             date = datetime.now(timezone.utc).isoformat(timespec="seconds")
             equal = None if verdict.agreement is None else verdict.agreement.equal
-            record.write(model, Record(verdict.status, date, __version__, verdict.weights, equal))
+            record.write(run.spec, Record(verdict.status, date, __version__, verdict.weights, equal))
         yield verdict
 
 

@@ -31,20 +31,20 @@ class Record:
     equal: float | None = None
 
 
-def place(model: str) -> Path:
+def place(spec: Spec) -> Path:
     """Where the record of a model is kept."""
-    return hub.cache_dir() / "verified" / f"{model}.json"
+    return hub.cache_dir() / "verified" / f"{spec.filename}.json"
 
 
-def write(model: str, record: Record) -> None:
+def write(spec: Spec, record: Record) -> None:
     """Keep a record; a cache that cannot be written is warned of."""
-    path = place(model)
+    path = place(spec)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as part:
             part.write_text(json.dumps(asdict(record), indent=2) + "\n", encoding="utf-8")
     except OSError as error:
-        warnings.warn(f"{model}: what was found could not be recorded in {path}: {error}", stacklevel=2)
+        warnings.warn(f"{spec.name}: what was found could not be recorded in {path}: {error}", stacklevel=2)
 
 
 def read(spec: Spec) -> Record | None:
@@ -52,7 +52,7 @@ def read(spec: Spec) -> Record | None:
 
     A record that cannot be read counts as none, with a warning: verifying again replaces it.
     """
-    path = place(spec.name)
+    path = place(spec)
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         record = Record(**{item.name: values[item.name] for item in fields(Record)})
