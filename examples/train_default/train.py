@@ -82,7 +82,7 @@ class State:
     step: int = 0
     seen: int = 0  # pictures
     seconds: float = 0.0  # spent training, over all starts
-    lengths: tuple[str, ...] = ()  # each it was started with: a finished run can be drawn out
+    starts: tuple[str, ...] = ()  # the options of each start that changed data or length
 
 
 class Canvases(Dataset[Batch]):
@@ -195,8 +195,10 @@ class Trainer:
         self.state = State()
         if self.checkpoint.exists():
             self.restore()
-        if self.state.lengths[-1:] != (plan.length,):
-            self.state = replace(self.state, lengths=(*self.state.lengths, plan.length))
+        data = "--tagged TAGGED --pseudo LABELS " if tagged else ""
+        begun = f"{'' if start is None else '--start FIRST '}{data}{plan.length}"
+        if self.state.starts[-1:] != (begun,):
+            self.state = replace(self.state, starts=(*self.state.starts, begun))
 
     def restore(self) -> None:
         """Go on from the checkpoint."""
@@ -342,8 +344,7 @@ def facts(trainer: Trainer) -> dict[str, str]:
     """What the weights' metadata and the card say about the run."""
     plan, state = trainer.plan, trainer.state
     command = "python examples/train_default/train.py --data CCP --grounds NO_PEOPLE"
-    command += " --tagged TAGGED --pseudo LABELS --start FIRST" if trainer.tagged else ""
-    command += f" --rate {plan.rate:g} --out humanparse/weights --work DIR"
+    command += f" --rate {plan.rate:g} --seed {plan.seed} --out humanparse/weights --work DIR"
     return {
         "epochs": f"{state.seen / len(trainer.photos):.1f}",
         "steps": str(state.step),
@@ -351,7 +352,7 @@ def facts(trainer: Trainer) -> dict[str, str]:
         "tagged": str(trainer.tagged),
         "seed": str(plan.seed),
         "finished": str(trainer.progress() >= 1),
-        "command": "\n".join(f"{command} {length} --seed {plan.seed}" for length in state.lengths),
+        "command": "\n".join(f"{command} {options}" for options in state.starts),
     }
 
 
