@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pycocotools import mask as coco
 
 from humanparse import PeopleError
-from humanparse.detections import masks_from_boxes, read_people
+from humanparse.detections import masks_from_boxes, read_people, read_people_in_pixels
 from humanparse.formats import encode_rle
 from humanparse.ops.jpeg import jpeg_round_trip
 from humanparse.pipelines.crops import arrange, choose, enlarge
@@ -217,3 +217,19 @@ def test_a_crop_that_was_a_jpeg_is_nearly_the_same(size: tuple[int, int]) -> Non
     back = jpeg_round_trip(smooth, 95)
     assert back.shape == smooth.shape and back.dtype == np.uint8
     assert np.abs(back.astype(int) - smooth).mean() < 12
+
+
+def test_boxes_in_fractions_of_the_picture_are_refused_by_name() -> None:
+    for boxes in ([[0.1, 0.1, 0.9, 0.9]], np.array([[0, 0, 1, 1]]), {"boxes": [[0.0, 0.25, 1.0, 0.75]]}):
+        with pytest.raises(PeopleError, match=r"fractions of the picture; give pixels: .* width, 60, .* 40"):
+            read_people_in_pixels(boxes, SIZE)
+    assert len(read_people_in_pixels(BOXES, SIZE)) == 2
+
+
+def test_soft_masks_in_an_array_are_cut_at_a_half_as_those_of_a_mapping() -> None:
+    soft = np.where(masks(), 0.8, 0.3).astype(np.float32)
+    as_array, as_mapping = read_people(soft, SIZE), read_people({"boxes": BOXES, "masks": soft}, SIZE)
+    for found in (as_array, as_mapping):
+        assert found.masks is not None
+        np.testing.assert_array_equal(found.masks, masks())
+    np.testing.assert_array_equal(as_array.boxes, BOXES)

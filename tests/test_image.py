@@ -715,3 +715,15 @@ def test_pixels_are_counted_from_the_header_alone_and_errors_tell_kinds_apart() 
         with pytest.raises(ImageError) as caught:
             decode.pixel_count(damaged, "x")
         assert not isinstance(caught.value, ImageKindError | ImageSizeError)
+
+
+def test_floats_that_resizing_made_overshoot_are_cut_off_and_messages_say_what_they_saw() -> None:
+    ramp = np.linspace(0, 1, HEIGHT * WIDTH * 3, dtype=np.float32).reshape(HEIGHT, WIDTH, 3)
+    expected = image.load(ramp)
+    for pixels in (ramp * np.float32(1.0001), ramp - np.float32(1e-4)):
+        assert np.abs(image.load(pixels).astype(int) - expected).max() <= 1
+    with pytest.raises(ImageError, match=r"from 0 to 1\.01, not from 0 to 1; .*pixels\.clip\(0, 1\)"):
+        image.load(ramp * np.float32(1.01))
+    with pytest.raises(ImageError) as raised:
+        image.load(ramp * np.float32(1.003))
+    assert "from 0 to 1, not" not in str(raised.value)

@@ -184,3 +184,33 @@ def test_a_model_that_finds_people_takes_photos_one_by_one(tmp_path: Path) -> No
 def test_wrong_options_are_refused_at_once(parser: Parser, options: dict[str, Any]) -> None:
     with pytest.raises(ModelError, match=next(iter(options))):
         parser.predict_many([], **options)
+
+
+@pytest.mark.parametrize(
+    ("sources", "words"),
+    [
+        ("photo.jpg", r"one str, photo\.jpg; pass a list, \[source\]"),
+        (PHOTOS[0], r"pass a list"),
+        (b"content", r"one picture, bytes \(7 B\); pass a list"),
+        (np.zeros((30, 40, 3), np.uint8), r"one picture, array \(30, 40, 3\) uint8; .*predict\(source\)"),
+    ],
+    ids=["str", "path", "bytes", "array"],
+)
+def test_one_photo_where_several_belong_is_refused_by_name(parser: Parser, sources: Any, words: str) -> None:
+    with pytest.raises(ImageError, match=words):
+        list(parser.predict_many(sources))
+
+
+def test_a_generator_that_raises_gives_what_it_had_given_before(parser: Parser) -> None:
+    first, second, *_ = scenes()
+
+    def camera() -> Iterator[npt.NDArray[np.uint8]]:
+        yield first
+        yield second
+        raise RuntimeError("unplugged")
+
+    found = []
+    with pytest.raises(RuntimeError, match="unplugged"):
+        for parsing in parser.predict_many(camera()):
+            found.append(parsing)
+    assert [parsing.size for parsing in found] == [first.shape[:2], second.shape[:2]]
