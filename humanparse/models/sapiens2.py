@@ -114,7 +114,8 @@ class Backbone(nn.Module):
         for block in self.blocks:
             x = block(x, rotation)
         x = self.ln1(x)[:, before.shape[1] :]
-        return x.transpose(1, 2).reshape(batch, -1, height, width)
+        found: Tensor = x.transpose(1, 2).reshape(batch, -1, height, width)
+        return found
 
 
 class Head(nn.Module):

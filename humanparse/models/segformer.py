@@ -48,13 +48,13 @@ class ReducedAttention(nn.Module):
         context = tokens  # or (B, h * w / reduction², width)
         if hasattr(self, "sr"):
             context = self.layer_norm(tokens_of(self.sr(map_of(tokens, grid))))
-        query, key, value = self.query(tokens), self.key(context), self.value(context)
-        seen = F.scaled_dot_product_attention(*map(self._by_head, (query, key, value)))
+        query, key, value = map(self._by_head, (self.query(tokens), self.key(context), self.value(context)))
+        seen = F.scaled_dot_product_attention(query, key, value)
         return seen.transpose(1, 2).flatten(2)
 
     def _by_head(self, tokens: Tensor) -> Tensor:
         """(B, n, width) -> (B, heads, n, width / heads)."""
-        return tokens.unflatten(2, (self.heads, -1)).transpose(1, 2)
+        return tokens.view(tokens.shape[0], tokens.shape[1], self.heads, -1).transpose(1, 2)
 
 
 class Attention(nn.Module):
@@ -100,7 +100,8 @@ class Block(nn.Module):
     def forward(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
         """(B, h * w, width) -> the same."""
         tokens = tokens + self.attention(self.layer_norm_1(tokens), grid)
-        return tokens + self.mlp(self.layer_norm_2(tokens), grid)
+        mixed: Tensor = tokens + self.mlp(self.layer_norm_2(tokens), grid)
+        return mixed
 
 
 class Encoder(nn.Module):

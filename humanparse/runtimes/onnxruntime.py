@@ -99,7 +99,7 @@ class OnnxFile:
         """See the class."""
         check_process(self._pid, f"this Parser of {self.path.name}")
         self._check_size((image.shape[2], image.shape[3]), ModelError)
-        batches = image.split(1) if self._input.shape[0] == 1 else (image,)
+        batches = torch.split(image, 1) if self._input.shape[0] == 1 else (image,)
         return torch.cat([self._run(batch) for batch in batches])
 
     def _run(self, image: Tensor) -> Tensor:
