@@ -11,10 +11,10 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "humanparse"
 
 ROOMS = [
-    "_version", "addresses", "arrays", "messages", "errors", "durable", "schemes", "people", "registry",
-    "suffixes", "impostors", "metadata", "decode", "fetching", "image", "ops", "geometry", "checkpoint",
-    "hub", "models", "runtimes", "render", "formats", "metrics", "detections", "results", "pipelines",
-    "video", "parser",
+    "_version", "addresses", "arrays", "messages", "errors", "durable", "sides", "schemes", "people",
+    "registry", "suffixes", "impostors", "metadata", "decode", "fetching", "image", "ops", "geometry",
+    "checkpoint", "hub", "models", "runtimes", "render", "formats", "metrics", "detections", "results",
+    "pipelines", "video", "parser",
     "bulk", "adapters", "serve", "bench", "verification", "cli",
     "__init__", "__main__",
 ]  # fmt: skip
@@ -64,6 +64,7 @@ NO_TORCH = (
     "messages",
     "errors",
     "durable",
+    "sides",
     "schemes",
     "people",
     "registry",
