@@ -1,6 +1,7 @@
 """One network under torch, ONNX Runtime and OpenVINO: same inputs, same threads, in turn.
 
 python benchmarks/peers.py schp-lip --batch 1 --runs 7
+python benchmarks/peers.py fashn --packages         # SegFormer in other packages; see packages.py
 
 "plain" is the network as its paper has it, exported as it is: what one would pick instead of this package.
 "folded" has its norms folded, and under torch its convolutions split: what `Parser` runs. Weights are random:
@@ -19,6 +20,7 @@ from typing import Annotated
 
 import torch
 import typer
+from packages import compare
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
@@ -67,12 +69,18 @@ def main(
     batch: int = 1,
     size: Annotated[str, typer.Option(help="WIDTHxHEIGHT of the photo.")] = "550x830",
     runs: int = 7,
+    packages: Annotated[
+        bool, typer.Option("--packages", help="Of a SegFormer: other packages, file to labels.")
+    ] = False,
 ) -> None:
     """Print a table of seconds per photo, ratios and differences."""
-    spec = registry.get(name)
+    spec = registry.network(name)
+    width, height = map(int, size.split("x"))
+    if packages:
+        compare(spec, (width, height), runs)
+        return
     torch.manual_seed(0)
     network = models.build(spec).requires_grad_(False)
-    width, height = map(int, size.split("x"))
     pixels = image.load(synthetic_photo(width, height))
     fitted = Frame((height, width), spec.input).fit(pixels).expand(batch, -1, -1, -1).contiguous()
     with TemporaryDirectory() as folder:

@@ -16,6 +16,7 @@ from .errors import SchemeError
 from .palettes import Rgb as Rgb
 from .palettes import display_palette, folded, tables, things
 from .palettes import voc_palette as voc_palette
+from .sides import pairs_by_name
 
 IGNORE = 255
 """Label of pixels that carry no statement; it survives every remap."""
@@ -305,7 +306,7 @@ def _custom_remap(source: LabelScheme, mapping: Mapping[str | int, str | int]) -
     table: list[int | None] = [None] * len(source)
     for label, goal in zip(pairs, goals, strict=True):
         table[label] = goal
-    return Remap(LabelScheme("custom", names, flip_pairs=_pairs_by_name(names)), tuple(table))
+    return Remap(LabelScheme("custom", names, flip_pairs=pairs_by_name(names)), tuple(table))
 
 
 def scheme_of(names: tuple[str, ...], key: str) -> LabelScheme:
@@ -326,25 +327,4 @@ def scheme_of(names: tuple[str, ...], key: str) -> LabelScheme:
         ]:
             return known
     key = f"{key}-labels" if key in scheme_names() or not key else key
-    return LabelScheme(key, names, flip_pairs=_pairs_by_name(names))
-
-
-_SIDES = (("left", "right"), ("l", "r"))
-
-
-def _pairs_by_name(names: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
-    """Labels that differ by left and right, or by the words l and r: `Left-arm`, `arm (R)`, `rightEye`."""
-    spelled = {"-".join(word.lower() for word in _words(name)): number for number, name in enumerate(names)}
-    pairs = []
-    for spelling, number in spelled.items():
-        for left, right in _SIDES:
-            pattern = left if len(left) > 1 else rf"\b{left}\b"
-            other = spelled.get(re.sub(pattern, right, spelling), number)
-            if other != number:
-                pairs.append((number, other))
-                break
-    return tuple(pairs)
-
-
-def _words(name: str) -> list[str]:
-    return re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W_A-Za-z]+", name)
+    return LabelScheme(key, names, flip_pairs=pairs_by_name(names))

@@ -22,7 +22,9 @@ from humanparse.models._fast import SplitJoined, SplitPyramid
 from humanparse.models.ce2p_v1 import Ce2pV1
 from humanparse.models.ce2p_v2 import Ce2pV2
 from humanparse.models.lite import Lite
+from humanparse.models.sapiens2 import Sapiens2
 from humanparse.models.schp import Schp
+from humanparse.models.segformer import Segformer
 from humanparse.models.smp import Smp, SmpMaps
 from humanparse.models.ssseg_ce2p import Ce2p
 from humanparse.models.ssseg_upernet import UperNet
@@ -40,6 +42,8 @@ NETWORKS = {
     "ce2p-v1": lambda: Ce2pV1(5, SHALLOW),
     "ssseg-ce2p": lambda: Ce2p(5, SHALLOW, 8),
     "ssseg-upernet": lambda: UperNet(5, SHALLOW, 16),
+    "segformer": lambda: Segformer(5),
+    "sapiens2": lambda: Sapiens2(5, 64, 4, (4, 2, 4), 96, deconv=(32, 24, 16, 8), conv=(8, 8)),
     "lite": lambda: Lite(5),
     "smp": lambda: Smp(5, SHALLOW),
     "uniparser": lambda: UniParser(5, SHALLOW),

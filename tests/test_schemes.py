@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 import humanparse
 from humanparse import SchemeError, get_scheme
-from humanparse.schemes import LabelScheme, find_remap, remap_targets, scheme_names, voc_palette
+from humanparse.schemes import LabelScheme, find_remap, remap_targets, scheme_names, scheme_of, voc_palette
+from humanparse.sides import pairs_by_name
 
 VOC = [
     (0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0), (0, 0, 128), (128, 0, 128), (0, 128, 128),
@@ -284,3 +285,34 @@ def test_schemes_are_values() -> None:
     one, other = LabelScheme("x", ("a", "b")), LabelScheme("x", ("a", "b"))
     assert one == other and hash(one) == hash(other) and repr(one) == "LabelScheme('x', 2 labels)"
     assert all(a <= b for a, b in pairwise(get_scheme("lip").flip_pairs))
+
+
+@pytest.mark.parametrize("key", scheme_names())
+def test_sides_are_found_by_name_in_every_scheme(key: str) -> None:
+    scheme = get_scheme(key)
+    assert {frozenset(pair) for pair in pairs_by_name(scheme.names)} == {
+        frozenset(pair) for pair in scheme.flip_pairs
+    }
+
+
+def test_sides_are_found_in_other_spellings_and_nowhere_else() -> None:
+    names = (
+        "none",
+        "arm (L)",
+        "arm (R)",
+        "leftEye",
+        "rightEye",
+        "left_foot",
+        "right_foot",
+        "cleft",
+        "r",
+        "bright",
+    )
+    assert pairs_by_name(names) == ((1, 2), (3, 4), (5, 6))
+
+
+def test_a_models_own_labels_are_a_known_scheme_or_a_new_one() -> None:
+    atr = get_scheme("atr")
+    assert scheme_of(tuple(name.upper().replace("-", " ") for name in atr.names), "mine") is atr
+    assert scheme_of(atr.names[::-1], "mine").key == "mine"
+    assert scheme_of(("a", "b"), "atr").key == "atr-labels"

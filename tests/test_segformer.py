@@ -171,7 +171,7 @@ def test_labels_are_those_of_transformers_pipeline(b0: tuple[Path, Any]) -> None
 
 
 def fashn_package() -> Any:
-    return pytest.importorskip("fashn_human_parser", reason="compares with fashn-human-parser, not installed")
+    return pytest.importorskip("fashn_human_parser", reason="pip install --no-deps fashn-human-parser")
 
 
 def test_pixels_for_fashn_are_those_of_its_own_package() -> None:

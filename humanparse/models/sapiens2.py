@@ -118,6 +118,15 @@ class Backbone(nn.Module):
         return found
 
 
+class InstanceNorm(nn.Module):
+    """Each channel of each picture to mean 0 and deviation 1; torch has one, but cannot export it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, h, w) -> the same."""
+        variance, mean = torch.var_mean(x, dim=(2, 3), unbiased=False, keepdim=True)
+        return (x - mean) * torch.rsqrt(variance + 1e-5)
+
+
 class Head(nn.Module):
     """Deconvolutions, each to twice the grid, and 1x1 convolutions: (B, width, h, w) -> (B, C, 16h, 16w)."""
 
@@ -125,11 +134,15 @@ class Head(nn.Module):
         super().__init__()
         ups: list[nn.Module] = []
         for inputs, outputs in zip((width, *deconv), deconv, strict=False):
-            ups += [nn.ConvTranspose2d(inputs, outputs, 4, 2, padding=1, bias=False), *_norm_silu(outputs)]
+            ups += [
+                nn.ConvTranspose2d(inputs, outputs, 4, 2, padding=1, bias=False),
+                InstanceNorm(),
+                nn.SiLU(),
+            ]
         self.deconv_layers = nn.Sequential(*ups)
         convs: list[nn.Module] = []
         for inputs, outputs in zip((deconv[-1], *conv), conv, strict=False):
-            convs += [nn.Conv2d(inputs, outputs, 1), *_norm_silu(outputs)]
+            convs += [nn.Conv2d(inputs, outputs, 1), InstanceNorm(), nn.SiLU()]
         self.conv_layers = nn.Sequential(*convs)
         self.conv_seg = nn.Conv2d((*deconv, *conv)[-1], num_classes, 1)
 
@@ -195,10 +208,6 @@ def read_off(state: Mapping[str, Tensor]) -> dict[str, Any]:
 
 def _first_sides(state: Mapping[str, Tensor], pattern: str, places: Sequence[int]) -> list[int]:
     return [state[key].shape[0] for key in map(pattern.format, places) if key in state]
-
-
-def _norm_silu(width: int) -> tuple[nn.Module, nn.Module]:
-    return nn.InstanceNorm2d(width), nn.SiLU()
 
 
 def by_head(x: Tensor, heads: int) -> Tensor:
