@@ -2,6 +2,7 @@
 
 python docs/make_palette.py          # prints how far apart the stored colours are
 python docs/make_palette.py --make   # chooses them again and stores them; takes some minutes
+python docs/make_palette.py --mend   # chooses again only what looks like something else in its label set
 
 A colour belongs to a thing (hair, left arm, shoe), so that it is the same in every label set. Left and right
 are a lighter and a darker shade of one hue. Simulated annealing pushes the colours of each label set apart,
@@ -243,6 +244,26 @@ class Palette:
             if self.random.random() >= np.exp(min(0, (cost - self._cost(name)) / heat)):
                 self._set(name, before)
 
+    def mend(self, colours: dict[str, list[int]], samples: int = 3000) -> None:
+        """Take stored colours, and of things that look alike choose the later one again."""
+        self.rgb = np.array([colours[thing] for thing in self.things], dtype=float)
+        self.views, self.chosen = seen(self.rgb), np.ones(len(self.things), dtype=bool)
+        apart = np.where(self.wanted > 0, ciede2000(self.views[0][:, None], self.views[0][None]), np.inf)
+        alike = np.argwhere(np.triu(apart < LEAST)).tolist()
+        for name in dict.fromkeys(family(self.things[later])[0] for _, later in alike):
+            best, rgb = self._cost(name), self.rgb[self.rows[name]]
+            for _ in range(samples):
+                self._set(name, self._sample(name))
+                if self._cost(name) < best:
+                    best, rgb = self._cost(name), self.rgb[self.rows[name]]
+            self.rgb[self.rows[name]] = rgb
+            self.views[:, self.rows[name]] = seen(rgb)
+
+    def found(self) -> dict[str, list[int]]:
+        """Thing -> RGB 0-255."""
+        chosen = {thing: [int(value) for value in self.rgb[row]] for row, thing in enumerate(self.things)}
+        return {"background": [0, 0, 0], **chosen}
+
     def _range(self, name: str) -> tuple[float, float]:
         margin = SHADE if self.sided[name] else 0
         return LIGHTNESS[0] + margin, DEEP.get(name, LIGHTNESS[1]) - margin
@@ -309,8 +330,14 @@ def make() -> dict[str, list[int]]:
     for stage, steps in zip(STAGES, STEPS, strict=True):
         mine = (family(thing)[0] for things in label_sets(stage).values() for thing in things)
         palette.choose([name for name in dict.fromkeys(mine) if name not in palette.points], steps)
-    found = {thing: [int(value) for value in palette.rgb[row]] for row, thing in enumerate(palette.things)}
-    return {"background": [0, 0, 0], **found}
+    return palette.found()
+
+
+def mend() -> dict[str, list[int]]:
+    """Thing -> RGB 0-255, near to what is stored."""
+    palette = Palette(label_sets(key for stage in STAGES for key in stage))
+    palette.mend(json.loads(SCHEMES.read_text(encoding="utf-8"))["things"])
+    return palette.found()
 
 
 def store(things: dict[str, list[int]], spare: list[list[int]]) -> None:
@@ -344,9 +371,11 @@ def distances(key: str) -> dict[tuple[str, str, str], tuple[float, str]]:
 
 
 def main() -> None:
-    """Print the smallest distances of each label set; with --make, choose the colours first."""
+    """Print the smallest distances of each label set; with --make or --mend, choose colours first."""
     if "--make" in sys.argv[1:]:
         store(make(), others())
+    if "--mend" in sys.argv[1:]:
+        store(mend(), others())
     for stage in STAGES:
         for key in stage:
             found = distances(key)

@@ -121,4 +121,5 @@ def test_a_picture_of_nobody_has_an_empty_prediction_and_a_missing_folder_is_tol
 def test_the_interface_offers_every_part_in_its_colour() -> None:
     text = labeling_config(ATR)
     assert text.count("<Label ") == len(ATR) - 1
-    assert '<Label value="Hat" background="#800000" />' in text
+    hat = "#{:02x}{:02x}{:02x}".format(*ATR.palette("display")[ATR.index("hat")])
+    assert f'<Label value="Hat" background="{hat}" />' in text

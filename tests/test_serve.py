@@ -104,6 +104,21 @@ def test_png_and_npz_are_the_bytes_that_save_writes(
         assert answer.content == expected.save(tmp_path / f"x.{kind}").read_bytes()
 
 
+def test_labels_are_cleaned_in_the_words_of_the_library(
+    served: Served, expected: Parsing, tmp_path: Path
+) -> None:
+    words = {"min_area": "0.2%", "fill": "300", "smooth": "2"}
+    clean = expected.cleaned("0.2%", 300, 2)
+    assert (clean.labels != expected.labels).any()
+    answer = served.post(JPEG, "image/jpeg", format="png", **words)
+    assert answer.content == clean.save(tmp_path / "clean.png").read_bytes()
+    coarse = served.post(JPEG, "image/jpeg", scheme="coarse", **words)
+    assert np.array_equal(labels_of(coarse.json()), clean.remap("coarse").labels)
+    for word, value in (("min_area", "lots"), ("fill", "-1"), ("smooth", "101"), ("smooth", "much")):
+        said = refused(served.post(JPEG, "image/jpeg", **{word: value}), 422, "invalid_parameter")
+        assert word in said
+
+
 def test_the_overlay_is_that_of_the_parsing(served: Served, expected: Parsing) -> None:
     answer = served.post(JPEG, "image/jpeg", format="overlay")
     assert answer.headers["content-type"] == "image/png"

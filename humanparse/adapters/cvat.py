@@ -39,7 +39,7 @@ def project_labels(scheme: LabelScheme) -> list[dict[str, Any]]:
     """The scheme's parts as CVAT's labels: `name`, `color`, `type`, `attributes`."""
     return [
         {"name": name, "color": "#{:02x}{:02x}{:02x}".format(*rgb), "type": "mask", "attributes": []}
-        for label, (name, rgb) in enumerate(zip(scheme.names, scheme.palette(), strict=False))
+        for label, (name, rgb) in enumerate(zip(scheme.names, scheme.palette("display"), strict=False))
         if label != scheme.background
     ]
 

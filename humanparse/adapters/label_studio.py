@@ -100,7 +100,7 @@ def labeling_config(scheme: LabelScheme) -> str:
     view = ElementTree.Element("View")
     ElementTree.SubElement(view, "Image", name=TO, value=f"${DATA}", zoom="true")
     brush = ElementTree.SubElement(view, "BrushLabels", name=FROM, toName=TO)
-    for label, (name, rgb) in enumerate(zip(scheme.names, scheme.palette(), strict=False)):
+    for label, (name, rgb) in enumerate(zip(scheme.names, scheme.palette("display"), strict=False)):
         if label != scheme.background:
             colour = "#{:02x}{:02x}{:02x}".format(*rgb)
             ElementTree.SubElement(brush, "Label", value=name, background=colour)

@@ -1,0 +1,153 @@
+"""ComfyUI: nodes that give pictures and soft masks: cut-outs, try-on by project, edges of masks."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..cleaning import MOST_EDGE, edged
+from ..errors import ImageError
+from ..results import Parsing
+from .agnostic import agnostic_image, agnostic_mask, agnostic_parsing
+from .comfyui import PARSING, Inputs, photos, words
+from .cutout import cutout
+from .recipes import Cloth, RecipeName
+
+_EDGES = {
+    "grow": "Pixels by which the mask reaches further.",
+    "shrink": "Pixels by which it then draws back.",
+    "feather": "Pixels over which its edge then fades inwards.",
+}
+
+
+def _edges() -> dict[str, tuple[Any, ...]]:
+    return {
+        name: ("INT", {"default": 0, "min": 0, "max": MOST_EDGE, "tooltip": tip})
+        for name, tip in _EDGES.items()
+    }
+
+
+class EdgeMask:
+    """A mask with another edge: grown first, then shrunk, then feathered inwards."""
+
+    CATEGORY = "humanparse"
+    DESCRIPTION = __doc__
+    FUNCTION = "edge"
+    RETURN_TYPES = ("MASK",)
+    RETURN_NAMES = ("mask",)
+
+    @classmethod
+    def INPUT_TYPES(cls) -> Inputs:
+        """What ComfyUI asks for."""
+        return {"required": {"mask": ("MASK",), **_edges()}}
+
+    def edge(self, mask: Tensor, grow: int, shrink: int, feather: int) -> tuple[Tensor]:
+        """A MASK, of which all above a half counts -> a MASK."""
+        hard = mask.detach().cpu().numpy() > 0.5
+        found = [edged(one, grow, shrink, feather) for one in hard.reshape(-1, *hard.shape[-2:])]
+        return (_unit(found),)
+
+
+class CutOut:
+    """Some parts of images, with their opacity; all of the person when none is named."""
+
+    CATEGORY = "humanparse"
+    DESCRIPTION = __doc__
+    FUNCTION = "cut"
+    RETURN_TYPES = ("IMAGE", "MASK")
+    RETURN_NAMES = ("image", "opacity")
+
+    @classmethod
+    def INPUT_TYPES(cls) -> Inputs:
+        """What ComfyUI asks for."""
+        matte = {"default": False, "tooltip": 'Soft edges of hair and cloth; needs "humanparse[matting]".'}
+        return {
+            "required": {
+                "image": ("IMAGE",),
+                "parsing": (PARSING,),
+                "parts": ("STRING", {"default": "", "tooltip": "Parts or groups with commas; empty: all."}),
+                "matte": ("BOOLEAN", matte),
+                **_edges(),
+            }
+        }
+
+    def cut(
+        self,
+        image: Tensor,
+        parsing: list[Parsing],
+        parts: str,
+        matte: bool,
+        grow: int,
+        shrink: int,
+        feather: int,
+    ) -> tuple[Tensor, Tensor]:
+        """IMAGE and its parsings -> an IMAGE, and a MASK of its opacity; see `humanparse.adapters.cutout`."""
+        edge = {"grow": grow, "shrink": shrink, "feather": feather}
+        keep = words(parts) or None
+        found = [
+            np.asarray(cutout(photo, one, keep, matte=matte, **edge)) for photo, one in _pairs(image, parsing)
+        ]
+        return _unit([picture[..., :3] for picture in found]), _unit([picture[..., 3] for picture in found])
+
+
+class TryOn:
+    """What a try-on project hides of images: the mask, the images with grey there, the labels without it."""
+
+    CATEGORY = "humanparse"
+    DESCRIPTION = __doc__
+    FUNCTION = "hide"
+    RETURN_TYPES = ("MASK", "IMAGE", PARSING)
+    RETURN_NAMES = ("mask", "grey", "parsing")
+
+    @classmethod
+    def INPUT_TYPES(cls) -> Inputs:
+        """What ComfyUI asks for."""
+        return {
+            "required": {
+                "image": ("IMAGE",),
+                "parsing": (PARSING,),
+                "project": (list(get_args(RecipeName)), {"default": "catvton"}),
+                "cloth": (list(get_args(Cloth)), {"default": "upper"}),
+            }
+        }
+
+    def hide(
+        self, image: Tensor, parsing: list[Parsing], project: RecipeName, cloth: Cloth
+    ) -> tuple[Tensor, Tensor, list[Parsing]]:
+        """IMAGE and its parsings -> MASK, IMAGE and parsings; see `humanparse.adapters.recipes`."""
+        grey = [agnostic_image(photo, one, cloth, recipe=project) for photo, one in _pairs(image, parsing)]
+        return (
+            _unit([agnostic_mask(one, cloth, recipe=project) for one in parsing]),
+            _unit([np.asarray(picture) for picture in grey]),
+            [agnostic_parsing(one, cloth, recipe=project) for one in parsing],
+        )
+
+
+NODE_CLASS_MAPPINGS: dict[str, type] = {
+    "HumanParseEdgeMask": EdgeMask,
+    "HumanParseCutOut": CutOut,
+    "HumanParseTryOn": TryOn,
+}
+
+NODE_DISPLAY_NAME_MAPPINGS = {
+    "HumanParseEdgeMask": "Edge Mask",
+    "HumanParseCutOut": "Cut Out Human Parts",
+    "HumanParseTryOn": "Try-On Mask",
+}
+
+
+def _pairs(image: Tensor, parsing: list[Parsing]) -> list[tuple[Any, Parsing]]:
+    pixels = photos(image)
+    if len(pixels) != len(parsing):
+        raise ImageError(
+            f"there are {len(pixels)} images but {len(parsing)} parsings; connect the images that were parsed"
+        )
+    return list(zip(pixels, parsing, strict=True))
+
+
+def _unit(pictures: list[Any]) -> Tensor:
+    """Pictures or masks of 0-255 -> IMAGE or MASK."""
+    return torch.from_numpy(np.stack(pictures).astype(np.float32) / 255)
