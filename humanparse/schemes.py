@@ -7,7 +7,6 @@ CelebAMask-HQ (`face`), Goliath (Sapiens2's 29 labels), DensePose, VOC, ADE20K a
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
