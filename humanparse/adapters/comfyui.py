@@ -23,7 +23,8 @@ from ..errors import PeopleError
 from ..pipelines.snapshots import unchanging
 from ..results import Parsing
 from ..schemes import IGNORE, get_scheme, remap_targets, scheme_names
-from .agnostic import Cloth, agnostic_mask
+from .agnostic import agnostic_mask
+from .recipes import Cloth
 
 if TYPE_CHECKING:
     from ..parser import Parser

@@ -15,7 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ..arrays import Mask, Picture
+from ..arrays import Labels, Mask, Picture
 from ..errors import ModelError
 from ..results import Parsing
 from . import missing
@@ -49,7 +49,7 @@ def trimap(parsing: Parsing, mask: Mask) -> Picture:
     unknown = (mask & (inside <= np.where(hair, far, near))) | (~mask & (outside <= near))
     if (hair & mask).any():
         unknown |= ~mask & nobody & (_distance(hair & mask) <= far)
-    found = np.where(mask, np.uint8(255), np.uint8(0))
+    found: Labels = np.where(mask, np.uint8(255), np.uint8(0))
     found[unknown] = 128
     for part, value, depth in ((mask, 255, inside), (~mask, 0, outside)):
         if part.any() and not (found == value).any():  # a part thinner than its band: its core stays sure
@@ -99,8 +99,8 @@ def _opacity(photo: Picture, known: Picture, estimate: Any) -> Any:
     scale = min(1.0, float(np.sqrt(most)))
     size = max(1, round(width * scale)), max(1, round(height * scale))
     if scale < 1:
-        photo = cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
-        known = cv2.resize(known, size, interpolation=cv2.INTER_NEAREST)
+        photo = np.asarray(cv2.resize(photo, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+        known = np.asarray(cv2.resize(known, size, interpolation=cv2.INTER_NEAREST), dtype=np.uint8)
     try:
         found = estimate(photo / 255, known / 255, cg_kwargs={"maxiter": _STEPS, "rtol": _TOLERANCE})
     except ValueError as error:

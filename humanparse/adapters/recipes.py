@@ -186,7 +186,8 @@ def _catvton(parts: _Parts, cloth: str, recipe: Recipe) -> Mask:
     never = ends | parts.of("face")
     kept = never | parts.of(f"{_CATVTON_KEPT[cloth]} hair hat gloves glasses bag shoes scarf socks")
     quarter = _resized(_u8(parts.of(_CATVTON_BODY[cloth])), (-(-height // 4), -(-width // 4)))
-    body = _resized(cv2.dilate(quarter, square, iterations=2), parts.size).astype(bool)
+    spread = np.asarray(cv2.dilate(quarter, square, iterations=2), dtype=np.uint8)
+    body = _resized(spread, parts.size).astype(bool)
     area = _hulls((parts.someone() & ~kept) | body) & ~kept
     soft = cv2.GaussianBlur(_u8(area) * 255, (wide, wide), 0) >= 25
     garments = parts.of({"upper": "tops full", "lower": "bottoms full"}.get(cloth, "tops bottoms full"))
@@ -255,8 +256,7 @@ def _u8(mask: Mask) -> Labels:
 
 def _resized(labels: Labels, size: tuple[int, int]) -> Labels:
     """At another (height, width), without new values."""
-    nearest: Labels = cv2.resize(labels, size[::-1], interpolation=cv2.INTER_NEAREST)
-    return nearest
+    return np.asarray(cv2.resize(labels, size[::-1], interpolation=cv2.INTER_NEAREST), dtype=np.uint8)
 
 
 def _grown(mask: Mask, pixels: int) -> Mask:

@@ -90,7 +90,7 @@ def agnostic(
     parser = make_parser(model, weights, device, precision, offline, quiet)
     parsing = parser.predict(pixels).cleaned(**cleaning.words())
     hidden, visible = split(also or ""), split(keep or "")
-    edge = {"grow": grow, "shrink": shrink, "feather": feather}
+    edge: dict[str, Any] = {"grow": grow, "shrink": shrink, "feather": feather}
     asked: Any = {"cloth": cloth, "recipe": recipe, "also": hidden, "keep": visible}
     mask = agnostic_mask(parsing, dilate=dilate, **asked, **edge)
     if not mask.any():

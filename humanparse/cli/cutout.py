@@ -67,7 +67,7 @@ def cutout(
     parser = make_parser(model, weights, device, precision, offline, quiet)
     parsing = parser.predict(pixels).cleaned(**cleaning.words())
     kept = None if keep is None else split(keep)
-    edge = {"grow": grow, "shrink": shrink, "feather": feather}
+    edge: dict[str, Any] = {"grow": grow, "shrink": shrink, "feather": feather}
     look: dict[str, Any] = {"background": background, "matte": matte, "crop": crop}
     picture = cut(pixels, parsing, kept, split(drop or ""), **look, **edge)
     write_png(picture, output, quiet)

@@ -31,7 +31,7 @@ def smooth(labels: Labels, radius: int) -> Labels:
         labels: uint8 (H, W).
         radius: 1 or more, in pixels.
     """
-    found = labels.copy()
+    found: Labels = labels.copy()
     padded = np.pad(labels, radius, constant_values=IGNORE)
     for top in range(0, labels.shape[0], _TILE):
         for left in range(0, labels.shape[1], _TILE):
@@ -46,7 +46,7 @@ def smooth(labels: Labels, radius: int) -> Labels:
 def _heaviest(labels: Labels, radius: int) -> Labels:
     """`smooth` for one tile with its surroundings."""
     best = np.zeros(labels.shape, dtype=np.float32)
-    found = labels.copy()
+    found: Labels = labels.copy()
     for label in np.flatnonzero(np.bincount(labels.ravel(), minlength=256)[:IGNORE]).tolist():
         own = (labels == label).view(np.uint8)
         weight = _boxed(_boxed(own, radius // 2), radius - radius // 2)
@@ -61,10 +61,8 @@ def _heaviest(labels: Labels, radius: int) -> Labels:
 def _boxed(mask: npt.NDArray[np.float32] | Labels, radius: int) -> npt.NDArray[np.float32]:
     """Sums over squares of 2 * radius + 1; what lies outside counts 0."""
     side = (2 * radius + 1, 2 * radius + 1)
-    summed: npt.NDArray[np.float32] = cv2.boxFilter(
-        mask, cv2.CV_32F, side, normalize=False, borderType=cv2.BORDER_CONSTANT
-    )
-    return summed
+    summed = cv2.boxFilter(mask, cv2.CV_32F, side, normalize=False, borderType=cv2.BORDER_CONSTANT)
+    return np.asarray(summed, dtype=np.float32)
 
 
 def absorb_islands(labels: Labels, area: int) -> Labels:
@@ -78,9 +76,8 @@ def absorb_islands(labels: Labels, area: int) -> Labels:
         labels: uint8 (H, W).
         area: in pixels; 0 and 1 change nothing.
     """
-    if area <= 1 or not labels.size:
-        return labels.copy()
-    found, left = labels.copy(), True
+    found: Labels = labels.copy()
+    left = area > 1 and labels.size > 0
     while left:
         regions = find_regions(found)
         small = (regions.areas < area) & (regions.labels != IGNORE)
@@ -123,7 +120,8 @@ def fill_holes(labels: Labels, area: int, background: int) -> Labels:
         background: the label of holes.
     """
     if area < 1 or not labels.size:
-        return labels.copy()
+        unchanged: Labels = labels.copy()
+        return unchanged
     regions = find_regions(labels)
     region, other, _ = regions.sides.T
     around = regions.labels[other]
@@ -137,10 +135,8 @@ def fill_holes(labels: Labels, area: int, background: int) -> Labels:
 
 def grow(mask: Mask, pixels: int) -> Mask:
     """Where a true pixel lies within so many pixels (Euclidean distance of centres); bool (H, W)."""
-    if pixels == 0 or not mask.any():
-        return mask.copy()
     distance = cv2.distanceTransform((~mask).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    grown: Mask = distance <= pixels
+    grown: Mask = (distance <= pixels) & mask.any()
     return grown
 
 

@@ -41,7 +41,8 @@ class Regions:
 
     def painted(self, labels: Labels) -> Labels:
         """The map with another label for each region, uint8 (H, W)."""
-        return np.repeat(labels[self.of_run], self.lengths).reshape(self.shape)
+        painted: Labels = np.repeat(labels[self.of_run], self.lengths).reshape(self.shape)
+        return painted
 
 
 def find_regions(labels: Labels) -> Regions:
