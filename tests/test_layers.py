@@ -14,8 +14,8 @@ ROOMS = [
     "_version", "addresses", "arrays", "messages", "errors", "durable", "palettes", "sides", "schemes",
     "people", "registry", "suffixes", "impostors", "metadata", "decode", "fetching", "image", "ops",
     "cleaning", "geometry", "checkpoint", "hub", "models", "runtimes", "render", "formats", "metrics",
-    "detections", "results", "pipelines", "video", "parser", "bulk", "adapters", "serve", "bench", "verification", "cli",
-    "__init__", "__main__",
+    "detections", "results", "pipelines", "video", "parser", "bulk", "adapters", "serve", "bench",
+    "verification", "cli", "__init__", "__main__",
 ]  # fmt: skip
 
 ONLY_IN = {
