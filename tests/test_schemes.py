@@ -284,3 +284,10 @@ def test_schemes_are_values() -> None:
     one, other = LabelScheme("x", ("a", "b")), LabelScheme("x", ("a", "b"))
     assert one == other and hash(one) == hash(other) and repr(one) == "LabelScheme('x', 2 labels)"
     assert all(a <= b for a, b in pairwise(get_scheme("lip").flip_pairs))
+
+
+def test_things_are_the_same_words_in_all_schemes() -> None:
+    assert get_scheme("atr").things()[4] == get_scheme("fashn").things()[3] == "upper clothes"
+    assert get_scheme("goliath29").things()[4] == get_scheme("lip").things()[2] == "hair"
+    mine = LabelScheme("mine", ("Background", "HAIR", "left_arm", "robot"))
+    assert mine.things() == ("background", "hair", "left arm", "")

@@ -85,7 +85,7 @@ class CutOut:
         feather: int,
     ) -> tuple[Tensor, Tensor]:
         """IMAGE and its parsings -> an IMAGE, and a MASK of its opacity; see `humanparse.adapters.cutout`."""
-        edge = {"grow": grow, "shrink": shrink, "feather": feather}
+        edge: dict[str, Any] = {"grow": grow, "shrink": shrink, "feather": feather}
         keep = words(parts) or None
         found = [
             np.asarray(cutout(photo, one, keep, matte=matte, **edge)) for photo, one in _pairs(image, parsing)

@@ -67,9 +67,9 @@ def cutout(
     parser = make_parser(model, weights, device, precision, offline, quiet)
     parsing = parser.predict(pixels).cleaned(**cleaning.words())
     kept = None if keep is None else split(keep)
-    edge = {"grow": grow, "shrink": shrink, "feather": feather}
-    look: dict[str, Any] = {"background": background, "matte": matte, "crop": crop}
-    picture = cut(pixels, parsing, kept, split(drop or ""), **look, **edge)
+    edge: dict[str, Any] = {"grow": grow, "shrink": shrink, "feather": feather}
+    edge |= {"matte": matte, "background": background, "crop": crop}
+    picture = cut(pixels, parsing, kept, split(drop or ""), **edge)
     write_png(picture, output, quiet)
 
 
