@@ -316,3 +316,10 @@ def test_a_models_own_labels_are_a_known_scheme_or_a_new_one() -> None:
     assert scheme_of(tuple(name.upper().replace("-", " ") for name in atr.names), "mine") is atr
     assert scheme_of(atr.names[::-1], "mine").key == "mine"
     assert scheme_of(("a", "b"), "atr").key == "atr-labels"
+
+
+def test_things_are_the_same_words_in_all_schemes() -> None:
+    assert get_scheme("atr").things()[4] == get_scheme("fashn").things()[3] == "upper clothes"
+    assert get_scheme("goliath29").things()[4] == get_scheme("lip").things()[2] == "hair"
+    mine = LabelScheme("mine", ("Background", "HAIR", "left_arm", "robot"))
+    assert mine.things() == ("background", "hair", "left arm", "")

@@ -120,7 +120,8 @@ def agnostic_image(
     edge: dict[str, int] = {"grow": grow, "shrink": shrink, "feather": feather}
     mask = agnostic_mask(parsing, cloth, recipe=recipe, dilate=dilate, also=also, keep=keep, **edge)
     if fill is None:
-        fill = GREY if recipe is None else (get_recipe(recipe, cloth, parsing.scheme).grey,) * 3
+        grey = GREY[0] if recipe is None else get_recipe(recipe, cloth, parsing.scheme).grey
+        fill = (grey, grey, grey)
     return Image.composite(
         Image.new("RGB", photo.shape[1::-1], fill), Image.fromarray(photo), Image.fromarray(mask)
     )

@@ -112,7 +112,7 @@ def _kinds(scheme: LabelScheme) -> dict[str, frozenset[int]]:
     for label, thing in enumerate(scheme.things()):
         shown.setdefault(thing.removeprefix("left ").removeprefix("right "), set()).add(label)
     kinds = {
-        kind: frozenset().union(*(shown.get(thing, ()) for thing in things.split("|")))
+        kind: frozenset(label for thing in things.split("|") for label in shown.get(thing, ()))
         for kind, things in _SHOW.items()
     }
     groups = {name: frozenset(labels) for name, labels in scheme.groups}
@@ -139,7 +139,8 @@ class _Parts:
 
     def of(self, kinds: str) -> Mask:
         """Where any of these kinds is, bool (H, W)."""
-        return np.isin(self.labels, sorted(frozenset().union(*(self._kinds[kind] for kind in kinds.split()))))
+        labels = {label for kind in kinds.split() for label in self._kinds[kind]}
+        return np.isin(self.labels, sorted(labels))
 
     def someone(self) -> Mask:
         """Where it is neither background nor 255."""

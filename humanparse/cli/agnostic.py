@@ -90,8 +90,8 @@ def agnostic(
     parser = make_parser(model, weights, device, precision, offline, quiet)
     parsing = parser.predict(pixels).cleaned(**cleaning.words())
     hidden, visible = split(also or ""), split(keep or "")
-    edge: dict[str, Any] = {"grow": grow, "shrink": shrink, "feather": feather}
     asked: Any = {"cloth": cloth, "recipe": recipe, "also": hidden, "keep": visible}
+    edge: Any = {"grow": grow, "shrink": shrink, "feather": feather}
     mask = agnostic_mask(parsing, dilate=dilate, **asked, **edge)
     if not mask.any():
         err.print(f"[yellow]warning:[/yellow] no {cloth} garment in the photo; the mask is empty")

@@ -68,8 +68,8 @@ def cutout(
     parsing = parser.predict(pixels).cleaned(**cleaning.words())
     kept = None if keep is None else split(keep)
     edge: dict[str, Any] = {"grow": grow, "shrink": shrink, "feather": feather}
-    look: dict[str, Any] = {"background": background, "matte": matte, "crop": crop}
-    picture = cut(pixels, parsing, kept, split(drop or ""), **look, **edge)
+    edge |= {"matte": matte, "background": background, "crop": crop}
+    picture = cut(pixels, parsing, kept, split(drop or ""), **edge)
     write_png(picture, output, quiet)
 
 
