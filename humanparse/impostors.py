@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tarfile
 import zipfile
 from pathlib import Path
 
@@ -61,7 +60,7 @@ def impostor(path: Path) -> str | None:
             return told
     if head.startswith(b"PK\x03\x04"):
         return _of_zip(path)
-    if tarfile.is_tarfile(path) and head[257:262] == b"ustar":
+    if head[257:262] == b"ustar":
         return "a tar archive; unpack it and take the file inside"
     if _is_text(head):
         return "a text file; get the file of weights"
@@ -74,8 +73,11 @@ def _of_zip(path: Path) -> str | None:
         return (
             f"cut off after {path.stat().st_size} bytes: the end of the archive is missing; get another copy"
         )
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except Exception:  # of damaged archives it raises many kinds
+        return "a damaged zip archive; get another copy"
     if any(name.endswith(("data.pkl", "constants.pkl")) for name in names):
         return None
     few = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")

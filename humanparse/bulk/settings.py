@@ -139,7 +139,7 @@ def described(
     return {
         "humanparse": __version__,
         "model": parser.spec.name,
-        **_revision(parser),
+        **revision_of(parser),
         "weights": {**weights_hashes(parser), **_detector_hash(choice, settings)},
         "device": parser.device.type,
         "precision": parser.precision,
@@ -154,7 +154,7 @@ def described(
     }
 
 
-def _revision(parser: Parser) -> dict[str, str]:
+def revision_of(parser: Parser) -> dict[str, str]:
     """The commit of the hub's repository that the model was read at, where it is one."""
     revision = parser.spec.revision if isinstance(parser.spec, ModelSpec) else None
     return {} if revision is None else {"revision": revision}

@@ -18,7 +18,9 @@ from .console import out, show
 
 
 def list_models(
-    pattern: Annotated[str, typer.Argument(help="Shell pattern, such as 'schp-*'.")] = "*",
+    patterns: Annotated[
+        list[str] | None, typer.Argument(help="Shell patterns, such as 'schp-*'; without any, all models.")
+    ] = None,
     commercial: Annotated[
         bool, typer.Option("--commercial", help="Only models whose weights may be used commercially.")
     ] = False,
@@ -29,13 +31,12 @@ def list_models(
     The column `commercial` says whether the weights may be used commercially: yes, no or unclear; `humanparse
     info MODEL` says why.
     """
-    specs = [registry.get(name) for name in registry.names(pattern)]
-    if not specs:
-        raise ModelError(f"no model matches {pattern!r}; known models: {', '.join(registry.names())}")
+    specs = _matching(patterns or ["*"])
     if commercial:
         specs = [spec for spec in specs if spec.licence.commercial == "yes"]
         if not specs:
-            raise ModelError(f"no model that matches {pattern!r} has weights cleared for commercial use")
+            asked = " or ".join(patterns or ["*"])
+            raise ModelError(f"no model that matches {asked} has weights cleared for commercial use")
     if json:
         typer.echo(jsonlib.dumps([_record(spec) for spec in specs], indent=2))
         return
@@ -83,6 +84,16 @@ def info(
     if spec.bundled:
         card = hub.fetch(registry.single(spec)).with_suffix(".md").read_text(encoding="utf-8")
         out.print(f"\n{card}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _matching(patterns: list[str]) -> list[Spec]:
+    found: dict[str, Spec] = {}
+    for pattern in patterns:
+        names = registry.names(pattern)
+        if not names:
+            raise ModelError(f"no model matches {pattern!r}; known models: {', '.join(registry.names())}")
+        found.update((name, registry.get(name)) for name in names)
+    return list(found.values())
 
 
 def _facts(spec: Spec) -> list[tuple[str, str]]:

@@ -163,6 +163,6 @@ class LinearDecoder(nn.Module):
         grid = (maps[0].shape[2], maps[0].shape[3])
         fused = F.conv2d(maps[0], self.weights[0], self.bias)
         for x, weight in zip(maps[1:], list(self.weights)[1:], strict=True):
-            fused = fused + bilinear(F.conv2d(x, weight), grid, align_corners=False)
-        logits: Tensor = self.classifier(F.relu(fused))
+            fused = fused.add_(bilinear(F.conv2d(x, weight), grid, align_corners=False))
+        logits: Tensor = self.classifier(F.relu(fused, inplace=True))
         return logits

@@ -17,7 +17,7 @@ from ..items import Item, Outcome
 from ..job import Conduct, Engine, Job
 from ..labeller import Labeller
 from ..pipeline import default_workers
-from ..settings import weights_hashes
+from ..settings import revision_of, weights_hashes
 from .engine import Crew
 from .worker import Task, Worker
 
@@ -110,6 +110,7 @@ def _task(job: Job, labeller: Labeller, conduct: Conduct) -> Task:
         folder=Path.cwd(),
         threads=torch.get_num_threads(),
         files=conduct.workers or default_workers(),
+        revision=revision_of(parser),
     )
 
 

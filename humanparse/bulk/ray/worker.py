@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 
@@ -14,7 +14,7 @@ from ...errors import BulkError, HumanParseError
 from ..items import Item, Outcome, Source
 from ..labeller import Labeller
 from ..pipeline import still_true
-from ..settings import ModelChoice, Settings, weights_hashes
+from ..settings import ModelChoice, Settings, revision_of, weights_hashes
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Task:
         folder: where relative paths begin.
         threads: that the network computes with on a CPU.
         files: threads that read, and as many that write.
+        revision: commit of the model's repository there, under its name in the journal; empty for others.
     """
 
     choice: ModelChoice
@@ -42,6 +43,7 @@ class Task:
     folder: Path
     threads: int
     files: int
+    revision: dict[str, str] = field(default_factory=dict)
 
     @property
     def depth(self) -> int:
@@ -71,7 +73,7 @@ class Worker:
             parser = task.choice.parser(progress=False)
         except HumanParseError as error:
             return str(error)
-        if weights_hashes(parser) != task.weights:
+        if (weights_hashes(parser), revision_of(parser)) != (task.weights, task.revision):
             return f"{parser.spec.name}: the weights here are others than where the run was begun"
         self._labeller = Labeller(parser, task.source, task.settings, task.dest, task.state)
         return ""
