@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from humanparse import Parser, bulk
-from humanparse.bulk.items import Item
+from humanparse.bulk.items import JournalRow
 from humanparse.bulk.labeller import SPOOL, Labeller
 from humanparse.bulk.pipeline import default_workers
 from humanparse.bulk.sources import open_source
@@ -50,7 +50,7 @@ def stages(
 ) -> Iterator[tuple[str, Callable[[], object]]]:
     """Each stage as `label` does it, alone, over all photos; a stage needs those before it."""
     source = open_source(str(photos), folder)
-    items = [Item(number, found) for number, found in enumerate(source.listing())]
+    items = [JournalRow(number, found) for number, found in enumerate(source.listing())]
     (folder / "state" / SPOOL).mkdir(parents=True, exist_ok=True)
     labeller = Labeller(parser, source, settings.fitted(parser), folder, folder / "state")
     threads = ThreadPoolExecutor(default_workers())
@@ -90,9 +90,9 @@ def main(
                 stage()
                 spent.setdefault(name, []).append(time.perf_counter() - start)
             at_begin: list[float] = []
-            conduct = bulk.Conduct(progress=lambda progress, at=at_begin: at.append(cpu_seconds()))
+            options = bulk.RunOptions(progress=lambda progress, at=at_begin: at.append(cpu_seconds()))
             done = bulk.label(
-                source, Path(folder) / f"out{run}", model=choice, settings=settings, conduct=conduct
+                source, Path(folder) / f"out{run}", model=choice, settings=settings, options=options
             )
             spent.setdefault("CPU / cores", []).append((cpu_seconds() - at_begin[0]) / cores)
             spent.setdefault("label", []).append(done.seconds)

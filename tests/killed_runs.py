@@ -29,7 +29,7 @@ def label(photos: Path, out: Path) -> bulk.Summary:
         out,
         model=bulk.ModelChoice(device="cpu", test_size=(32, 48)),
         settings=bulk.Settings(formats=FORMATS, batch=4, pack_size=50),
-        conduct=bulk.Conduct(resume=True, workers=2),
+        options=bulk.RunOptions(resume=True, workers=2),
     )
 
 

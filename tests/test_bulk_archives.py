@@ -256,7 +256,7 @@ def test_the_image_column_of_the_hub_is_labelled(tmp_path: Path) -> None:
     rows = {one.start: one for one in source.listing()}
     for row, grey in ((7, 50), (0, 10), (2, 30), (3, 40), (1, 20), (7, 50)):
         assert source.read(rows[row]).pixels[0, 0, 0] == grey
-    again = bulk.label(path, tmp_path / "out", model=CHEAP, conduct=bulk.Conduct(resume=True))
+    again = bulk.label(path, tmp_path / "out", model=CHEAP, options=bulk.RunOptions(resume=True))
     assert again.fresh == 0
     assert Parsing.load(tmp_path / "out" / "deep" / "c.png").size == (24, 16)
 
@@ -431,9 +431,9 @@ def test_a_run_of_an_older_version_goes_on_and_loses_its_secrets(
         assert all(secret in before for secret in secrets)
         assert [place for place, _ in bulk.status(out)[1]] == [login.replace("me:s3cret", "…")]
         with pytest.raises(BulkError, match="other settings"):
-            bulk.label(tmp_path / "list.txt", out, model=CHEAP, conduct=bulk.Conduct(resume=True))
+            bulk.label(tmp_path / "list.txt", out, model=CHEAP, options=bulk.RunOptions(resume=True))
         assert not [secret for secret in secrets if secret in journal_of(journal)]
-        again = bulk.label(tmp_path / "list.txt", out, **options, conduct=bulk.Conduct(resume=True))
+        again = bulk.label(tmp_path / "list.txt", out, **options, options=bulk.RunOptions(resume=True))
     assert (again.counts.total, again.counts.done, again.fresh) == (3, 3, 1)
     assert not [secret for secret in secrets if secret in everything(out)]
     assert pngs == {path: path.read_bytes() for path in pngs} and len(list(out.rglob("*.png"))) == 3

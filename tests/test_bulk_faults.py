@@ -33,10 +33,10 @@ def photos(tmp_path: Path) -> Path:
     return folder
 
 
-def label(photos: Path, dest: Path, **conduct: Any) -> bulk.Summary:
+def label(photos: Path, dest: Path, **options: Any) -> bulk.Summary:
     """A run in small batches that goes on with what is there."""
-    how = bulk.Conduct(resume=True, **conduct)
-    return bulk.label(photos, dest, model=CHEAP, settings=SMALL_BATCHES, conduct=how)
+    how = bulk.RunOptions(resume=True, **options)
+    return bulk.label(photos, dest, model=CHEAP, settings=SMALL_BATCHES, options=how)
 
 
 def whole(dest: Path) -> int:

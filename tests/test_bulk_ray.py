@@ -21,7 +21,7 @@ import torch
 from PIL import Image
 
 from humanparse import BulkError, bulk
-from humanparse.bulk.items import Content, Found, Source
+from humanparse.bulk.items import Content, Listing, Source
 from humanparse.bulk.job import Job, run
 from humanparse.bulk.sources import open_source
 
@@ -65,13 +65,13 @@ def outputs(folder: Path) -> dict[str, bytes]:
     }
 
 
-def label(photos: Path, dest: Path, **conduct: Any) -> bulk.Summary:
+def label(photos: Path, dest: Path, **options: Any) -> bulk.Summary:
     """A run with two workers that goes on with what is there."""
     from humanparse.bulk.ray import Cluster
 
-    how = bulk.Conduct(resume=True, **conduct)
+    how = bulk.RunOptions(resume=True, **options)
     engine = Cluster(concurrency=2)
-    return bulk.label(photos, dest, model=CHEAP, settings=SETTINGS, conduct=how, engine=engine)
+    return bulk.label(photos, dest, model=CHEAP, settings=SETTINGS, options=how, engine=engine)
 
 
 def rows(dest: Path, which: str = "true") -> list[tuple[Any, ...]]:
@@ -142,10 +142,10 @@ class Deadly:
     inner: Source
     in_order = False
 
-    def listing(self) -> Iterable[Found]:
+    def listing(self) -> Iterable[Listing]:
         return self.inner.listing()
 
-    def read(self, found: Found) -> Content:
+    def read(self, found: Listing) -> Content:
         if found.place == DEADLY:
             os.kill(os.getpid(), signal.SIGKILL)
         return self.inner.read(found)
@@ -153,7 +153,7 @@ class Deadly:
     def left_out(self) -> Counter[str]:
         return self.inner.left_out()
 
-    def photo(self, found: Found) -> Path | str:
+    def photo(self, found: Listing) -> Path | str:
         return self.inner.photo(found)
 
 
@@ -168,7 +168,7 @@ def test_an_input_that_kills_every_worker_fails_and_the_rest_is_labelled(
     source = Deadly(open_source(str(photos), dest))
     job = Job(source, {}, dest, CHEAP, replace(SETTINGS, formats=("png", "npz")))
     try:
-        done = run(job, bulk.Conduct(), Cluster(concurrency=2))
+        done = run(job, bulk.RunOptions(), Cluster(concurrency=2))
     finally:
         ray.cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
     assert (done.counts.done, done.counts.failed) == (23, 2)
@@ -190,7 +190,7 @@ def test_workers_that_cannot_begin_end_the_run_with_the_reason(
     source = Deadly(open_source(str(photos), tmp_path / "out"))  # of a module that workers do not have
     job = Job(source, {}, tmp_path / "out", CHEAP, SETTINGS)
     with pytest.raises(BulkError, match=r"(?s)workers die before they can begin.*No module named"):
-        run(job, bulk.Conduct(), Cluster(concurrency=1))
+        run(job, bulk.RunOptions(), Cluster(concurrency=1))
 
 
 def test_a_destination_that_cannot_be_written_to_ends_the_run(

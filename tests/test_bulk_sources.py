@@ -24,7 +24,7 @@ CHEAP = bulk.ModelChoice(device="cpu", test_size=(64, 96))
 
 def label(source: Path | str, dest: Path, **options: object) -> bulk.Summary:
     """A run with a cheap network that goes on with what is there."""
-    return bulk.label(source, dest, model=CHEAP, conduct=bulk.Conduct(resume=True), **options)  # type: ignore[arg-type]
+    return bulk.label(source, dest, model=CHEAP, options=bulk.RunOptions(resume=True), **options)  # type: ignore[arg-type]
 
 
 def names(dest: Path) -> list[str]:
@@ -202,15 +202,15 @@ def test_an_input_that_vanishes_keeps_its_labels_or_is_a_failure(tmp_path: Path)
     def vanishing(progress: bulk.Progress) -> None:
         (tmp_path / "b.png").unlink(missing_ok=True)
 
-    conduct = bulk.Conduct(progress=vanishing)
+    options = bulk.RunOptions(progress=vanishing)
     settings = bulk.Settings(batch=1)
     first = bulk.label(
-        tmp_path / "list.txt", tmp_path / "out", model=CHEAP, settings=settings, conduct=conduct
+        tmp_path / "list.txt", tmp_path / "out", model=CHEAP, settings=settings, options=options
     )
     assert (first.counts.done, first.counts.failed) == (1, 1)
     (tmp_path / "a.png").unlink()
-    go_on = bulk.Conduct(resume=True)
-    again = bulk.label(tmp_path / "list.txt", tmp_path / "out", model=CHEAP, settings=settings, conduct=go_on)
+    go_on = bulk.RunOptions(resume=True)
+    again = bulk.label(tmp_path / "list.txt", tmp_path / "out", model=CHEAP, settings=settings, options=go_on)
     assert again.counts == first.counts and names(tmp_path / "out") == ["a.png"]
 
 

@@ -138,13 +138,13 @@ def test_export_names_the_photo_it_is_given_and_asks_for_one(tmp_path: Path) -> 
 
 def test_ray_rows_name_the_file_that_they_are_of(tmp_path: Path) -> None:
     pytest.importorskip("ray")
-    from humanparse.bulk.items import Found
+    from humanparse.bulk.items import Listing
     from humanparse.bulk.ray.dataset import Pictures
 
     path = photo(tmp_path / "a.png")
     rows = Pictures([HOPPER.read_bytes(), str(path), "http://h/b.png", b""])
     places = [str(path), "1", "2", "row 3"]
-    found = [rows.photo(Found(place, place, number)) for number, place in enumerate(places)]
+    found = [rows.photo(Listing(place, place, number)) for number, place in enumerate(places)]
     assert found == [path, path, "http://h/b.png", "row 3"]
 
 

@@ -16,8 +16,8 @@ import torch
 from PIL import Image, ImageOps, ImageSequence
 
 from humanparse import ImageError, Parser, Parsing, image
-from humanparse.bulk.items import Content, Found, Item
-from humanparse.bulk.job import Conduct, Job, run
+from humanparse.bulk.items import Content, JournalRow, Listing
+from humanparse.bulk.job import Job, RunOptions, run
 from humanparse.bulk.labeller import Labeller
 from humanparse.bulk.settings import ModelChoice, Settings
 from humanparse.pipelines import batches, snapshots
@@ -339,23 +339,23 @@ class Camera:
     def __init__(self) -> None:
         self.buffer = np.empty_like(PHOTO)
 
-    def listing(self) -> list[Found]:
-        return [Found(f"frame {number}", f"frame{number}", number) for number in range(len(FRAMES))]
+    def listing(self) -> list[Listing]:
+        return [Listing(f"frame {number}", f"frame{number}", number) for number in range(len(FRAMES))]
 
     def left_out(self) -> Counter[str]:
         return Counter()
 
-    def photo(self, found: Found) -> str:
+    def photo(self, found: Listing) -> str:
         return found.place
 
-    def read(self, found: Found) -> Content:
+    def read(self, found: Listing) -> Content:
         self.buffer[:] = FRAMES[found.start]
         return Content(self.buffer)
 
 
 def test_a_run_over_inputs_from_one_buffer_labels_each(parser: Parser, tmp_path: Path) -> None:
     job = Job(Camera(), {}, tmp_path, ModelChoice("lite-atr", device="cpu"), Settings(batch=2))
-    assert run(job, Conduct()).counts.done == len(FRAMES)
+    assert run(job, RunOptions()).counts.done == len(FRAMES)
     for number, frame in enumerate(FRAMES):
         labels = np.asarray(Image.open(tmp_path / f"frame{number}.png"))
         assert (labels == parser.predict(frame).labels).mean() > 0.9999
@@ -365,5 +365,5 @@ def test_a_source_in_python_that_gives_no_picture_fails_by_name(parser: Parser, 
     camera = Camera()
     camera.read = lambda found: Content(np.zeros((3, 4, 5, 6), np.uint8))  # type: ignore[method-assign]
     labeller = Labeller(parser, camera, Settings(), tmp_path, tmp_path)
-    photo = labeller.read(Item(0, camera.listing()[0]))
+    photo = labeller.read(JournalRow(0, camera.listing()[0]))
     assert photo.content is None and photo.error.startswith("frame 0: an array must be")

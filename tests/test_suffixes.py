@@ -113,7 +113,7 @@ def test_a_shard_without_inputs_and_a_source_that_was_emptied_are_no_errors(
     bulk.label(photos, tmp_path / "out", model=CHEAP)
     shutil.rmtree(photos)
     photos.mkdir()
-    again = bulk.label(photos, tmp_path / "out", model=CHEAP, conduct=bulk.Conduct(resume=True))
+    again = bulk.label(photos, tmp_path / "out", model=CHEAP, options=bulk.RunOptions(resume=True))
     assert again.counts.done == 4 and again.left_out == {}
     with pytest.raises(BulkError, match="no pictures in it"):
         bulk.label(photos, tmp_path / "new", model=CHEAP)

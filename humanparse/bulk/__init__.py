@@ -5,8 +5,8 @@ Importing this imports no torch; a model is loaded when a run begins.
 
 from .contact_sheet import contact_sheet as contact_sheet
 from .integratedpifu import label_subjects as label_subjects
-from .job import Conduct as Conduct
 from .job import Progress as Progress
+from .job import RunOptions as RunOptions
 from .job import Summary as Summary
 from .job import label as label
 from .job import status as status

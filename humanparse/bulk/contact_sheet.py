@@ -22,7 +22,7 @@ from ..errors import BulkError, FormatError, ImageError
 from ..schemes import get_scheme
 from .destination import journals
 from .integratedpifu import SubjectSource
-from .items import Item, Source, Statistics
+from .items import JournalRow, Source, Statistics
 from .journal import Journal, Order
 from .packs import Packs
 from .sources import open_source
@@ -171,7 +171,7 @@ class Run:
         packs = Packs(journal, dest, state, kinds, settings["pack_size"], label)
         return cls(dest, label, journal, settings, _source(settings, dest), packs)
 
-    def card(self, item: Item, seen: Statistics, side: int) -> Card:
+    def card(self, item: JournalRow, seen: Statistics, side: int) -> Card:
         """What is shown of an input."""
         outputs = list(self.journal.outputs(item.number))
         file, notes = outputs[0] if outputs else "", []
@@ -192,7 +192,7 @@ class Run:
         tinted.thumbnail((side, side))
         return Card(item.found.place, seen, file, tinted, photo, "; ".join(notes))
 
-    def _record(self, item: Item, outputs: list[str]) -> formats.Record:
+    def _record(self, item: JournalRow, outputs: list[str]) -> formats.Record:
         for name in outputs:
             path = self.dest / name
             if name.endswith((ENDINGS["png"], ENDINGS["npz"])):

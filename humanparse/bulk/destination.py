@@ -13,7 +13,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ..errors import BulkError, ImageError
-from .items import Item, Source
+from .items import JournalRow, Source
 from .journal import Journal
 from .labeller import SPOOL
 from .packs import Packs
@@ -142,7 +142,7 @@ def check_done(journal: Journal, source: Source, packs: Packs, dest: Path) -> No
     journal.mark(gone, "todo")
 
 
-def _same_bytes(item: Item, source: Source) -> bool:
+def _same_bytes(item: JournalRow, source: Source) -> bool:
     try:
         return item.sha256 != "" and source.read(item.found).sha256 == item.sha256
     except ImageError:  # it is found broken once more when it is labelled, and becomes a failure

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from ..errors import BulkError
-from .items import Content, Found
-from .job import Conduct, Job, Summary, run
+from .items import Content, Listing
+from .job import Job, RunOptions, Summary, run
 from .settings import ModelChoice, Settings
 from .sources import read_picture
 
@@ -38,16 +38,16 @@ class SubjectSource:
     split: Split = "both"
     in_order = False
 
-    def listing(self) -> Iterator[Found]:
+    def listing(self) -> Iterator[Listing]:
         """The pictures, by path; a subject in both lists counts once."""
         for path in sorted(path for subject in self._subjects() for path in self._pictures(subject)):
             status = path.stat()
             subject = path.parent.name
             key = f"{subject}/{path.stem.replace('image', 'parse')}"
             place = f"{subject}/{path.name}"
-            yield Found(place, key, 0, status.st_size, status.st_mtime_ns)
+            yield Listing(place, key, 0, status.st_size, status.st_mtime_ns)
 
-    def read(self, found: Found) -> Content:
+    def read(self, found: Listing) -> Content:
         """Decode one of them."""
         return read_picture(self.photo(found), found.place)
 
@@ -55,7 +55,7 @@ class SubjectSource:
         """Nothing."""
         return Counter()
 
-    def photo(self, found: Found) -> Path:
+    def photo(self, found: Listing) -> Path:
         """The file of one of them."""
         return self.root / _PICTURES / found.place
 
@@ -93,7 +93,7 @@ def label_subjects(
     split: Split = "both",
     approximate: bool = False,
     batch: int = 8,
-    conduct: Conduct | None = None,
+    options: RunOptions | None = None,
 ) -> Summary:
     """Write `<dest>/<subject>/<name with image -> parse>.npy` for each rendered picture.
 
@@ -108,7 +108,7 @@ def label_subjects(
         approximate: accept models of other labels, which do not tell upper from lower limbs: visible arms
             count as lower arms, visible legs as lower legs, trousers and skirts as upper legs.
         batch: pictures that go through the network together.
-        conduct: how the run goes about it.
+        options: how the run goes about it.
 
     Raises:
         BulkError: a list or a subject is missing, or the run cannot begin or go on.
@@ -121,4 +121,4 @@ def label_subjects(
     source = Path(root).absolute()
     about = {"source": str(source), "split": split}
     job = Job(SubjectSource(source, split), about, Path(dest), choice, settings)
-    return run(job, conduct or Conduct())
+    return run(job, options or RunOptions())

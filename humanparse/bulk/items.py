@@ -1,4 +1,4 @@
-"""One input of a run: where it is, what was read of it, what became of it."""
+"""One input of a run: where it is, what was read from it, and what came of it."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ State = Literal["todo", "changed", "done", "failed"]
 
 
 @dataclass(frozen=True)
-class Found:
+class Listing:
     """An input as its source lists it.
 
     Attributes:
-        place: what the source calls it; no two are alike.
+        place: what the source calls it; unique in the source.
         key: path of its outputs below the destination, without suffix, with `/` between folders.
-        start: byte where it begins in a tar, or number of a video's frame; 0 otherwise.
-        size: bytes, None where they are not known beforehand.
-        modified: nanoseconds since 1970, None likewise.
-        fixed: whether nobody can rename it: where another input has its key, its own gets longer.
+        start: offset in bytes within a tar, or the number of a video's frame; 0 otherwise.
+        size: size in bytes; None if it is not known before reading.
+        modified: time of the last change in nanoseconds since 1970; None if unknown.
+        fixed: whether its name cannot be changed by the user, as with an address. If another input has the
+            same key, a hash is appended to this one.
     """
 
     place: str
@@ -35,18 +36,18 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Item:
+class JournalRow:
     """An input in the journal.
 
     Attributes:
-        number: its place in the run, from 0; decides which inputs share a batch.
-        found: how the source knows it.
-        state: what is known of its outputs.
-        sha256: of the bytes that were labelled, "" before and where there are none.
+        number: its position in the run, from 0; decides which inputs share a batch.
+        found: its entry in the source's listing.
+        state: the state of its outputs.
+        sha256: hash of the bytes that were labelled; "" before that and where a source gives none.
     """
 
     number: int
-    found: Found
+    found: Listing
     state: State = "todo"
     sha256: str = ""
 
@@ -57,7 +58,7 @@ class Content:
 
     Attributes:
         pixels: RGB uint8 (H, W, 3).
-        sha256: of the bytes it was decoded from, "" where the source gives none (URLs, frames).
+        sha256: hash of the bytes it was decoded from; "" where the source gives none (URLs, frames).
     """
 
     pixels: Picture
@@ -66,15 +67,15 @@ class Content:
 
 @dataclass(frozen=True)
 class Statistics:
-    """What an output looks like, for finding the doubtful ones.
+    """Statistics of an output, used to find the doubtful ones.
 
     Attributes:
         height, width: pixels.
-        parts: share (0-1) of the picture of each part that is there, by name, background left out.
-        confidence: mean (0-1) over all pixels that are not background, or over all where there are no
-            others; None where the model gives none.
-        person_share: pixels that are not background, as a share (0-1) of the picture.
-        unsure_share: pixels below the least confidence that was asked for (0-1).
+        parts: part name -> share of the picture (0-1), for the parts that are there, without background.
+        confidence: mean confidence (0-1) of the pixels that are not background, or of all pixels if all are
+            background; None where the model gives none.
+        person_share: share (0-1) of the pixels that are not background.
+        unsure_share: share (0-1) of the pixels below `min_confidence`.
     """
 
     height: int
@@ -87,14 +88,14 @@ class Statistics:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of an input.
+    """The result of labelling one input.
 
     Attributes:
-        number: whose outcome it is.
+        number: number of the input in the run.
         state: `"done"` or `"failed"`.
-        sha256: of the bytes that were labelled.
+        sha256: hash of the bytes that were labelled.
         outputs: path below the destination -> size in bytes.
-        statistics: of its labels; None where it failed.
+        statistics: statistics of its labels; None if it failed.
         error: why it failed.
     """
 
@@ -110,16 +111,16 @@ class Source(Protocol):
     """Where inputs come from."""
 
     in_order: bool
-    """Whether items can only be read one after the other, as in a video."""
+    """Whether inputs can only be read one after the other, as in a video."""
 
-    def listing(self) -> Iterable[Found]:
+    def listing(self) -> Iterable[Listing]:
         """All inputs, in an order that does not change from run to run."""
 
-    def read(self, found: Found) -> Content:
-        """Read and decode an input, in any thread; raises `ImageError` where it cannot be had."""
+    def read(self, found: Listing) -> Content:
+        """Read and decode an input, in any thread; raises `ImageError` if that fails."""
 
     def left_out(self) -> Counter[str]:
-        """What looks like a picture and was not listed, once `listing` is through: see `suffixes.told`."""
+        """Pictures that `listing` left out, counted by reason; complete after it. See `suffixes.told`."""
 
-    def photo(self, found: Found) -> Path | str:
-        """The file of an input, or its address; what it is called where it is neither, as in a tar."""
+    def photo(self, found: Listing) -> Path | str:
+        """The path or URL of an input, or its name if it has neither, as in a tar."""

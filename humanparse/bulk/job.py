@@ -16,7 +16,7 @@ from ..registry import DEFAULT
 from ..suffixes import told
 from .destination import Destination, Shard, check_done, journals
 from .disk import writing
-from .items import Found, Item, Outcome, Source
+from .items import JournalRow, Listing, Outcome, Source
 from .journal import Counts, Journal
 from .labeller import SPOOL, Labeller
 from .packs import Packs, import_pyarrow
@@ -66,7 +66,7 @@ class Summary:
     left_out: Mapping[str, int] = field(default_factory=dict)
 
 
-Engine = Callable[[Iterable[list[Item]]], Iterator[list[Outcome]]]
+Engine = Callable[[Iterable[list[JournalRow]]], Iterator[list[Outcome]]]
 """Takes batches of inputs, gives back what became of each batch once it is written."""
 
 
@@ -94,7 +94,7 @@ class Job:
         if self.shard is not None and not 1 <= self.shard[0] <= self.shard[1]:
             raise BulkError(f"`shard` takes i/n as (i, n), with i from 1 to n, not {self.shard}")
 
-    def listing(self, begun: bool = False) -> Iterator[Found]:
+    def listing(self, begun: bool = False) -> Iterator[Listing]:
         """The inputs of this shard: which, depends on their own names alone, not on what else is there.
 
         Args:
@@ -117,16 +117,16 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Conduct:
-    """How a run goes about it; nothing here changes an output.
+class RunOptions:
+    """How a run is done. Nothing here changes an output.
 
     Attributes:
-        resume: go on with what is in the destination.
-        restart: delete the outputs of an earlier run, and begin anew.
-        retry_failed: when going on, try again what failed.
-        workers: threads that read, and as many that write; None: as many as cores, at most eight.
+        resume: continue the run that is in the destination.
+        restart: delete the outputs of an earlier run and start over.
+        retry_failed: when resuming, also retry inputs that failed.
+        workers: number of reading threads, and of writing threads; None: one per core, at most eight.
         progress: called after each batch.
-        stopping: asked before each batch; True ends the run after what is under way.
+        stopping: called before each batch; if it returns True, the run ends after the batches in progress.
         loading: called with the parser once it is loaded.
     """
 
@@ -139,7 +139,7 @@ class Conduct:
     loading: Callable[[Any], None] = lambda parser: None
 
 
-StartEngine = Callable[[Job, Labeller, Conduct], Engine]
+StartEngine = Callable[[Job, Labeller, RunOptions], Engine]
 """Makes the engine of a run, given the model in this process."""
 
 
@@ -149,7 +149,7 @@ def label(
     *,
     model: str | ModelChoice = DEFAULT,
     settings: Settings | None = None,
-    conduct: Conduct | None = None,
+    options: RunOptions | None = None,
     every: int = 1,
     column: str | None = None,
     member: str | None = None,
@@ -159,9 +159,9 @@ def label(
 ) -> Summary:
     """Label a data set.
 
-    Outputs mirror the source's folders in `dest`. A file appears under its name only when it is whole, and
-    `dest` keeps a journal: a run that was killed goes on with `Conduct(resume=True)`, and ends with the same
-    bytes as one that was not.
+    Outputs mirror the source's folders in `dest`. A file appears under its name only when it is whole. `dest`
+    keeps a journal: `options=RunOptions(resume=True)` resumes a run that was stopped or killed, and the
+    outputs have the same bytes as those of an uninterrupted run.
 
     Args:
         source: a folder, a glob, a list of paths or URLs (`.txt`, `.csv`, `.tsv`, `.parquet`; `-` is one on
@@ -169,7 +169,7 @@ def label(
         dest: folder, made if need be.
         model: a name, or one with options.
         settings: what is written; None: label PNGs.
-        conduct: how the run goes about it.
+        options: how the run is done: resume, threads, progress. Nothing in it changes an output.
         every: of a video every n-th frame is taken.
         column: of a list with columns: paths, URLs, or pictures.
         member: which picture of a tar's samples is labelled, such as `"jpg"` or `"rgb.png"`, or several with
@@ -190,15 +190,15 @@ def label(
     about = {"source": text, "every": every, "column": column, "member": member, "keep_suffix": keep_suffix}
     choice = ModelChoice(model) if isinstance(model, str) else model
     job = Job(opened, about, where, choice, settings or Settings(), shard)
-    return run(job, conduct or Conduct(), engine)
+    return run(job, options or RunOptions(), engine)
 
 
-def run(job: Job, conduct: Conduct, engine: StartEngine | None = None) -> Summary:
+def run(job: Job, options: RunOptions, engine: StartEngine | None = None) -> Summary:
     """Do a job.
 
     Args:
         job: what is to be done.
-        conduct: how.
+        options: how it is done.
         engine: what does the work; None: threads of this process.
 
     Raises:
@@ -209,15 +209,15 @@ def run(job: Job, conduct: Conduct, engine: StartEngine | None = None) -> Summar
     destination = Destination(job.dest, job.shard)
     with destination.held(), closing(destination.journal()) as journal:
         known = bool(journal.settings())
-        if known and not (conduct.resume or conduct.restart):
+        if known and not (options.resume or options.restart):
             raise BulkError(
                 f"{job.dest} holds a run already; resume it with `resume=True`, or delete its outputs and "
                 "start over with `restart=True`"
             )
         parser = job.model.parser()
-        conduct.loading(parser)
+        options.loading(parser)
         settings = job.settings.fitted(parser)
-        if known and conduct.restart:
+        if known and options.restart:
             destination.discard(journal)
         labeller = Labeller(parser, job.source, settings, job.dest, destination.state)
         kinds = tuple(name for name in settings.formats if name in PACKED)
@@ -227,23 +227,23 @@ def run(job: Job, conduct: Conduct, engine: StartEngine | None = None) -> Summar
         if known:
             destination.remove_leftovers(journal)
             check_done(journal, job.source, packs, job.dest)
-            if conduct.retry_failed:
+            if options.retry_failed:
                 journal.retry_failed()
-        work = (engine or local)(job, labeller, conduct)
-        return _work(journal, packs, labeller, work, conduct)
+        work = (engine or local)(job, labeller, options)
+        return _work(journal, packs, labeller, work, options)
 
 
-def local(job: Job, labeller: Labeller, conduct: Conduct) -> Engine:
+def local(job: Job, labeller: Labeller, options: RunOptions) -> Engine:
     """Threads of this process."""
-    workers = conduct.workers or default_workers()
-    return lambda batches: label_batches(labeller, batches, workers, conduct.stopping)
+    workers = options.workers or default_workers()
+    return lambda batches: label_batches(labeller, batches, workers, options.stopping)
 
 
-def _work(journal: Journal, packs: Packs, labeller: Labeller, work: Engine, conduct: Conduct) -> Summary:
+def _work(journal: Journal, packs: Packs, labeller: Labeller, work: Engine, options: RunOptions) -> Summary:
     begin, fresh, counts = time.monotonic(), 0, journal.counts()
-    conduct.progress(Progress(counts, 0, 0.0))
+    options.progress(Progress(counts, 0, 0.0))
     pack = 0
-    for outcomes in work(_batches(journal, labeller.settings.batch, conduct)):
+    for outcomes in work(_batches(journal, labeller.settings.batch, options)):
         _synchronise(labeller, outcomes, bool(packs.kinds))
         journal.record(outcomes)
         fresh += len(outcomes)
@@ -251,7 +251,7 @@ def _work(journal: Journal, packs: Packs, labeller: Labeller, work: Engine, cond
         if reached > pack:
             packs.finish(pack * packs.size, reached * packs.size)
             pack = reached
-        conduct.progress(Progress(_moved(counts, outcomes), fresh, time.monotonic() - begin))
+        options.progress(Progress(_moved(counts, outcomes), fresh, time.monotonic() - begin))
         counts = _moved(counts, outcomes)
     packs.finish()
     counts = journal.counts()
@@ -269,9 +269,9 @@ def _synchronise(labeller: Labeller, outcomes: list[Outcome], spool: bool) -> No
             sync_folder(folder)
 
 
-def _batches(journal: Journal, size: int, conduct: Conduct) -> Iterator[list[Item]]:
+def _batches(journal: Journal, size: int, options: RunOptions) -> Iterator[list[JournalRow]]:
     for batch in journal.batches(size):
-        if conduct.stopping():
+        if options.stopping():
             return
         yield batch
 

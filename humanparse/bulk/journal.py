@@ -16,7 +16,7 @@ from typing import Any, Literal
 from ..durable import folded
 from ..errors import BulkError
 from ..messages import presentable
-from .items import Found, Item, Outcome, State, Statistics
+from .items import JournalRow, Listing, Outcome, State, Statistics
 from .naming import hash_of
 from .places import hide_secrets, place_of, secrets_gone, storable
 
@@ -96,7 +96,7 @@ class Journal:
         """What the run was asked; empty for a new one."""
         return json.loads(self._value("settings") or "{}")  # type: ignore[no-any-return]
 
-    def begin(self, settings: dict[str, Any], listing: Iterable[Found], fold: bool = False) -> None:
+    def begin(self, settings: dict[str, Any], listing: Iterable[Listing], fold: bool = False) -> None:
         """Note what a run is asked, or see that it is as before; add new inputs, mark those that changed.
 
         All or nothing: a run whose inputs could not be listed has not begun. What nobody can rename, such as
@@ -135,7 +135,7 @@ class Journal:
                         "case only are one file on this disk; rename one, or label to another disk"
                     )
 
-    def batches(self, size: int, state: State = "todo") -> Iterator[list[Item]]:
+    def batches(self, size: int, state: State = "todo") -> Iterator[list[JournalRow]]:
         """Inputs that belong into one batch and of which one at least is in that state, batch by batch.
 
         A batch is made of the same inputs whether a run was stopped or not, so that its outputs, to the last
@@ -150,13 +150,13 @@ class Journal:
             at = number // size + 1
             yield self.items((at - 1) * size, at * size)
 
-    def items(self, first: int, end: int) -> list[Item]:
+    def items(self, first: int, end: int) -> list[JournalRow]:
         """The inputs numbered from `first` to before `end`."""
         with self._clearly():
             query = f"SELECT {_ITEM} FROM inputs WHERE number >= ? AND number < ? ORDER BY number"
             return [_item(row) for row in self._db.execute(query, (first, end))]
 
-    def in_state(self, state: State, page: int = 1000) -> Iterator[Item]:
+    def in_state(self, state: State, page: int = 1000) -> Iterator[JournalRow]:
         """All inputs in a state, by number; rows may be changed while they are gone through."""
         at = 0
         while True:
@@ -215,7 +215,7 @@ class Journal:
         for row in self._db.execute("SELECT place, error FROM inputs WHERE state = 'failed' ORDER BY number"):
             yield place_of(row[0]), presentable(row[1])
 
-    def doubtful(self, count: int, order: Order) -> list[tuple[Item, Statistics]]:
+    def doubtful(self, count: int, order: Order) -> list[tuple[JournalRow, Statistics]]:
         """The done inputs whose labels are the least sure, the worst first."""
         by, condition = _ORDERS[order]
         query = (
@@ -320,7 +320,7 @@ class Journal:
             ) from error
 
 
-def _list(db: sqlite3.Connection, number: int, found: Found) -> None:
+def _list(db: sqlite3.Connection, number: int, found: Listing) -> None:
     """Add an input, or note what is known of it now; a `fixed` one whose name is taken gets another."""
     place, key = found.place, found.key
     try:
@@ -334,9 +334,9 @@ def _list(db: sqlite3.Connection, number: int, found: Found) -> None:
         raise BulkError(f"{owner} and {place} would both be labelled as {key}; rename one{kept}") from error
 
 
-def _item(row: tuple[Any, ...]) -> Item:
+def _item(row: tuple[Any, ...]) -> JournalRow:
     number, place, key, start, size, modified, state, sha256 = row
-    return Item(number, Found(place_of(place), key, start, size, modified), state, sha256)
+    return JournalRow(number, Listing(place_of(place), key, start, size, modified), state, sha256)
 
 
 def _statistics(row: tuple[Any, ...]) -> Statistics:

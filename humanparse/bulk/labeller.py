@@ -17,7 +17,7 @@ from ..messages import presentable, said
 from ..schemes import IGNORE
 from . import writers
 from .disk import writing
-from .items import Content, Item, Outcome, Source, Statistics
+from .items import Content, JournalRow, Outcome, Source, Statistics
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ SPOOL = "spool"
 class Photo:
     """An input after reading: `content`, and `prepared` as the network takes it, or `error`."""
 
-    item: Item
+    item: JournalRow
     content: Content | None = None
     prepared: Any = None
     error: str = ""
@@ -58,7 +58,7 @@ class Labeller:
         self._failed_in_a_row = 0
         self._packs = any(name in writers.PACKED for name in settings.formats)
 
-    def read(self, item: Item) -> Photo:
+    def read(self, item: JournalRow) -> Photo:
         """Read an input, in any thread."""
         try:
             content = self.source.read(item.found)
@@ -120,13 +120,13 @@ class Labeller:
         outputs = self.save(photo.item, photo.content, final)
         return Outcome(number, "done", photo.content.sha256, outputs, statistics)
 
-    def _remove(self, item: Item) -> None:
+    def _remove(self, item: JournalRow) -> None:
         """Remove what was written of an input before it broke."""
         for name in self.settings.formats:
             if name in writers.ENDINGS:
                 (self.dest / f"{item.found.key}{writers.ENDINGS[name]}").unlink(missing_ok=True)
 
-    def remove_parts(self, item: Item) -> None:
+    def remove_parts(self, item: JournalRow) -> None:
         """Remove what a process that was killed left half-written of an input."""
         endings = [writers.ENDINGS[name] for name in self.settings.formats if name in writers.ENDINGS]
         paths = [self.dest / f"{item.found.key}{ending}" for ending in endings]
@@ -134,7 +134,7 @@ class Labeller:
             for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
                 part.unlink(missing_ok=True)
 
-    def save(self, item: Item, content: Content, parsing: Parsing) -> dict[str, int]:
+    def save(self, item: JournalRow, content: Content, parsing: Parsing) -> dict[str, int]:
         """Write what `finished` gave; path below the destination -> size in bytes.
 
         Raises:
@@ -153,7 +153,7 @@ class Labeller:
                 writers.write("png", parsing, None, spooled(self.state, item.number))
         return outputs
 
-    def _called(self, item: Item, folder: Path) -> PhotoName:
+    def _called(self, item: JournalRow, folder: Path) -> PhotoName:
         photo = self.source.photo(item.found)
         if isinstance(photo, Path) or "://" in photo:
             return photo_name(photo, folder)

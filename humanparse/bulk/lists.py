@@ -16,7 +16,7 @@ from .. import image
 from ..addresses import HIDDEN, distinct
 from ..errors import BulkError, ImageError
 from ..messages import said, shorten
-from .items import Content, Found
+from .items import Content, Listing
 from .naming import key_of_path, key_of_url
 from .sources import found_file, read_picture
 
@@ -39,7 +39,7 @@ class ListSource:
     _addresses: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
     in_order = False
 
-    def listing(self) -> Iterator[Found]:
+    def listing(self) -> Iterator[Listing]:
         """The entries of the list; one that stands there twice counts once.
 
         Raises:
@@ -48,12 +48,12 @@ class ListSource:
         self.others.clear()
         for entry in self._entries():
             if "://" in entry:
-                yield Found(self._named(entry), key_of_url(entry, self.keep_suffix), fixed=True)
+                yield Listing(self._named(entry), key_of_url(entry, self.keep_suffix), fixed=True)
             else:
                 key = key_of_path(Path(entry).as_posix(), self.keep_suffix)
                 yield found_file(entry, self.path.parent / entry, key)
 
-    def read(self, found: Found) -> Content:
+    def read(self, found: Listing) -> Content:
         """Decode one of them, downloaded where it is a URL."""
         if "://" in found.place:
             return Content(image.load(self._address(found.place)))
@@ -63,7 +63,7 @@ class ListSource:
         """Rows without a value."""
         return self.others
 
-    def photo(self, found: Found) -> Path | str:
+    def photo(self, found: Listing) -> Path | str:
         """The file or the address of one of them."""
         return self._address(found.place) if "://" in found.place else self.path.parent / found.place
 

@@ -13,7 +13,7 @@ from typing import Any
 from ..durable import replacing, sync_folder
 from ..errors import BulkError
 from .disk import writing
-from .items import Item
+from .items import JournalRow
 from .journal import Journal
 from .labeller import SPOOL, spooled
 
@@ -72,7 +72,7 @@ class Packs:
                 for position in mine:
                     spooled(self.state, position).unlink(missing_ok=True)
 
-    def holds(self, item: Item) -> bool:
+    def holds(self, item: JournalRow) -> bool:
         """Whether a done input's labels are in the spool or in its packs."""
         if not self.kinds or spooled(self.state, item.number).is_file():
             return True
@@ -80,7 +80,7 @@ class Packs:
         paths = [self.path(kind, item.number // self.size) for kind in self.kinds]
         return all(path.is_file() and path.stat().st_size == sizes.get(path.name) for path in paths)
 
-    def labels(self, item: Item) -> bytes:
+    def labels(self, item: JournalRow) -> bytes:
         """The label PNG of a done input.
 
         Raises:

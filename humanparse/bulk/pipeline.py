@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 
-from .items import Item, Outcome
+from .items import JournalRow, Outcome
 from .labeller import Labeller, Photo
 
 _AHEAD = 2
@@ -25,7 +25,7 @@ def default_workers() -> int:
 
 def label_batches(
     labeller: Labeller,
-    batches: Iterable[list[Item]],
+    batches: Iterable[list[JournalRow]],
     workers: int,
     stopping: Callable[[], bool] = lambda: False,
 ) -> Iterator[list[Outcome]]:

@@ -17,7 +17,7 @@ from ..errors import BulkError, ImageError
 from ..suffixes import SUFFIXES as SUFFIXES
 from ..suffixes import is_picture, left_out, reason_against
 from ..video.containers import SUFFIXES as VIDEOS
-from .items import Content, Found, Source
+from .items import Content, Listing, Source
 from .naming import key_of_path
 
 STDIN = "-"
@@ -170,7 +170,7 @@ class FolderSource:
     others: Counter[str] = field(default_factory=Counter, compare=False)
     in_order = False
 
-    def listing(self) -> Iterator[Found]:
+    def listing(self) -> Iterator[Listing]:
         """The pictures, folder by folder."""
         self.others.clear()
         own = self.dest.resolve()
@@ -201,7 +201,7 @@ class FolderSource:
                     yield found_file(place, Path(entry.path), key_of_path(place, self.keep_suffix))
             pending += reversed(below)
 
-    def read(self, found: Found) -> Content:
+    def read(self, found: Listing) -> Content:
         """Decode one of them."""
         return read_picture(self.root / found.place, found.place)
 
@@ -209,7 +209,7 @@ class FolderSource:
         """What looks like a picture and is not listed."""
         return self.others
 
-    def photo(self, found: Found) -> Path:
+    def photo(self, found: Listing) -> Path:
         """The file of one of them."""
         return self.root / found.place
 
@@ -224,14 +224,14 @@ class PictureSource:
     others: Counter[str] = field(default_factory=Counter, compare=False)
     in_order = False
 
-    def listing(self) -> Iterator[Found]:
+    def listing(self) -> Iterator[Listing]:
         """The files as given."""
         root = self.root.absolute()
         for path in self.paths:
             inside = path.absolute().relative_to(root).as_posix()
             yield found_file(inside, path, key_of_path(inside, self.keep_suffix))
 
-    def read(self, found: Found) -> Content:
+    def read(self, found: Listing) -> Content:
         """Decode one of them."""
         return read_picture(self.root / found.place, found.place)
 
@@ -239,15 +239,15 @@ class PictureSource:
         """What looks like a picture and is not listed."""
         return self.others
 
-    def photo(self, found: Found) -> Path:
+    def photo(self, found: Listing) -> Path:
         """The file of one of them."""
         return self.root / found.place
 
 
-def found_file(place: str, path: Path, key: str) -> Found:
+def found_file(place: str, path: Path, key: str) -> Listing:
     """A file with what tells whether it changed; one that is not there is found out when it is read."""
     try:
         status = path.stat()
     except (OSError, ValueError):
-        return Found(place, key)
-    return Found(place, key, 0, status.st_size, status.st_mtime_ns)
+        return Listing(place, key)
+    return Listing(place, key, 0, status.st_size, status.st_mtime_ns)

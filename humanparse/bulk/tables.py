@@ -11,7 +11,7 @@ from typing import Any
 from .. import image
 from ..errors import BulkError, ImageError
 from ..messages import said, shorten
-from .items import Content, Found, Source
+from .items import Content, Listing, Source
 from .lists import ListSource, find_column
 from .naming import key_of_path, key_of_url
 from .packs import import_pyarrow
@@ -62,14 +62,14 @@ class TableSource:
         """What travels to another process, which opens the file itself."""
         return {**self.__dict__, "_rows": None, "_next": 0, "_end": 0}
 
-    def listing(self) -> Iterator[Found]:
+    def listing(self) -> Iterator[Listing]:
         """One input for each row."""
         status = self._path.stat()
         for row, name in enumerate(self._names()):
             place = f"{self._path.name} row {row}"
-            yield Found(place, self._key(row, name), row, status.st_size, status.st_mtime_ns, fixed=True)
+            yield Listing(place, self._key(row, name), row, status.st_size, status.st_mtime_ns, fixed=True)
 
-    def read(self, found: Found) -> Content:
+    def read(self, found: Listing) -> Content:
         """Decode the picture of a row; going back within a group of rows means reading that from its front.
 
         Raises:
@@ -86,7 +86,7 @@ class TableSource:
         """Nothing."""
         return Counter()
 
-    def photo(self, found: Found) -> str:
+    def photo(self, found: Listing) -> str:
         """The name of the picture in its row, or of the row."""
         return found.place
 
@@ -104,7 +104,7 @@ class TableSource:
             return key_of_path(f"{self._path.stem}/{row:06d}", keep_suffix=True)
         return key_of_url(name, self._keep_suffix) if "://" in name else key_of_path(name, self._keep_suffix)
 
-    def _value(self, found: Found) -> Any:
+    def _value(self, found: Listing) -> Any:
         row = found.start
         if not self._next <= row < self._end:
             self._rows = self._group_of(row)

@@ -12,7 +12,7 @@ from posixpath import dirname, join, normpath
 from ..errors import BulkError, ImageError
 from ..messages import said
 from ..suffixes import is_picture, reason_against, suffix_of
-from .items import Content, Found
+from .items import Content, Listing
 from .naming import key_of_path
 from .sources import decoded
 
@@ -75,7 +75,7 @@ class TarSource:
     others: Counter[str] = field(default_factory=Counter, compare=False)
     in_order = False
 
-    def listing(self) -> Iterator[Found]:
+    def listing(self) -> Iterator[Listing]:
         """The pictures, tar by tar, as they lie in it."""
         self.others.clear()
         for number, path in enumerate(self.paths):
@@ -87,9 +87,9 @@ class TarSource:
             for one in self._chosen(pictures):
                 key = f"{path.stem}/{one.key}" if len(self.paths) > 1 else one.key
                 place = f"{number}:{path.name}/{one.name}"
-                yield Found(place, key_of_path(key, keep_suffix=True), one.start, one.size, modified)
+                yield Listing(place, key_of_path(key, keep_suffix=True), one.start, one.size, modified)
 
-    def read(self, found: Found) -> Content:
+    def read(self, found: Listing) -> Content:
         """Decode one of them; raises `ImageError` where the tar ends before, or the picture is bad."""
         number, _, name = found.place.partition(":")
         if found.start < 0:
@@ -108,7 +108,7 @@ class TarSource:
         """What looks like a picture and is not listed."""
         return self.beside + self.others
 
-    def photo(self, found: Found) -> str:
+    def photo(self, found: Listing) -> str:
         """The name of one of them in its tar."""
         return found.place.partition("/")[2]
 

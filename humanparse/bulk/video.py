@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import BulkError, ImageError
 from ..video.reading import VideoReader
-from .items import Content, Found
+from .items import Content, Listing
 from .naming import key_of_path
 
 
@@ -36,7 +36,7 @@ class VideoSource:
         """What travels to another process, which opens the file itself."""
         return {**self.__dict__, "_reader": None}
 
-    def listing(self) -> Iterator[Found]:
+    def listing(self) -> Iterator[Listing]:
         """The frames, counted by going through them: what a container's header says is often wrong.
 
         A damaged frame is the last; reading it says what is wrong.
@@ -56,10 +56,10 @@ class VideoSource:
             if listed:
                 key = f"{key_of_path(self._path.name)}/{number:06d}"
                 place = f"{self._path.name} frame {number}"
-                yield Found(place, key, number, status.st_size, status.st_mtime_ns)
+                yield Listing(place, key, number, status.st_size, status.st_mtime_ns)
         reader.close()
 
-    def read(self, found: Found) -> Content:
+    def read(self, found: Listing) -> Content:
         """The frame; going back means reading from the front again.
 
         Raises:
@@ -84,7 +84,7 @@ class VideoSource:
         """Nothing."""
         return Counter()
 
-    def photo(self, found: Found) -> str:
+    def photo(self, found: Listing) -> str:
         """What a frame is called."""
         return found.place
 

@@ -65,5 +65,5 @@ def integratedpifu(
         approximate=approximate,
         batch=batch,
     )
-    conduct = bulk.Conduct(resume, restart, retry_failed, workers)
-    finish(watched(lambda conduct: work(conduct=conduct), conduct, quiet), dest, quiet)
+    options = bulk.RunOptions(resume, restart, retry_failed, workers)
+    finish(watched(lambda options: work(options=options), options, quiet), dest, quiet)

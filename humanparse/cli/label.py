@@ -23,7 +23,7 @@ from .console import err, out, with_options
 from .predict import read_weights
 
 if TYPE_CHECKING:
-    from ..bulk import Conduct, Progress, Summary
+    from ..bulk import Progress, RunOptions, Summary
     from ..bulk.job import StartEngine
 
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in DEST, or begin one.")]
@@ -141,16 +141,16 @@ def label(
     choice = bulk.ModelChoice(
         model, read_weights(weights), device, precision, runtime, flip, offline=offline or None
     )
-    conduct = bulk.Conduct(resume, restart, retry_failed, workers)
+    options = bulk.RunOptions(resume, restart, retry_failed, workers)
     start = read_engine(engine, address, concurrency, gpus_per_worker)
 
-    def work(conduct: Conduct) -> Summary:
+    def work(options: RunOptions) -> Summary:
         return bulk.label(
             source,
             dest,
             model=choice,
             settings=settings,
-            conduct=conduct,
+            options=options,
             every=every,
             column=column,
             member=member,
@@ -159,7 +159,7 @@ def label(
             engine=start,
         )
 
-    finish(watched(work, conduct, quiet), dest, quiet, context.command.params)
+    finish(watched(work, options, quiet), dest, quiet, context.command.params)
 
 
 def read_shard(text: str | None) -> tuple[int, int] | None:
@@ -187,7 +187,7 @@ def read_engine(
     return None
 
 
-def watched(work: Callable[[Conduct], Summary], conduct: Conduct, quiet: bool) -> Summary:
+def watched(work: Callable[[RunOptions], Summary], options: RunOptions, quiet: bool) -> Summary:
     """Do a run with a progress bar when people watch, and let Ctrl-C end it after what is under way."""
     columns = (
         *(TextColumn("labelling"), BarColumn(), MofNCompleteColumn()),
@@ -208,7 +208,7 @@ def watched(work: Callable[[Conduct], Summary], conduct: Conduct, quiet: bool) -
             if not quiet:
                 err.print(repr(parser), highlight=False, markup=False, soft_wrap=True)
 
-        return work(replace(conduct, progress=show, stopping=stopping, loading=loading))
+        return work(replace(options, progress=show, stopping=stopping, loading=loading))
 
 
 @contextmanager

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import BulkError
-from ..items import Item, Outcome
-from ..job import Conduct, Engine, Job
+from ..items import JournalRow, Outcome
+from ..job import Engine, Job, RunOptions
 from ..labeller import Labeller
 from ..pipeline import default_workers
 from ..settings import revision_of, weights_hashes
-from .engine import Crew
+from .engine import WorkerPool
 from .worker import Task, Worker
 
 if TYPE_CHECKING:
@@ -61,12 +61,12 @@ class Cluster:
             raise BulkError(f"`gpus_per_worker` takes 0 or more, not {self.gpus_per_worker}")
         import_ray()  # before a run begins that could not go on
 
-    def __call__(self, job: Job, labeller: Labeller, conduct: Conduct) -> Engine:
+    def __call__(self, job: Job, labeller: Labeller, options: RunOptions) -> Engine:
         """The engine of one run."""
         gpus = self._gpus(labeller.parser)
-        task = _task(job, labeller, conduct)
+        task = _task(job, labeller, options)
 
-        def work(batches: Iterable[list[Item]]) -> Iterator[list[Outcome]]:
+        def work(batches: Iterable[list[JournalRow]]) -> Iterator[list[Outcome]]:
             remaining = iter(batches)
             first = next(remaining, None)
             if first is None:
@@ -76,8 +76,8 @@ class Cluster:
                 hired = ray.remote(Worker).options(
                     num_cpus=share, num_gpus=gpus, max_concurrency=task.depth, max_restarts=0
                 )
-                crew = Crew(ray, labeller, lambda: hired.remote(task), count, task.depth)
-                yield from crew.work(chain([first], remaining), conduct.stopping)
+                pool = WorkerPool(ray, labeller, lambda: hired.remote(task), count, task.depth)
+                yield from pool.work(chain([first], remaining), options.stopping)
 
         return work
 
@@ -95,7 +95,7 @@ class Cluster:
         return gpus
 
 
-def _task(job: Job, labeller: Labeller, conduct: Conduct) -> Task:
+def _task(job: Job, labeller: Labeller, options: RunOptions) -> Task:
     import torch
 
     parser = labeller.parser
@@ -109,7 +109,7 @@ def _task(job: Job, labeller: Labeller, conduct: Conduct) -> Task:
         state=labeller.state,
         folder=Path.cwd(),
         threads=torch.get_num_threads(),
-        files=conduct.workers or default_workers(),
+        files=options.workers or default_workers(),
         revision=revision_of(parser),
     )
 

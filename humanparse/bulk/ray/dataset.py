@@ -15,7 +15,7 @@ from ... import image
 from ...addresses import distinct
 from ...errors import BulkError, HumanParseError
 from ...registry import DEFAULT
-from ..items import Content, Found, Item
+from ..items import Content, JournalRow, Listing
 from ..labeller import Labeller, Photo, finished
 from ..naming import key_of_path, key_of_url
 from ..pipeline import default_workers
@@ -157,11 +157,11 @@ class Pictures:
     def __init__(self, values: Sequence[Any]) -> None:
         self._values = values
 
-    def listing(self) -> list[Found]:
+    def listing(self) -> list[Listing]:
         """None: they are read by their place in the batch."""
         return []
 
-    def read(self, found: Found) -> Content:
+    def read(self, found: Listing) -> Content:
         """Decode one of them."""
         value = picture_in(self._values[found.start], found.place)
         return decoded(value, found.place) if isinstance(value, bytes) else Content(image.load(value))
@@ -170,7 +170,7 @@ class Pictures:
         """Nothing."""
         return Counter()
 
-    def photo(self, found: Found) -> Path | str:
+    def photo(self, found: Listing) -> Path | str:
         """The file or the address of one of them, where its row has that, or its key."""
         value = self._values[found.start]
         name = value if isinstance(value, str) else found.place
@@ -211,7 +211,7 @@ class LabelRows:
         dest = rows.dest or rows.folder  # nothing is written there without a dest
         labeller = Labeller(self._parser, pictures, self._settings, dest, dest)
         keys = table.column(rows.key_column).to_pylist() if rows.key_column else [None] * table.num_rows
-        items = [Item(number, _found(number, key)) for number, key in enumerate(keys)]
+        items = [JournalRow(number, _found(number, key)) for number, key in enumerate(keys)]
         photos = list(self._files.map(labeller.read, items))
         parsings = labeller.parse(photos)
         return list(self._files.map(self._row, [labeller] * len(photos), photos, parsings))
@@ -230,10 +230,10 @@ class LabelRows:
         return {"labels": png(final), **asdict(seen), "parts": json.dumps(seen.parts), "error": ""}
 
 
-def _found(number: int, key: Any) -> Found:
+def _found(number: int, key: Any) -> Listing:
     if key in (None, ""):
-        return Found(f"row {number} of its batch", "", number)
+        return Listing(f"row {number} of its batch", "", number)
     place = str(key)
     if "://" in place:
-        return Found(distinct(place.strip()), key_of_url(place.strip()), number)
-    return Found(place, key_of_path(place), number)
+        return Listing(distinct(place.strip()), key_of_url(place.strip()), number)
+    return Listing(place, key_of_path(place), number)

@@ -8,77 +8,77 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...errors import BulkError
-from ..items import Item, Outcome
+from ..items import JournalRow, Outcome
 from ..labeller import Labeller, Photo
 
 _DEATHS = 3
-"""So often a worker may die on the same inputs; and so many workers in a row may die before they can work."""
+"""How many workers may die on the same inputs, and how many in a row may die while starting."""
 
 _LEAD = 64
-"""Batches per worker that may be done while an earlier one is not; they wait for it in memory."""
+"""Batches per worker that may be finished out of order; they wait in memory for the earlier ones."""
 
 _FAREWELL = 60.0
-"""Seconds that workers have for finishing what they write when the run ends with an error."""
+"""Seconds that workers get to finish writing when the run ends with an error."""
 
 _PATIENCE = 1.0
-"""Seconds between two looks at whether the run is to stop."""
+"""Seconds between two checks whether the run should stop."""
 
 
 @dataclass(eq=False)
-class Load:
-    """Inputs that go to a worker together.
+class Chunk:
+    """Inputs that are sent to a worker together.
 
     Attributes:
-        position: of their batch in the run.
+        position: number of their batch in the run.
         items: the inputs.
-        deaths: workers that died while they had it in hand.
+        deaths: how many workers died while working on it.
     """
 
     position: int
-    items: list[Item]
+    items: list[JournalRow]
     deaths: int = 0
 
 
 @dataclass
 class Result:
-    """What is known of a batch: its outcomes, and how many loads of it are still out."""
+    """The outcomes of a batch so far, and how many of its chunks are not back yet."""
 
     outcomes: list[Outcome] = field(default_factory=list)
     out: int = 1
 
 
-class Crew:
+class WorkerPool:
     """The workers of a run.
 
     Args:
         ray: connected.
-        labeller: of this process; clears up after workers that died.
+        labeller: of this process; removes what dead workers left half-written.
         hire: starts a worker.
-        count: of workers.
-        depth: loads that a worker has in hand.
+        count: number of workers.
+        depth: number of chunks that a worker holds at a time.
     """
 
     def __init__(self, ray: Any, labeller: Labeller, hire: Callable[[], Any], count: int, depth: int) -> None:
         self._ray, self._labeller, self._hire = ray, labeller, hire
         self._count, self._depth = count, depth
         self._starting: dict[Any, Any] = {}  # what its loading will give -> worker
-        self._in_hand: dict[Any, list[Load]] = {}  # worker -> its loads
-        self._out: dict[Any, tuple[Any, Load]] = {}  # what a load will give -> its worker, the load
-        self._again: deque[Load] = deque()  # loads that workers died on
+        self._in_hand: dict[Any, list[Chunk]] = {}  # worker -> its chunks
+        self._out: dict[Any, tuple[Any, Chunk]] = {}  # what a chunk will give -> its worker, the chunk
+        self._again: deque[Chunk] = deque()  # chunks that workers died on
         self._results: dict[int, Result] = {}
         self._died_early = 0
 
     def work(
-        self, batches: Iterable[list[Item]], stopping: Callable[[], bool] = lambda: False
+        self, batches: Iterable[list[JournalRow]], stopping: Callable[[], bool] = lambda: False
     ) -> Iterator[list[Outcome]]:
-        """Have batches labelled.
+        """Label batches.
 
         Args:
-            batches: taken in the caller's thread, as they are needed.
-            stopping: asked at least every second; True ends it after what is under way.
+            batches: read in the caller's thread, as they are needed.
+            stopping: called at least every second; True ends the work after the chunks in progress.
 
         Yields:
-            What became of each batch, in order, once it is written.
+            The outcomes of each batch, in order, once they are written.
 
         Raises:
             BulkError: outputs cannot be written, the network fails on everything, or no worker can begin.
@@ -103,43 +103,43 @@ class Crew:
             for worker in [*self._starting.values(), *self._in_hand]:
                 self._ray.kill(worker)
 
-    def _share_out(self, remaining: Iterable[tuple[int, list[Item]]]) -> bool:
-        """Give work to workers that can take more; whether there is none left to give.
+    def _share_out(self, remaining: Iterable[tuple[int, list[JournalRow]]]) -> bool:
+        """Give chunks to workers that can take more. Returns whether no work is left to give.
 
-        What workers died on goes first, each load to a worker that has nothing else: so a further death
-        blames no other.
+        Chunks that a worker died on go first, each to an idle worker, so that another death can only be
+        blamed on that chunk.
         """
         for level in range(self._depth):
-            for worker, loads in self._in_hand.items():
-                if len(loads) != level or any(load.deaths for load in loads):
+            for worker, chunks in self._in_hand.items():
+                if len(chunks) != level or any(chunk.deaths for chunk in chunks):
                     continue
                 if self._again:
-                    if not loads:
+                    if not chunks:
                         self._give(worker, self._again.popleft())
                 elif len(self._results) < _LEAD * self._count:
                     batch = next(iter(remaining), None)
                     if batch is None:
                         return True
                     self._results[batch[0]] = Result()
-                    self._give(worker, Load(*batch))
+                    self._give(worker, Chunk(*batch))
         return remaining == ()
 
-    def _give(self, worker: Any, load: Load) -> None:
-        self._in_hand[worker].append(load)
-        self._out[worker.label.remote(load.items)] = (worker, load)
+    def _give(self, worker: Any, chunk: Chunk) -> None:
+        self._in_hand[worker].append(chunk)
+        self._out[worker.label.remote(chunk.items)] = (worker, chunk)
 
     def _start(self) -> None:
         worker = self._hire()
         self._starting[worker.load.remote()] = worker
 
     def _wait(self) -> None:
-        """Take what workers have ready, if need be after a while."""
+        """Take results that are ready; waits at most `_PATIENCE` seconds for one."""
         ready, _ = self._ray.wait([*self._starting, *self._out], timeout=_PATIENCE)
         for given in ready:
             worker = self._starting[given] if given in self._starting else self._out[given][0]
             try:
                 value = self._ray.get(given)
-            except self._ray.exceptions.RayTaskError:  # a fault of ours, which another worker would have, too
+            except self._ray.exceptions.RayTaskError:  # a bug of ours; another worker would fail, too
                 raise
             except self._ray.exceptions.RayError as error:
                 self._died(given, worker, error)
@@ -156,20 +156,20 @@ class Crew:
         self._in_hand[self._starting.pop(given)] = []
 
     def _returned(self, given: Any, value: list[Outcome] | BulkError) -> None:
-        worker, load = self._out.pop(given)
+        worker, chunk = self._out.pop(given)
         if isinstance(value, BulkError):
             raise value
         if worker in self._in_hand:  # else it died after this
-            self._in_hand[worker].remove(load)
-        self._settle(load, value)
+            self._in_hand[worker].remove(chunk)
+        self._settle(chunk, value)
 
-    def _settle(self, load: Load, outcomes: list[Outcome]) -> None:
-        result = self._results[load.position]
+    def _settle(self, chunk: Chunk, outcomes: list[Outcome]) -> None:
+        result = self._results[chunk.position]
         result.outcomes += outcomes
         result.out -= 1
 
     def _died(self, given: Any, worker: Any, error: Exception) -> None:
-        """Replace a worker, and see to what it had in hand."""
+        """Replace a worker, and requeue or fail what it was working on."""
         if self._starting.pop(given, None) is not None:
             self._died_early += 1
             if self._died_early >= _DEATHS:
@@ -180,22 +180,22 @@ class Crew:
             self._start()
             return
         if self._in_hand.pop(worker, None) is not None:
-            self._ray.kill(worker)  # in case that only the way to it broke
+            self._ray.kill(worker)  # in case only the connection to it broke
             self._start()
-        _, load = self._out.pop(given)
-        for item in load.items:
+        _, chunk = self._out.pop(given)
+        for item in chunk.items:
             self._labeller.remove_parts(item)
-        load.deaths += 1
-        if load.deaths < _DEATHS:
-            self._again.append(load)
-        elif len(load.items) > 1:
-            self._results[load.position].out += len(load.items) - 1
-            self._again.extend(Load(load.position, [item], _DEATHS - 1) for item in load.items)
+        chunk.deaths += 1
+        if chunk.deaths < _DEATHS:
+            self._again.append(chunk)
+        elif len(chunk.items) > 1:
+            self._results[chunk.position].out += len(chunk.items) - 1
+            self._again.extend(Chunk(chunk.position, [item], _DEATHS - 1) for item in chunk.items)
         else:
-            (item,) = load.items
+            (item,) = chunk.items
             reason = (
                 f"{item.found.place}: every worker that took it died; see whether its memory was too small"
             )
             fresh = item.state not in ("done", "failed")
             photo = Photo(item, None, reason)
-            self._settle(load, [self._labeller.write(photo, reason)] if fresh else [])
+            self._settle(chunk, [self._labeller.write(photo, reason)] if fresh else [])

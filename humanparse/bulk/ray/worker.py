@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Lock
 
 from ...errors import BulkError, HumanParseError
-from ..items import Item, Outcome, Source
+from ..items import JournalRow, Outcome, Source
 from ..labeller import Labeller
 from ..pipeline import still_true
 from ..settings import ModelChoice, Settings, revision_of, weights_hashes
@@ -67,7 +67,7 @@ class Worker:
         self._writers = ThreadPoolExecutor(task.files)
 
     def load(self) -> str:
-        """Load the model; "" or why it cannot be had on this machine."""
+        """Load the model; "" or why it cannot be loaded on this machine."""
         task = self._task
         try:
             parser = task.choice.parser(progress=False)
@@ -78,7 +78,7 @@ class Worker:
         self._labeller = Labeller(parser, task.source, task.settings, task.dest, task.state)
         return ""
 
-    def label(self, batch: Sequence[Item]) -> list[Outcome] | BulkError:
+    def label(self, batch: Sequence[JournalRow]) -> list[Outcome] | BulkError:
         """What became of the inputs of a batch, once it is written; an error that ends the run."""
         labeller = self._labeller
         assert labeller is not None
