@@ -39,12 +39,12 @@ class Canvas:
     """How maps at the network's stride get to the photo's size.
 
     Attributes:
-        resized: (height, width) that the photo takes of the network's input, without padding.
+        content_size: (height, width) that the photo takes of the network's input, without padding.
         size: (height, width) of the photo.
         align_corners: whether resizes map corner pixels onto each other.
     """
 
-    resized: Size
+    content_size: Size
     size: Size
     align_corners: bool
 
@@ -56,16 +56,16 @@ class Canvas:
             shrink_only: leave out the second step where the photo is larger than what the network saw of it.
 
         Returns:
-            (K, *size), or (K, *resized).
+            (K, *size), or (K, *content_size).
         """
         full = (4 * maps.shape[1], 4 * maps.shape[2])
-        seen = self._resize(maps, full)[:, : self.resized[0], : self.resized[1]]
+        seen = self._resize(maps, full)[:, : self.content_size[0], : self.content_size[1]]
         return seen if shrink_only and not self.shrinks else self._resize(seen, self.size)
 
     @property
     def shrinks(self) -> bool:
         """Whether the photo has fewer pixels than what the network saw of it."""
-        return self.resized[0] * self.resized[1] > self.size[0] * self.size[1]
+        return self.content_size[0] * self.content_size[1] > self.size[0] * self.size[1]
 
     def _resize(self, maps: Tensor, size: Size) -> Tensor:
         return F.interpolate(maps[None], size=size, mode="bilinear", align_corners=self.align_corners)[0]

@@ -94,7 +94,7 @@ def _paint(similarity: Tensor, numbers: Tensor, canvas: Canvas, threshold: float
 
     Photos larger than what the network saw of them get enlarged labels, not labels of enlarged maps.
     """
-    size = canvas.size if canvas.shrinks else canvas.resized
+    size = canvas.size if canvas.shrinks else canvas.content_size
     best = torch.full(size, threshold, dtype=similarity.dtype, device=similarity.device)
     labels = torch.zeros(size, dtype=torch.uint8, device=similarity.device)
     for part, number in zip(similarity, numbers + 1, strict=True):  # one by one, as in SMP's decoder

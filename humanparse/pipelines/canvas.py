@@ -39,7 +39,7 @@ class Exact:
         return self.logits[:, top:bottom, left:right]
 
 
-class Resized:
+class EnlargedLogits:
     """Logits (C, h, w) enlarged to a rectangle as `cv2.resize` does with float64: half-pixel centres.
 
     OpenCV rounds the position of a pixel to float32 before it takes it apart into an index and a weight; that
@@ -115,7 +115,7 @@ def fuse_logits(
     """
     labels = torch.zeros(size, dtype=torch.uint8, device="cpu")
     best = torch.full(size, torch.inf, dtype=torch.float64, device="cpu")
-    sure = torch.ones(size, dtype=torch.float16, device="cpu") if confidence else None
+    confidences = torch.ones(size, dtype=torch.float16, device="cpu") if confidence else None
     step = max(1, _STRIP // (classes * max(1, size[1])))
     for top in range(0, size[0], step):
         bottom = min(size[0], top + step)
@@ -133,10 +133,12 @@ def fuse_logits(
         peak = total.max(dim=0)
         labels[top:bottom, left:right] = peak.indices.to(torch.uint8)
         best[top:bottom, left:right] = peak.values
-        if sure is not None:
+        if confidences is not None:
             odds = (peak.values - total.logsumexp(dim=0)).exp()
-            sure[top:bottom, left:right] = torch.where(peak.values.isinf(), 1.0, odds).to(torch.float16)
-    return Fused(labels.numpy(), best.numpy(), None if sure is None else sure.numpy())
+            confidences[top:bottom, left:right] = torch.where(peak.values.isinf(), 1.0, odds).to(
+                torch.float16
+            )
+    return Fused(labels.numpy(), best.numpy(), None if confidences is None else confidences.numpy())
 
 
 def _canvas(strip: Box, crops: Sequence[tuple[Grid, Box]], classes: int) -> Tensor:

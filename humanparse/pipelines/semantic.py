@@ -130,15 +130,15 @@ class Semantic(Pipeline):
         coming = []
         for place, frame in enumerate(frames):
             views = [view[place] for view in batch]
-            labels, sure = frame.labelled(views, self.protocol, confidence)
+            labels, confidences = frame.labelled(views, self.protocol, confidence)
             kept = frame.mean(views) if keep_logits else None
-            coming.append((fetched(labels), fetched(sure), fetched(kept)))
+            coming.append((fetched(labels), fetched(confidences), fetched(kept)))
 
         def parsings() -> list[Parsing]:
             found = []
-            for place, (labels, sure, kept) in enumerate(coming):
+            for place, (labels, confidences, kept) in enumerate(coming):
                 people = () if finders is None else finders[place](labels())
-                found.append(Parsing(labels(), self.scheme, self.name, sure(), kept(), people))
+                found.append(Parsing(labels(), self.scheme, self.name, confidences(), kept(), people))
             return found
 
         return parsings

@@ -84,7 +84,7 @@ class SingleStage(Pipeline):
             else:
                 with torch.autocast(self.device.type, self.dtype):
                     maps = self.network(batch)
-            return self.decode(*maps.of(0), frame.resized, frame.image_size, **self.thresholds)
+            return self.decode(*maps.of(0), frame.content_size, frame.image_size, **self.thresholds)
 
 
 def find_decoder(spec: ModelSpec) -> Callable[..., People]:

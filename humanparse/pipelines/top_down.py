@@ -20,7 +20,7 @@ from ..ops.forks import settle_after_fork
 from ..ops.jpeg import jpeg_round_trip
 from ..results import Parsing, Person
 from ..schemes import LabelScheme
-from .canvas import Box, Exact, Grid, Resized, fuse_logits
+from .canvas import Box, EnlargedLogits, Exact, Grid, fuse_logits
 from .crops import arrange, choose, enlarge
 from .instances import Fusion, find_instances
 from .pipeline import Pipeline
@@ -125,10 +125,10 @@ class TopDown(Pipeline):
             crops = [jpeg_round_trip(crop, self.rule.jpeg_quality) for crop in crops]
         ((frame, logits),) = self.whole.logits([image])
         branches = [
-            [frame.resampled(values) for frame, values in network.logits(crops)] for network in self.local
+            [frame.windowed(values) for frame, values in network.logits(crops)] for network in self.local
         ]
         classes = len(self.scheme)
-        fused = fuse_logits(frame.resampled(logits), branches, boxes, size, classes, confidence)
+        fused = fuse_logits(frame.windowed(logits), branches, boxes, size, classes, confidence)
         fusion = find_instances(fused, people.scores, people.masks, classes, self.rule)
         kept = logits.numpy() if keep_logits else None
         described = self._people(fusion, people)
@@ -197,4 +197,4 @@ def _grid(logits: Tensor, size: tuple[int, int], classes: int, rule: Rule) -> Gr
             f"logits of size {tuple(logits.shape[1:])} for a rectangle of {size} (height, width); "
             "under SCHP's rules they must be equal"
         )
-    return Resized(logits, size)
+    return EnlargedLogits(logits, size)
