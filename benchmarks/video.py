@@ -27,7 +27,7 @@ from rich.table import Table
 
 from humanparse import Parser, image
 from humanparse.video.smoothing import STRENGTH
-from humanparse.video.writing import Look, encoding
+from humanparse.video.writing import VideoFormat, encoding
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SIZE = (480, 640)
@@ -81,7 +81,7 @@ def frames_of(scene: Scene, noise: float, seed: int = 0) -> list[Picture]:
 
 def encode(frames: list[Picture], path: Path) -> None:
     """Write them as people's videos are written."""
-    with encoding(path, Look(SIZE, rate=Fraction(25))) as film:
+    with encoding(path, VideoFormat(SIZE, rate=Fraction(25))) as film:
         for number, frame in enumerate(frames):
             film.add(frame, number / 25)
 

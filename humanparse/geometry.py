@@ -20,11 +20,11 @@ from .arrays import Labels, Picture
 from .errors import ImageError
 from .ops.bilinear import bilinear
 from .ops.forks import settle_after_fork
-from .ops.resample import Resampled
 from .ops.resample_argmax import resample_argmax
 from .ops.resize import resize
 from .ops.taps import Taps, corner_taps, nearest_index, resize_taps, warp_taps
 from .ops.warp import warp_uint8
+from .ops.windowed import WindowedLogits
 from .registry import InputSpec
 
 Size = tuple[int, int]
@@ -37,9 +37,9 @@ _CPU = torch.device("cpu")
 class _Warp:
     """The affine map of CE2P and SCHP: the longer side, from pixel centre to pixel centre, spans the input.
 
-    `warp-corner` (SCHP): the centres meet, so that the outermost pixel centres do, too. `warp-half` (CE2P):
-    the span is the input's whole width and the picture's centre goes to half of it. The originals divide by
-    zero for a picture of one pixel; here it counts as one pixel wide.
+    `warp-corner` (SCHP) maps the outermost pixel centres of the picture to those of the input. `warp-half`
+    (CE2P) maps them across the input's whole width, with the picture's centre at half of it. The originals
+    divide by zero for a picture of one pixel; here it counts as one pixel wide.
     """
 
     image_size: Size
@@ -50,7 +50,7 @@ class _Warp:
         return self.spec.size
 
     @property
-    def resized(self) -> Size:
+    def content_size(self) -> Size:
         return self.spec.size
 
     def _span(self, axis: int) -> int:
@@ -60,10 +60,8 @@ class _Warp:
     def _scale(self) -> float:
         height, width = self.image_size[0] - 1, self.image_size[1] - 1
         aspect = self.spec.size[1] / self.spec.size[0]
-        across = float(
-            np.float32(max(width, height * aspect) or 1)
-        )  # the originals keep their box in float32
-        return self._span(1) / across
+        across = np.float32(max(width, height * aspect) or 1)  # the originals keep their box in float32
+        return self._span(1) / float(across)
 
     def _axis(self, axis: int) -> tuple[float, float]:
         """Scale and shift from picture to input along one axis (0 rows, 1 columns)."""
@@ -106,7 +104,7 @@ class _Warp:
 
 
 def _moved(pixels: Tensor, device: torch.device) -> Tensor:
-    """The same on a device; to CUDA from pinned memory, so that nobody waits for it."""
+    """The pixels on a device. The copy to CUDA uses pinned memory and does not block."""
     return pixels.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else pixels.to(device)
 
 
@@ -124,17 +122,17 @@ class _Squash:
     spec: InputSpec
 
     @property
-    def resized(self) -> Size:
+    def content_size(self) -> Size:
         return self.spec.size
 
     @property
     def input_size(self) -> Size:
         step = self.spec.pad_multiple
-        height, width = (-(-side // step) * step for side in self.resized)
+        height, width = (-(-side // step) * step for side in self.content_size)
         return height, width
 
     def resample(self, image: Picture | npt.NDArray[np.float32], device: torch.device) -> Tensor:
-        return _moved(torch.from_numpy(resize(image, self.resized, self.spec.interpolation)), device)
+        return _moved(torch.from_numpy(resize(image, self.content_size, self.spec.interpolation)), device)
 
     def taps(self, grid: Size) -> tuple[Taps, Taps]:
         rows, columns = (self._axis_taps(axis, grid[axis]) for axis in (0, 1))
@@ -144,21 +142,23 @@ class _Squash:
         if self.spec.align_corners and self.spec.upsampling == "one-step":
             return corner_taps(self.image_size[axis], cells)
         stride = self.input_size[axis] / cells
-        used = _used(cells, stride, self.resized[axis])
-        return resize_taps(self.resized[axis] / self.image_size[axis] / stride, self.image_size[axis], used)
+        used = _used(cells, stride, self.content_size[axis])
+        return resize_taps(
+            self.content_size[axis] / self.image_size[axis] / stride, self.image_size[axis], used
+        )
 
 
-def _used(cells: int, stride: float, resized: int) -> int:
-    """How many of the cells along an axis show some of the picture; the others show padding alone."""
-    return min(cells, int(np.ceil(resized / stride)))
+def _used(cells: int, stride: float, content: int) -> int:
+    """How many cells along an axis show a piece of the picture; the others show only padding."""
+    return min(cells, int(np.ceil(content / stride)))
 
 
 @dataclass(frozen=True)
 class _ShortestEdge(_Squash):
-    """The short side gets the given length, unless the long side would pass its limit; the aspect is kept."""
+    """The short side gets the given length, or less if the long side meets its limit; keeps the aspect."""
 
     @cached_property
-    def resized(self) -> Size:
+    def content_size(self) -> Size:
         short, limit = self.spec.size
         ratio = min(short / min(self.image_size), limit / max(self.image_size))
         height, width = (max(1, int(side * ratio + 0.5)) for side in self.image_size)
@@ -167,10 +167,10 @@ class _ShortestEdge(_Squash):
 
 @dataclass(frozen=True)
 class _KeepRatio(_Squash):
-    """As large as both limits allow, enlarged too: the larger one is for the long side."""
+    """As large as both limits allow, enlarged if need be; the larger limit is that of the long side."""
 
     @cached_property
-    def resized(self) -> Size:
+    def content_size(self) -> Size:
         long, short = max(self.spec.size), min(self.spec.size)
         ratio = min(long / max(self.image_size), short / min(self.image_size))
         height, width = (max(1, int(side * ratio + 0.5)) for side in self.image_size)
@@ -188,7 +188,7 @@ _FITS: dict[str, type[_Warp] | type[_Squash]] = {
 
 @dataclass(frozen=True)
 class Frame:
-    """Geometry between a picture of one size and a network.
+    """The geometry between pictures of one size and a network's input.
 
     Args:
         image_size: (height, width) of the picture in pixels.
@@ -214,29 +214,29 @@ class Frame:
         return self._fit.input_size
 
     @property
-    def resized(self) -> Size:
-        """(height, width) that the picture takes of the network's input; the rest is padding."""
-        return self._fit.resized
+    def content_size(self) -> Size:
+        """(height, width) of the picture inside the network's input; the rest is padding."""
+        return self._fit.content_size
 
     def stride(self, grid: Size) -> tuple[float, float]:
         """How many rows and columns of the input one cell of a grid over all of it covers."""
         return self.input_size[0] / grid[0], self.input_size[1] / grid[1]
 
     def without_padding(self, maps: Tensor) -> Tensor:
-        """(..., h, w) over the whole input -> the cells that show some of the picture."""
+        """Maps (..., h, w) of the whole input -> only the cells that show a piece of the picture."""
         grid = (maps.shape[-2], maps.shape[-1])
-        rows, columns = map(_used, grid, self.stride(grid), self.resized)
+        rows, columns = map(_used, grid, self.stride(grid), self.content_size)
         return maps[..., :rows, :columns]
 
     def resample(self, image: Picture, device: torch.device = _CPU) -> Tensor:
-        """RGB uint8 (H, W, 3) -> uint8 (h, w, 3) in the network's channel order, still without padding."""
-        resampled = self._fit.resample(image, device)
-        return resampled.flip(2) if self.spec.channels == "bgr" else resampled
+        """RGB uint8 (H, W, 3) -> uint8 (h, w, 3) in the network's channel order, without padding."""
+        pixels = self._fit.resample(image, device)
+        return pixels.flip(2) if self.spec.channels == "bgr" else pixels
 
     def fit(self, image: Picture, device: torch.device = _CPU) -> Tensor:
         """RGB uint8 (H, W, 3) -> the network's input, float32 (3, *input_size), normalised, on a device.
 
-        Warps and normalisation are computed there, with equal results; OpenCV's resizes on the CPU.
+        The device computes warps and normalisation, with the CPU's results; OpenCV resizes on the CPU.
         """
         settle_after_fork()
         if self.spec.resize_on == "uint8":
@@ -255,12 +255,12 @@ class Frame:
             torch.as_tensor(each, dtype=torch.float32, device=pixels.device)
             for each in (pixels, self.spec.mean, self.spec.std)
         )
-        if self.spec.scale == "0-1":  # by a tensor: for a number CUDA multiplies by its rounded inverse
+        if self.spec.scale == "0-1":  # a tensor, because CUDA would multiply by a number's rounded inverse
             values = values / torch.full((), 255.0, dtype=torch.float32, device=pixels.device)
         return (values - mean) / std
 
     def mean(self, views: Sequence[Tensor]) -> Tensor:
-        """Logits (C, h, w) as they are, or the mean of several of different h, w, at the input's size."""
+        """The mean of logits (C, h, w) of several sizes, at the input's size; a single view is unchanged."""
         if len(views) == 1:
             return views[0]
         total = torch.zeros((), dtype=views[0].dtype, device=views[0].device)
@@ -274,24 +274,24 @@ class Frame:
         """Logits -> labels at the picture's size.
 
         Args:
-            logits: float32 (C, h, w), at the network's grid or at `input_size`; of several, made at different
+            logits: float32 (C, h, w), at the network's grid or at `input_size`. Of several, made at different
                 scales, the mean is taken, at the input's size (`two-step`) or the picture's (`one-step`).
-            protocol: `extract` resamples logits, then takes the best class; `paper` takes the best class at
-                the input's size and resamples labels by nearest neighbour; `score` does so with the centre
-                cut to whole pixels, as the original's scoring script. Inputs that are not warped know only
-                the first way; originals without an extractor (`InputSpec.extract`) take `extract` as `paper`.
+            protocol: `extract` resamples logits, then takes the best class. `paper` takes the best class at
+                the input's size, then resamples labels by nearest neighbour. `score` does the same with the
+                centre truncated to whole pixels, as the original's scoring script. Inputs that are not warped
+                always use `extract`; originals without an extractor (`InputSpec.extract`) use `paper` for it.
             confidence: also give the softmax probability of the chosen class.
 
         Returns:
             labels uint8 (H, W); confidence float16 (H, W), 0-1, or None.
         """
-        labels, sure = self.labelled(logits, protocol, confidence)
-        return labels.cpu().numpy(), None if sure is None else sure.cpu().numpy()
+        labels, confidences = self.labelled(logits, protocol, confidence)
+        return labels.cpu().numpy(), None if confidences is None else confidences.cpu().numpy()
 
     def labelled(
         self, logits: Tensor | Sequence[Tensor], protocol: Protocols = "extract", confidence: bool = False
     ) -> tuple[Tensor, Tensor | None]:
-        """As `back`, as tensors that stay on the logits' device."""
+        """Like `back`, but returns tensors on the logits' device."""
         settle_after_fork()
         views = [logits] if isinstance(logits, Tensor) else list(logits)
         if self.spec.upsampling == "two-step":
@@ -315,12 +315,13 @@ class Frame:
             return labels, None
         return labels, self._fit.nearest(logits.softmax(dim=0).amax(dim=0).to(torch.float16), cut)
 
-    def resampled(self, logits: Tensor) -> Resampled:
-        """Logits (C, h, w), at the network's grid or at `input_size`, brought to the picture's resolution.
+    def windowed(self, logits: Tensor) -> WindowedLogits:
+        """Logits (C, h, w), at the network's grid or at `input_size`, as windows at the picture's resolution.
 
-        Values are those whose best class `back` takes under `extract`, computed on the CPU when asked for.
+        The values are those of which `back` takes the best class under `extract`. They are computed on the
+        CPU, window by window.
         """
         logits = logits.cpu()
         if self.spec.upsampling == "two-step" and tuple(logits.shape[1:]) != self.input_size:
             logits = bilinear(logits[None], self.input_size, self.spec.align_corners)[0]
-        return Resampled(logits, *self._fit.taps((logits.shape[1], logits.shape[2])))
+        return WindowedLogits(logits, *self._fit.taps((logits.shape[1], logits.shape[2])))

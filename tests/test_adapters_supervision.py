@@ -38,12 +38,12 @@ def test_each_label_of_the_picture_is_a_detection(parsing: Parsing) -> None:
 
 
 def test_the_masks_mean_confidence_is_the_detections_confidence() -> None:
-    sure = Parser().predict(PHOTO, confidence=True)
-    found = to_detections(sure)
-    assert sure.confidence is not None and found.confidence is not None
-    for score, part in zip(found.confidence, sure.parts(), strict=True):
+    parsing = Parser().predict(PHOTO, confidence=True)
+    found = to_detections(parsing)
+    assert parsing.confidence is not None and found.confidence is not None
+    for score, part in zip(found.confidence, parsing.parts(), strict=True):
         assert score == pytest.approx(
-            sure.confidence[sure.mask(part.label)].astype(np.float64).mean(), abs=1e-6
+            parsing.confidence[parsing.mask(part.label)].astype(np.float64).mean(), abs=1e-6
         )
     assert to_detections(Parser().predict(PHOTO)).confidence is None
 

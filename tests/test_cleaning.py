@@ -227,11 +227,11 @@ def test_hidden_parts_of_a_person_stay() -> None:
 
 
 def test_confidence_and_logits_stay_those_of_the_network() -> None:
-    sure, logits = np.full((3, 3), 0.5, np.float16), np.zeros((18, 1, 1), np.float32)
-    before = Parsing(atr([[4, 4, 4], [4, 6, 4], [4, 4, 4]]).labels, ATR, "", sure, logits)
+    confidence, logits = np.full((3, 3), 0.5, np.float16), np.zeros((18, 1, 1), np.float32)
+    before = Parsing(atr([[4, 4, 4], [4, 6, 4], [4, 4, 4]]).labels, ATR, "", confidence, logits)
     after = before.cleaned(min_area=2)
     assert (after.labels == 4).all()
-    assert np.array_equal(after.confidence, sure) and np.array_equal(after.logits, logits)
+    assert np.array_equal(after.confidence, confidence) and np.array_equal(after.logits, logits)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".npz", ".json"])
@@ -386,10 +386,10 @@ def test_cleaning_comes_before_doubtful_pixels_are_taken_out_and_labels_are_rena
 ) -> None:
     asked = bulk.Settings(min_confidence=0.6, remap="coarse", **CLEANED)
     bulk.label(str(PHOTO), tmp_path / "labels", settings=asked)
-    sure = Parser().predict(PHOTO, confidence=True)
-    expected = sure.cleaned(**CLEANED).labels.copy()
-    assert sure.confidence is not None
-    expected[sure.confidence < 0.6] = 255
+    parsing = Parser().predict(PHOTO, confidence=True)
+    expected = parsing.cleaned(**CLEANED).labels.copy()
+    assert parsing.confidence is not None
+    expected[parsing.confidence < 0.6] = 255
     after = Parsing.load(tmp_path / "labels" / "grace_hopper.png")
     assert np.array_equal(after.labels, Parsing(expected, ATR).remap("coarse").labels)
     assert after.cleaning == (Cleaning(**CLEANED, scheme="atr"),)

@@ -175,8 +175,8 @@ def test_pictures_of_odd_sizes_fit_and_come_back(protocol: str, size: tuple[int,
         frame = Frame(size, spec)
         fitted = frame.fit(noise(*size))
         assert fitted.shape == (3, *frame.input_size) and torch.isfinite(fitted).all()
-        labels, sure = frame.back(fitted, protocol, confidence=True)  # type: ignore[arg-type]
-        assert labels.shape == size and sure is not None and sure.shape == size
+        labels, confidence = frame.back(fitted, protocol, confidence=True)  # type: ignore[arg-type]
+        assert labels.shape == size and confidence is not None and confidence.shape == size
 
 
 def test_letterbox_pixels_are_black_before_normalising() -> None:
@@ -304,7 +304,7 @@ def test_a_photo_becomes_as_large_as_both_limits_allow(
     spec = model_info("smp-r50-mhpv2").input
     for limits in ((416, 256), (256, 416)):
         frame = Frame(photo, replace(spec, size=limits))
-        assert (frame.resized, frame.input_size) == (resized, padded)
+        assert (frame.content_size, frame.input_size) == (resized, padded)
     fitted = frame.fit(np.full((*photo, 3), 255, np.uint8))
     assert fitted.shape == (3, *padded) and not fitted[:, resized[0] :].any()
     white = (np.float32(255) - np.float32(123.675)) / np.float32(58.395)

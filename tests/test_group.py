@@ -176,7 +176,7 @@ def test_fusion_of_a_given_group_is_that_of_the_logits_at_full_size(parser: Pars
     found = semantic.logits([CREW, *(CREW[y0:y1, x0:x1] for x0, y0, x1, y1 in corners)])
     sides = [size, *((y1 - y0, x1 - x0) for x0, y0, x1, y1 in corners)]
     whole, *crops = (
-        frame.resampled(logits).window(0, height, 0, width)
+        frame.windowed(logits).window(0, height, 0, width)
         for (frame, logits), (height, width) in zip(found, sides, strict=True)
     )
     masks = masks_from_boxes(np.array(boxes, dtype=np.float64), size)
@@ -196,7 +196,7 @@ def test_logits_brought_to_the_picture_give_the_labels_of_the_extractor(model: s
     logits = torch.randn(
         7, *(side // 4 for side in frame.input_size), generator=torch.Generator().manual_seed(0)
     )
-    whole = frame.resampled(logits)
+    whole = frame.windowed(logits)
     assert np.array_equal(whole.window(0, 257, 0, 431).argmax(dim=0).numpy(), frame.back(logits)[0])
     part = whole.window(100, 140, 30, 90)
     assert torch.equal(part, whole.window(0, 257, 0, 431)[:, 100:140, 30:90])

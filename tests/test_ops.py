@@ -39,12 +39,12 @@ def test_resample_argmax_equals_its_reference(
 ) -> None:
     random = torch.Generator().manual_seed(seed)
     logits = torch.randn(classes, rows[1], columns[1], generator=random)
-    labels, sure = resample_argmax([(logits, rows[0], columns[0])], confidence=True)
+    labels, confidence = resample_argmax([(logits, rows[0], columns[0])], confidence=True)
     expected, probability = resample_argmax_reference([(logits, rows[0], columns[0])], confidence=True)
     assert labels.dtype == torch.uint8 and labels.shape == (len(rows[0]), len(columns[0]))
     assert torch.equal(labels, expected)  # the sums are taken in the same order
-    assert sure is not None and probability is not None and sure.dtype == torch.float16
-    assert torch.allclose(sure.float(), probability.float(), atol=2e-3)
+    assert confidence is not None and probability is not None and confidence.dtype == torch.float16
+    assert torch.allclose(confidence.float(), probability.float(), atol=2e-3)
 
 
 @given(
@@ -64,8 +64,8 @@ def test_labels_alone_equal_the_reference_in_calm_areas_and_at_borders(
         logits[seed % classes, : rows[1] // 2] += 9
         logits[0, :, columns[1] // 2 :] += 9
     view = (logits, rows[0], columns[0])
-    labels, sure = resample_argmax([view])
-    assert sure is None
+    labels, confidence = resample_argmax([view])
+    assert confidence is None
     assert torch.equal(labels, resample_argmax_reference([view])[0])
     assert torch.equal(labels, resample_argmax([view], confidence=True)[0])
 
@@ -75,11 +75,11 @@ def test_labels_alone_equal_the_reference_in_calm_areas_and_at_borders(
 def test_confidence_is_the_softmax_of_the_chosen_class(factor: int, seed: int) -> None:
     logits = 4 * torch.randn(7, 12, 9, generator=torch.Generator().manual_seed(seed))
     rows, columns = resize_taps(1 / factor, 12 * factor, 12), resize_taps(1 / factor, 9 * factor, 9)
-    labels, sure = resample_argmax([(logits, rows, columns)], confidence=True)
+    labels, confidence = resample_argmax([(logits, rows, columns)], confidence=True)
     size = (12 * factor, 9 * factor)
     full = torch.nn.functional.interpolate(logits[None], size=size, mode="bilinear", align_corners=False)[0]
     chosen = full.softmax(dim=0).gather(0, labels.long()[None])[0]
-    assert sure is not None and torch.allclose(sure.float(), chosen, atol=2e-3)
+    assert confidence is not None and torch.allclose(confidence.float(), chosen, atol=2e-3)
     margin = full.topk(2, dim=0).values
     clear = margin[0] - margin[1] > 1e-4  # another order of sums may decide near-ties otherwise
     assert torch.equal(labels[clear].long(), full.argmax(dim=0)[clear])
@@ -87,8 +87,8 @@ def test_confidence_is_the_softmax_of_the_chosen_class(factor: int, seed: int) -
 
 def test_of_equal_classes_the_first_wins() -> None:
     taps = resize_taps(1.0, 5, 5)
-    labels, sure = resample_argmax([(torch.zeros(4, 5, 5), taps, taps)])
-    assert not labels.any() and sure is None
+    labels, confidence = resample_argmax([(torch.zeros(4, 5, 5), taps, taps)])
+    assert not labels.any() and confidence is None
 
 
 @pytest.mark.skipif(find_spec("triton") is None, reason="triton comes with torch for CUDA on Linux only")
@@ -105,10 +105,10 @@ for classes, taps in (
     (59, (corner_taps(1, 9), corner_taps(300, 11))),
 ):
     logits = 3 * torch.randn(classes, *(int(axis.second.max()) + 2 for axis in taps), generator=random)
-    labels, sure = resample_argmax_triton(logits, *taps, confidence=True)
+    labels, confidence = resample_argmax_triton(logits, *taps, confidence=True)
     expected, probability = resample_argmax_reference([(logits, *taps)], confidence=True)
     assert torch.equal(labels, expected), (labels != expected).sum()
-    assert torch.allclose(sure.float(), probability.float(), atol=2e-3)
+    assert torch.allclose(confidence.float(), probability.float(), atol=2e-3)
     assert resample_argmax_triton(logits, *taps)[1] is None
 print("equal")
 """

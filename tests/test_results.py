@@ -287,14 +287,16 @@ def test_parsings_compare_pickle_and_print_well() -> None:
 
 
 def test_parsings_differ_where_confidence_or_logits_do() -> None:
-    labels, sure = small().labels, np.full((3, 4), 0.5, np.float16)
+    labels, confidence = small().labels, np.full((3, 4), 0.5, np.float16)
     logits = np.zeros((20, 2, 2), np.float32)
-    whole = Parsing(labels, LIP, "", sure, logits)
-    assert whole == Parsing(labels.copy(), LIP, "", sure.copy(), logits.copy())
+    whole = Parsing(labels, LIP, "", confidence, logits)
+    assert whole == Parsing(labels.copy(), LIP, "", confidence.copy(), logits.copy())
     assert whole == pickle.loads(pickle.dumps(whole))
-    assert whole != Parsing(labels, LIP, "", sure + 1, logits) and whole != Parsing(labels, LIP, "", sure)
+    assert whole != Parsing(labels, LIP, "", confidence + 1, logits) and whole != Parsing(
+        labels, LIP, "", confidence
+    )
     assert whole != Parsing(labels, LIP, "", None, logits) and whole != Parsing(
-        labels, LIP, "", sure, logits + 1
+        labels, LIP, "", confidence, logits + 1
     )
 
 

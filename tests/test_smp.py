@@ -162,7 +162,7 @@ def recorded_run() -> Iterator[Callable[[Case], tuple[Tensor, Any, dict[str, lis
             networks[case.name] = network
         photo = image.load(case.photo)
         frame = Frame((photo.shape[0], photo.shape[1]), replace(spec.input, size=TEST_SIZE))
-        assert frame.resized == tuple(case["img_shape"]) and frame.image_size == tuple(case["ori_shape"])
+        assert frame.content_size == tuple(case["img_shape"]) and frame.image_size == tuple(case["ori_shape"])
         given: dict[str, list[Any]] = {}
         hooks = [
             module.register_forward_hook(lambda _, __, out, name=name: given.setdefault(name, []).append(out))

@@ -14,7 +14,7 @@ import torch
 from golden import SMALL, recording, roots
 
 from humanparse import ModelError, PeopleError
-from humanparse.pipelines.canvas import Exact, Resized, fuse_logits
+from humanparse.pipelines.canvas import EnlargedLogits, Exact, fuse_logits
 from humanparse.pipelines.instances import Fusion
 from humanparse.pipelines.top_down import fuse
 
@@ -78,12 +78,12 @@ def test_mce2p_logits_are_resized_pasted_and_added_as_recorded(case: Arrays) -> 
     boxes = [tuple(int(value) for value in box) for box in case["boxes"]]
     branches = [
         [
-            Resized(torch.from_numpy(crop), (y1 - y0, x1 - x0))
+            EnlargedLogits(torch.from_numpy(crop), (y1 - y0, x1 - x0))
             for crop, (x0, y0, x1, y1) in zip(case[name], boxes, strict=True)
         ]
         for name in ("local_mrcnn", "local_gt")
     ]
-    whole = Resized(torch.from_numpy(case["global"]), (height, width))
+    whole = EnlargedLogits(torch.from_numpy(case["global"]), (height, width))
     classes = int(case["num_classes"])
     nothing = Exact(torch.zeros((classes, height, width), dtype=torch.float64))
     fused = fuse_logits(whole, branches, boxes, (height, width), classes)

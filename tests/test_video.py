@@ -35,7 +35,7 @@ from humanparse import (
 )
 from humanparse.bulk.video import VideoSource
 from humanparse.video.reading import VideoReader
-from humanparse.video.writing import Look, encoding, encoding_labels
+from humanparse.video.writing import VideoFormat, encoding, encoding_labels
 
 PHOTO = image.load(Path(__file__).parents[1] / "examples" / "astronaut.png")
 FFMPEG = shutil.which("ffmpeg")
@@ -182,7 +182,7 @@ def test_smoothing_of_strength_0_changes_nothing_and_a_cut_ends_it(
 @pytest.mark.parametrize("size", [(97, 131), (96, 131), (97, 130)])
 def test_odd_sizes_are_kept(parser: Parser, tmp_path: Path, size: tuple[int, int]) -> None:
     source = tmp_path / "odd.mkv"
-    with encoding(source, Look(size, Fraction(30000, 1001))) as written:
+    with encoding(source, VideoFormat(size, Fraction(30000, 1001))) as written:
         for number, frame in enumerate(walk(size, 5)):
             written.add(frame, number * 1001 / 30000)
     count = parser.predict_video(source).save(tmp_path / "o.mp4", labels=tmp_path / "l.mkv")
@@ -196,7 +196,9 @@ def test_odd_sizes_are_kept(parser: Parser, tmp_path: Path, size: tuple[int, int
 def test_every_label_comes_back_from_a_label_video(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     maps = [rng.integers(0, 256, (97, 131), dtype=np.uint8) for _ in range(6)]
-    with encoding_labels(tmp_path / "l.mkv", Look((97, 131), Fraction(25)), '{"scheme": "atr"}') as written:
+    with encoding_labels(
+        tmp_path / "l.mkv", VideoFormat((97, 131), Fraction(25)), '{"scheme": "atr"}'
+    ) as written:
         for number, labels in enumerate(maps):
             written.add(labels, number / 25)
     expected = [labels[..., None].repeat(3, 2) for labels in maps]
@@ -242,7 +244,7 @@ def test_frames_stand_upright_and_colours_stay(parser: Parser, tmp_path: Path, c
     assert VideoReader(tmp_path / "upright.mp4").size == (160, 128)
     for size in ((720, 64), (96, 64)):
         colour = np.full((*size, 3), (192, 48, 80), np.uint8)
-        with encoding(tmp_path / "colour.mp4", Look(size, Fraction(5))) as written:
+        with encoding(tmp_path / "colour.mp4", VideoFormat(size, Fraction(5))) as written:
             written.add(colour, 0)
         # Not through OpenCV: 4.x takes BT.709 for BT.601.
         ffmpeg("-i", tmp_path / "colour.mp4", "-pix_fmt", "rgb24", tmp_path / "colour.png")
@@ -311,7 +313,7 @@ def test_targets_that_cannot_be_written_are_refused_before_the_work(
         ({"overlay": tmp_path / "out.webm"}, r"written as \.mp4"),
         ({"overlay": tmp_path / "nowhere" / "out.mp4"}, "there is no folder"),
         ({"labels": tmp_path / "labels.mp4"}, "lossless"),
-        ({"labels": tmp_path / "full"}, "is there already"),
+        ({"labels": tmp_path / "full"}, "already exists"),
         ({"overlay": clip}, "names of their own"),
     ]
     for targets, reason in refused:

@@ -16,7 +16,7 @@ import pytest
 from humanparse import FormatError, ImageError, Parsing, get_scheme
 from humanparse.video.parsed import ParsedVideo, parse_video
 from humanparse.video.reading import VideoReader
-from humanparse.video.writing import Look, encoding
+from humanparse.video.writing import VideoFormat, encoding
 
 SIZE = (64, 96)
 SOUND = 48000
@@ -221,14 +221,14 @@ def test_a_clock_that_begins_anywhere_begins_at_0_with_sound_and_frames_together
 
 
 def test_times_that_cannot_be_kept_are_refused_and_equal_ones_cost_no_frame(tmp_path: Path) -> None:
-    look, frame = Look(SIZE, Fraction(25)), np.zeros((*SIZE, 3), np.uint8)
-    with encoding(tmp_path / "equal.mp4", look) as written:
+    video_format, frame = VideoFormat(SIZE, Fraction(25)), np.zeros((*SIZE, 3), np.uint8)
+    with encoding(tmp_path / "equal.mp4", video_format) as written:
         for seconds in (0, 0.04, 0.04, 0.08):
             written.add(frame, seconds)
     assert shown(tmp_path / "equal.mp4")[0] == pytest.approx([0, 0.04, 0.041, 0.08])
     with (
         pytest.raises(FormatError, match=r"frame 2 is shown at 0\.010 s, before .* \(0\.040 s\).*setpts"),
-        encoding(tmp_path / "back.mp4", look) as written,
+        encoding(tmp_path / "back.mp4", video_format) as written,
     ):
         for seconds in (0, 0.04, 0.01):
             written.add(frame, seconds)
@@ -301,10 +301,10 @@ def test_a_file_with_sound_only_is_refused(tmp_path: Path) -> None:
 def test_a_full_disk_leaves_nothing_and_says_so(tmp_path: Path) -> None:
     program = (
         "import resource, sys, numpy as np\nfrom fractions import Fraction\nfrom pathlib import Path\n"
-        "from humanparse.video.writing import Look, encoding\n"
+        "from humanparse.video.writing import VideoFormat, encoding\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
         "noise = np.random.default_rng(0)\n"
-        "with encoding(Path('out.mkv'), Look((240, 320), Fraction(25))) as film:\n"
+        "with encoding(Path('out.mkv'), VideoFormat((240, 320), Fraction(25))) as film:\n"
         "    for number in range(30):\n"
         "        film.add(noise.integers(0, 256, (240, 320, 3), np.uint8), number / 25)\n"
     )

@@ -222,8 +222,8 @@ def _source(settings: dict[str, Any], dest: Path) -> Source | None:
 
 
 def _caption(rank: int, card: Card) -> tuple[str, str]:
-    sure = "" if card.seen.confidence is None else f"confidence {card.seen.confidence:.2f}, "
-    return f"{rank}. {card.place}", f"{sure}person {card.seen.person_share:.0%}"
+    confidence = "" if card.seen.confidence is None else f"confidence {card.seen.confidence:.2f}, "
+    return f"{rank}. {card.place}", f"{confidence}person {card.seen.person_share:.0%}"
 
 
 def _sheet(cards: list[Card], columns: int, side: int) -> Image.Image:

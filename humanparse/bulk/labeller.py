@@ -172,20 +172,20 @@ def finished(parsing: Parsing, settings: Settings) -> tuple[Parsing, Statistics]
         SchemeError: it cannot be brought into the scheme that is asked for.
     """
     parsing = parsing.cleaned(settings.min_area, settings.fill, settings.smooth)
-    sure, background = parsing.confidence, parsing.scheme.background
+    confidence, background = parsing.confidence, parsing.scheme.background
     someone = (
         np.ones(parsing.size, np.bool_)
         if background is None
         else (parsing.labels != background) & (parsing.labels != IGNORE)
     )
     mean = None
-    if sure is not None:
-        values = sure[someone] if someone.any() else sure
+    if confidence is not None:
+        values = confidence[someone] if someone.any() else confidence
         mean = round(float(values.mean(dtype=np.float64)), 6)
     unsure = 0.0
     if settings.min_confidence is not None:
-        assert sure is not None
-        doubtful = sure < settings.min_confidence
+        assert confidence is not None
+        doubtful = confidence < settings.min_confidence
         unsure = float(doubtful.mean())
         parsing = replace(parsing, labels=np.where(doubtful, np.uint8(IGNORE), parsing.labels))
     if settings.remap is not None:

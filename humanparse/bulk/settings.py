@@ -122,11 +122,11 @@ class Settings:
         if self.remap is not None and parser.scheme.key != self.remap:
             from ..schemes import find_remap
 
-            way = find_remap(parser.scheme, self.remap)
-            if way.inexact and not self.approximate:
+            remap = find_remap(parser.scheme, self.remap)
+            if remap.inexact and not self.approximate:
                 raise SchemeError(
                     f"{parser.spec.name} has {parser.scheme.key}'s labels, without exact counterpart in "
-                    f"{self.remap}'s: {way.note}. Accept that with `approximate=True`, or take a model of "
+                    f"{self.remap}'s: {remap.note}. Accept that with `approximate=True`, or take a model of "
                     f"{self.remap}'s labels"
                 )
         return Settings(**{**asdict(self), "confidence": gives and self.confidence is not False})

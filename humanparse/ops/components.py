@@ -1,8 +1,8 @@
-"""Region growing: pixels that have a class but no part instance join an instance of that class they touch.
+"""Region growing: pixels with a class but no part instance join a touching instance of the same class.
 
-SCHP and M-CE2P both flood from every instance pixel, in raster order, over 8-connected pixels of the same
-class that have no instance yet. So each connected component goes, as a whole, to the first instance pixel (in
-raster order) that touches it, and no flood is needed.
+SCHP and M-CE2P flood from every instance pixel, in raster order, over 8-connected pixels of the same class
+that have no instance yet. So each connected component goes, as a whole, to the first instance pixel in raster
+order that touches it, and no flood is needed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _NEIGHBOURS = [(down, across) for down in (-1, 0, 1) for across in (-1, 0, 1) if
 
 
 def grow_reference(labels: Labels, instances: Instances) -> tuple[Index, Index]:
-    """`grow` as the originals do it: a flood from each instance pixel, one after the other."""
+    """`grow` as in the originals: a flood from each instance pixel, one after the other."""
     height, width = labels.shape
     taken = instances > 0
     source: dict[int, int] = {}
@@ -41,17 +41,17 @@ def grow_reference(labels: Labels, instances: Instances) -> tuple[Index, Index]:
 
 
 def grow(labels: Labels, instances: Instances) -> tuple[Index, Index]:
-    """Which pixels join an instance, and the pixel that each takes its instance and its person from.
+    """Find the pixels that join an instance, and the pixel that each takes its instance from.
 
     Args:
-        labels: uint8 (H, W), classes; 0 is background, which never joins anything.
-        instances: int32 (H, W), 0 where a pixel has none; all pixels of an instance have one class.
+        labels: uint8 (H, W), classes; 0 is background, which never joins an instance.
+        instances: int32 (H, W), the instance of each pixel, 0 for none; an instance has a single class.
 
     Returns:
-        grown: int64 (n,), ascending indices into the flattened picture.
-        seeds: int64 (n,), for each of them the pixel whose instance it takes.
+        grown: int64 (n,), the joining pixels, as ascending indices into the flattened picture.
+        seeds: int64 (n,), for each of them the pixel that it takes its instance and person from.
 
-    Source: SCHP's `logits_fusion` and M-CE2P's `refine` do the same.
+    Source: SCHP's `logits_fusion` and M-CE2P's `refine`.
     """
     free = (instances == 0) & (labels > 0)
     x0, y0, x1, y1 = tight_box(free)
@@ -72,7 +72,7 @@ def grow(labels: Labels, instances: Instances) -> tuple[Index, Index]:
 
 
 def _grow_class(free: Mask, taken: Mask) -> tuple[Index, Index]:
-    """`grow` for the pixels of one class: those without an instance, and those with one."""
+    """`grow` for one class, given its pixels without and with an instance."""
     import cv2
 
     border = free & (cv2.dilate(taken.astype(np.uint8), np.ones((3, 3), dtype=np.uint8)) > 0)

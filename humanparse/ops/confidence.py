@@ -1,8 +1,7 @@
 """The probability of the best class where all cells that a pixel reads agree on it, without an exp per pixel.
 
-Along a row of pixels that read the same cells, logits change by the same step from pixel to pixel, so their
-exponentials change by the same factor. For each cell and class four exponentials are taken, and the pixels of
-the cell need one product each.
+Along a row of pixels that read the same cells, logits change by a constant step, so their exponentials change
+by a constant factor. Four exponentials per cell and class are enough; each pixel then needs one product.
 """
 
 from __future__ import annotations
@@ -15,28 +14,28 @@ from torch import Tensor
 
 from .taps import Taps
 
-_SURE = 1 / (1 - 2**-12)
+_CERTAIN = 1 / (1 - 2**-12)
 """One over the smallest probability that float16 rounds to 1."""
 
 _STEEPEST = 80.0
-"""Logits that differ by more within a cell have factors that float32 may not hold."""
+"""If logits differ by more than this within a cell, the factors may not fit into float32."""
 
 _CHUNK = 2**17
-"""Exponentials held at a time, of each of a few kinds."""
+"""Number of exponentials held at a time, in each of a few arrays."""
 
 
 @dataclass(frozen=True)
 class Runs:
-    """The n outputs of one axis as R runs of at most L outputs: same inputs, weights in even steps.
+    """The n outputs of one axis, in R runs of at most L outputs with equal inputs and evenly spaced weights.
 
     Attributes:
-        number: int64 (n,), in which run each output is.
-        pair: int64 (R,), number of the pair of inputs that is read.
-        first, second: int64 (R,), these inputs.
-        start: float32 (2, R), weights of both at the first output of the run.
-        step: float32 (2, R), how much they change from output to output.
-        whole: bool (R,), whether they sum to 1 all along.
-        outputs: int64 (L, R), place of the outputs; beyond the picture after the last one.
+        number: int64 (n,), the run of each output.
+        pair: int64 (R,), number of the pair of inputs that the run reads.
+        first, second: int64 (R,), the two inputs of that pair.
+        start: float32 (2, R), both weights at the first output of the run.
+        step: float32 (2, R), how much the weights change from output to output.
+        whole: bool (R,), whether the weights sum to 1 at all outputs.
+        outputs: int64 (L, R), offsets of the outputs in the picture; out of it after the run's last one.
     """
 
     number: Tensor
@@ -50,13 +49,13 @@ class Runs:
 
 
 def runs(taps: Taps, pair: Tensor, stride: int, pixels: int) -> Runs:
-    """Divide the outputs of an axis.
+    """Divide the outputs of an axis into runs.
 
     Args:
-        taps: of the n outputs.
-        pair: int64 (n,), rising: which pair of inputs each reads.
-        stride: what one output means in places of the flattened picture: 1, or its width.
-        pixels: how many places there are.
+        taps: the taps of the n outputs.
+        pair: int64 (n,), ascending: which pair of inputs each output reads.
+        stride: distance of two outputs in the flattened picture: 1 for columns, its width for rows.
+        pixels: number of pixels of the picture.
     """
     weights = torch.stack((taps.weight_first, taps.weight_second))
     output = torch.arange(len(taps), device=pair.device)
@@ -67,7 +66,7 @@ def runs(taps: Taps, pair: Tensor, stride: int, pixels: int) -> Runs:
     uneven[pair[2:][bend & (place[2:] >= 2)]] = True
     most = int(torch.where(uneven, 2, counts).max())
     longest = min(most, 2 * -(-len(taps) // len(counts)))  # a border may repeat one output many times
-    begins = place % torch.where(uneven, 2, longest)[pair] == 0  # any two outputs are evenly spaced
+    begins = place % torch.where(uneven, 2, longest)[pair] == 0  # two outputs are always evenly spaced
     first = output[begins]
     number = begins.cumsum(0) - 1
     length = torch.bincount(number)
@@ -101,23 +100,26 @@ class Agreed:
         self._gentle = bool(self._below.amin() >= -_STEEPEST)
 
     def calm(self, down: Runs, across: Runs) -> Tensor:
-        """Where confidence is 1 in float16 if the cells agree, as 1 / probability is convex: bool (R, R)."""
+        """Runs whose confidence rounds to 1 in float16 if the cells agree: bool (R, R).
+
+        Checking the four cells is enough, because 1 / probability is convex.
+        """
         most = torch.maximum(
             self._total.index_select(0, down.first), self._total.index_select(0, down.second)
         )
         most = torch.maximum(most.index_select(1, across.first), most.index_select(1, across.second))
-        return (most <= _SURE) & down.whole[:, None] & across.whole
+        return (most <= _CERTAIN) & down.whole[:, None] & across.whole
 
-    def fill(self, sure: Tensor, down: Runs, across: Runs, busy: Tensor) -> Tensor:
+    def fill(self, confidences: Tensor, down: Runs, across: Runs, busy: Tensor) -> Tensor:
         """Write the confidence of pixels whose cells agree.
 
         Args:
-            sure: float32 (H * W + 1,), written to; what the last one holds then is of no use.
+            confidences: float32 (H * W + 1,), the output; its last element is scratch space.
             down, across: runs of the H rows, and of the W columns.
-            busy: bool (R, R), for which of them.
+            busy: bool (R, R), the runs to compute.
 
         Returns:
-            bool (R, R), where nothing useful was written, because logits are too steep.
+            bool (R, R), runs that were not computed, because their logits are too steep.
         """
         steep = torch.zeros_like(busy)
         rows, columns = busy.nonzero(as_tuple=True)
@@ -130,11 +132,11 @@ class Agreed:
                 for corner in corners[2:]:
                     least, most = torch.minimum(least, corner), torch.maximum(most, corner)
                 steep[part] = (most - least).amax(dim=0) > _STEEPEST
-            _fill(sure, corners, down, across, *part)
+            _fill(confidences, corners, down, across, *part)
         return steep
 
     def _corners(self, down: Runs, across: Runs, rows: Tensor, columns: Tensor) -> list[Tensor]:
-        """What n runs read: (C, n) for upper left, upper right, lower left, lower right."""
+        """The inputs of n runs: (C, n) for upper left, upper right, lower left, lower right."""
         width = self._total.shape[1]
         upper, lower = down.first[rows] * width, down.second[rows] * width
         left, right = across.first[columns], across.second[columns]
@@ -144,9 +146,9 @@ class Agreed:
 
 
 def _fill(
-    sure: Tensor, corners: list[Tensor], down: Runs, across: Runs, rows: Tensor, columns: Tensor
+    confidences: Tensor, corners: list[Tensor], down: Runs, across: Runs, rows: Tensor, columns: Tensor
 ) -> None:
-    """Write the confidence of n runs, whose `corners` are (C, n)."""
+    """Write the confidence of n runs; each of their `corners` is (C, n)."""
     upper, lower = corners[:2], corners[2:]
     first, move = across.start[:, columns], across.step[:, columns]
     above, below = _mixed(upper, first), _mixed(lower, first)
@@ -156,19 +158,19 @@ def _fill(
     value_down = _mixed((above, below), move).exp_()
     factor_down = _mixed((above_move, below_move), move).exp_()
     place = across.outputs[:, columns]  # (L, n)
-    total = torch.empty(place.shape, device=sure.device)
+    total = torch.empty(place.shape, device=confidences.device)
     for line in down.outputs:
         pixel = value.clone()
         for slot in total[:-1]:
             torch.sum(pixel, dim=0, out=slot)
             pixel *= factor
         torch.sum(pixel, dim=0, out=total[-1])
-        where = (place + line[rows]).clamp_(max=len(sure) - 1)
-        sure.scatter_(0, where.flatten(), total.reciprocal_().flatten())
+        where = (place + line[rows]).clamp_(max=len(confidences) - 1)
+        confidences.scatter_(0, where.flatten(), total.reciprocal_().flatten())
         value *= value_down
         factor *= factor_down
 
 
 def _mixed(pair: Sequence[Tensor], weights: Tensor) -> Tensor:
-    """Two times (C, n) by weights (2, n): (C, n)."""
+    """Mix two tensors (C, n) with weights (2, n): (C, n)."""
     return (pair[0] * weights[0]).addcmul_(pair[1], weights[1])

@@ -1,7 +1,7 @@
-"""Float32 that is computed as float32, whatever the process allows torch to do.
+"""Computes float32 as float32, whatever precision the process allows torch.
 
-torch may round the factors of float32 products to TF32 (on GPUs) or bfloat16 (on CPUs) to be faster, and
-autocast replaces float32 by half precision. Autocast is switched off for the calling thread alone. The other
+For speed, torch may round the factors of float32 products to TF32 (on GPUs) or bfloat16 (on CPUs), and
+autocast replaces float32 by half precision. Autocast is switched off for the calling thread only. The other
 settings belong to the process: the first thread that needs exact float32 sets them, the last restores them.
 """
 
@@ -18,7 +18,7 @@ import torch
 from .forks import settle_after_fork
 
 _EXACT = ("ieee", "none")
-"""Precisions of an operation that are float32; "none" is its default."""
+"""Precisions of an operation that mean float32; "none" is its default."""
 
 _RNN = ("cuda", "rnn")
 _OPERATIONS = (_RNN, ("cuda", "conv"), ("cuda", "matmul"), ("mkldnn", "conv"), ("mkldnn", "matmul"))
@@ -38,16 +38,16 @@ _SWITCHES: dict[str, tuple[Callable[[], Any], Callable[[Any], None], Any]] = {
 
 
 class ProcessPrecision:
-    """The precision settings of a process, held at exact float32 while anybody needs that."""
+    """The precision settings of the process, kept at exact float32 while any thread needs it."""
 
     def __init__(self) -> None:
         self._lock = RLock()
         self._holders = 0
-        self._switches: dict[str, Any] = {}  # what was there before
+        self._switches: dict[str, Any] = {}  # values before the change
         self._operations: dict[tuple[str, str], str] = {}
 
     def take(self) -> None:
-        """Set what is not exact; what others have set since the first call is noted, and set too."""
+        """Set everything that is not exact; settings that others changed since the first call, too."""
         with self._lock:
             self._holders += 1
             readable = _switch("cudnn") is not None
@@ -66,14 +66,14 @@ class ProcessPrecision:
                     _set_precision(*key, "ieee")
 
     def give_back(self) -> None:
-        """The last one puts back what was there, except where somebody else has set something since."""
+        """When the last holder leaves, restore the settings that nobody else has changed since."""
         with self._lock:
             self._holders -= 1
             if not self._holders:
                 self._restore()
 
     def forget_holders(self) -> None:
-        """In a forked process: the threads that held the settings are not there."""
+        """Call this in a forked process, which lacks the threads that held the settings."""
         self._lock = RLock()
         if self._holders:
             self._holders = 0
@@ -87,7 +87,7 @@ class ProcessPrecision:
                 write(value)
         for key, value in ours.items():
             if _precision(*key) != value:
-                _set_precision(*key, "none")  # which may be all, where a more general setting says the same
+                _set_precision(*key, "none")  # enough if a more general setting says the same
             if _precision(*key) != value:
                 _set_precision(*key, value)
         self._switches.clear()
@@ -107,7 +107,7 @@ def _set_precision(backend: str, operation: str, value: str) -> None:
 
 
 def _switch(name: str) -> Any:
-    """The value of an older switch; None where newer settings contradict it, and torch will not say."""
+    """The value of an older switch; None if newer settings contradict it, so that torch raises an error."""
     try:
         return _SWITCHES[name][0]()
     except RuntimeError:
@@ -121,12 +121,12 @@ if hasattr(os, "register_at_fork"):  # not on Windows
 
 @contextmanager
 def exact_float32(device: torch.device) -> Iterator[None]:
-    """Have torch compute float32 products on a device and on the CPU as float32, in this thread.
+    """Compute float32 products as float32 in this thread, on a device and on the CPU.
 
-    Precision that code inside asks for, by its tensors' type or by an autocast of its own, is given.
+    Code inside can still choose another precision, by its tensors' type or by its own autocast.
 
     Args:
-        device: where the products are computed.
+        device: the device that computes the products.
     """
     settle_after_fork()
     with ExitStack() as undo:

@@ -1,7 +1,7 @@
-"""Forked processes: they lack their parent's threads, and code that waits for those never returns.
+"""Forked processes lack their parent's threads, and code that waits for those threads never returns.
 
-OpenMP does so: after torch has computed with several threads, it hangs in a forked process unless it is told
-to compute with one thread there. Importing this imports no torch.
+OpenMP does so: after torch has computed with several threads, it hangs in a forked process unless it is set
+to one thread there. Importing this module does not import torch.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from typing import Any
 from ..errors import DeviceError
 
 SPAWN = 'start workers with multiprocessing.get_context("spawn")'
-"""The way out, for messages."""
+"""Advice for error messages."""
 
 
 class _Process:
-    """What is known of this process.
+    """The state of this process.
 
     Attributes:
-        forked: the thread that was running when this process was forked, if torch was loaded by then: it may
-            wait for threads that are missing. Threads that start here have OpenMP threads of their own.
-        threads: number that torch was to compute with at that time.
-        computed: torch has computed for us, in this process or before it was forked.
+        forked: the thread that was running when this process was forked, if torch was loaded by then. It may
+            wait for missing threads; threads that start later have their own OpenMP threads.
+        threads: torch's number of threads at that time.
+        computed: whether torch has computed for us, in this process or before it was forked.
     """
 
     def __init__(self) -> None:
@@ -58,29 +58,28 @@ def _is_forked_worker() -> bool:
 
 
 _PROCESS = _Process()
-if (
-    _is_forked_worker()
-):  # which loads this itself: nobody knows what torch, if it is there, did before the fork
+if _is_forked_worker():
+    # The worker imports this module itself, so what torch did before the fork is unknown.
     _PROCESS.note_fork()
 if hasattr(os, "register_at_fork"):  # not on Windows
     os.register_at_fork(after_in_child=_PROCESS.note_fork)
 
 
 def settle_after_fork() -> None:
-    """Call this before torch computes: in a forked process, this has it compute with one thread.
+    """Call this before torch computes; in a forked process it sets torch to one thread.
 
-    It does so once: a number of threads that is set afterwards is kept. So is one that was set between the
-    fork and this call, unless torch had computed for humanparse before the fork.
+    It does so once, and keeps a number of threads that is set afterwards. It also keeps a number that was set
+    between the fork and this call, unless torch had computed for humanparse before the fork.
     """
     _PROCESS.settle()
 
 
 def check_process(pid: int, what: str) -> None:
-    """See that something with threads of its own is used in the process that made it.
+    """Check that an object with threads is used in the process that made it.
 
     Args:
-        pid: of the process that made it.
-        what: its name for the message.
+        pid: the process that made the object.
+        what: the object's name for the message.
 
     Raises:
         DeviceError: this is another process.

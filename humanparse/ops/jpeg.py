@@ -1,4 +1,4 @@
-"""What is left of a picture after it was a JPEG file."""
+"""Passes a picture through JPEG compression."""
 
 from __future__ import annotations
 

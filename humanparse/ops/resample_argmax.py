@@ -1,4 +1,4 @@
-"""The back direction: logits resampled to the picture's size, and the best class of each pixel."""
+"""The back direction: resamples logits to the picture's size and takes the best class of each pixel."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .confidence import Agreed, runs
 from .taps import Taps
 
 _STRIP = 2**20
-"""Floats of resampled logits held at a time."""
+"""Number of resampled floats held at a time."""
 
 
 View = tuple[Tensor, Taps, Taps]
@@ -22,7 +22,7 @@ View = tuple[Tensor, Taps, Taps]
 def resample_argmax_reference(
     views: Sequence[View], confidence: bool = False
 ) -> tuple[Tensor, Tensor | None]:
-    """`resample_argmax` as the definition says it, on whole `(C, H, W)` arrays."""
+    """`resample_argmax` by its definition, on whole `(C, H, W)` arrays."""
     full = torch.stack([resample_reference(*view) for view in views]).mean(dim=0)
     labels = full.argmax(dim=0).to(torch.uint8)
     return labels, full.softmax(dim=0).amax(dim=0).to(torch.float16) if confidence else None
@@ -43,11 +43,11 @@ def resample_reference(logits: Tensor, rows: Taps, columns: Taps) -> Tensor:
 
 
 def resample_argmax(views: Sequence[View], confidence: bool = False) -> tuple[Tensor, Tensor | None]:
-    """Bilinear resampling, mean over views and argmax, strip by strip: memory does not grow with C x H x W.
+    """Resample bilinearly, take the mean over views, then the argmax; strip by strip, to bound the memory.
 
     Products and sums are taken in OpenCV 4's order, so float32 results equal its `warpAffine` of each
-    channel. Where all four input pixels that are read have the same best class, it is the result's, too (no
-    weight is negative), and nothing is interpolated: of a photo only the borders of parts are left.
+    channel. Where all four input pixels have the same best class, it is also the result's, because no weight
+    is negative; so only pixels at the borders of parts are interpolated.
 
     Args:
         views: logits of the same picture, usually one, each with its taps.
@@ -66,7 +66,9 @@ def resample_argmax(views: Sequence[View], confidence: bool = False) -> tuple[Te
         return _one_view(logits, packed[0], rows, columns, confidence)
     height, width = len(rows), len(columns)
     labels = torch.empty((height, width), dtype=torch.uint8, device=logits.device)
-    sure = torch.empty((height, width), dtype=torch.float16, device=logits.device) if confidence else None
+    confidences = (
+        torch.empty((height, width), dtype=torch.float16, device=logits.device) if confidence else None
+    )
     step = max(1, _STRIP // (width * logits.shape[0]))
     for top in range(0, height, step):
         strip = _bilinear(packed[0], rows.span(top, top + step), columns)  # (step, W, C)
@@ -74,27 +76,27 @@ def resample_argmax(views: Sequence[View], confidence: bool = False) -> tuple[Te
             strip += _bilinear(pixels, down.span(top, top + step), across)
         best = strip.max(dim=2)
         labels[top : top + step] = best.indices.to(torch.uint8)
-        if sure is not None:
+        if confidences is not None:
             strip /= len(views)
-            sure[top : top + step] = (
+            confidences[top : top + step] = (
                 (best.values / len(views) - strip.logsumexp(dim=2)).exp().to(torch.float16)
             )
-    return labels, sure
+    return labels, confidences
 
 
 _MIXED = 255
-"""Mark of pixels whose class must be interpolated; there are at most 255 classes."""
+"""Marks pixels whose class must be interpolated; there are at most 255 classes."""
 
 
 def _one_view(
     logits: Tensor, packed: Tensor, rows: Taps, columns: Taps, confidence: bool
 ) -> tuple[Tensor, Tensor | None]:
-    """`resample_argmax` of one view, given as (C, h, w) and as (h, w, C)."""
+    """`resample_argmax` of one view, passed as (C, h, w) and as (h, w, C)."""
     best = packed.max(dim=2).indices.to(torch.uint8)  # (h, w)
     down, first, second, inside_rows = _pairs(rows, packed.shape[0])
     across, left, right, inside_columns = _pairs(columns, packed.shape[1])
     upper, lower = best.index_select(0, first), best.index_select(0, second)
-    between = upper.index_select(1, left)  # a value for each pair of rows and pair of columns
+    between = upper.index_select(1, left)  # one value per pair of rows and pair of columns
     mixed = between != upper.index_select(1, right)
     mixed |= between != lower.index_select(1, left)
     mixed |= between != lower.index_select(1, right)
@@ -111,17 +113,17 @@ def _one_view(
     busy = (between != _MIXED).index_select(0, lines.pair).index_select(1, places.pair)
     busy &= ~agreed.calm(lines, places)
     steep = agreed.fill(flat, lines, places, busy)
-    exact, sure = labels == _MIXED, flat[:-1].view(height, width)
+    exact, confidences = labels == _MIXED, flat[:-1].view(height, width)
     if steep.any():
         exact |= steep.index_select(0, lines.number).index_select(1, places.number)
-    _interpolate(labels, sure, exact, packed, rows, columns)
-    return labels, sure.to(torch.float16)
+    _interpolate(labels, confidences, exact, packed, rows, columns)
+    return labels, confidences.to(torch.float16)
 
 
 def _interpolate(
-    labels: Tensor, sure: Tensor | None, exact: Tensor, packed: Tensor, rows: Taps, columns: Taps
+    labels: Tensor, confidences: Tensor | None, exact: Tensor, packed: Tensor, rows: Taps, columns: Taps
 ) -> None:
-    """Write labels that are `_MIXED`, and confidence wherever `exact` is true, from interpolated logits."""
+    """From interpolated logits, write labels that are `_MIXED`, and confidences where `exact` is true."""
     cells, width = packed.view(-1, packed.shape[2]), packed.shape[1]  # (h * w, C)
     step = max(1, _STRIP // (4 * len(columns)))
     for top in range(0, len(rows), step):
@@ -132,21 +134,21 @@ def _interpolate(
             total = _at(cells, width, span, columns, down, across)  # (n, C)
             best, known = total.max(dim=1), strip[down, across]
             strip[down, across] = torch.where(known == _MIXED, best.indices.to(torch.uint8), known)
-            if sure is not None:
+            if confidences is not None:
                 odds = total.sub_(best.values[:, None]).exp_().sum(dim=1)
-                sure[top : top + step][down, across] = odds.reciprocal_()
+                confidences[top : top + step][down, across] = odds.reciprocal_()
 
 
 def _pairs(taps: Taps, inputs: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Which outputs read the same two inputs, alike in whether any of them counts.
+    """Group outputs by the two inputs that they read, and by whether any weight is above 0.
 
     Args:
-        taps: of n outputs.
+        taps: the taps of n outputs.
         inputs: length of the input.
 
     Returns:
-        int64 (n,), the pair of each output; then of each pair its first and second input, and whether it
-        counts.
+        The pair of each output, int64 (n,); then for each pair its first input, its second input, and whether
+        any weight is above 0.
     """
     counts = (taps.weight_first + taps.weight_second) > 0
     codes, pair = torch.unique_consecutive(
@@ -157,7 +159,7 @@ def _pairs(taps: Taps, inputs: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 def _at(cells: Tensor, width: int, rows: Taps, columns: Taps, y: Tensor, x: Tensor) -> Tensor:
-    """The logits of some output pixels: (h * w, C) and positions (n,) -> (n, C)."""
+    """Logits of single output pixels: (h * w, C) and positions (n,) -> (n, C)."""
     upper, lower = rows.first[y] * width, rows.second[y] * width
     left, right = columns.first[x], columns.second[x]
     above, below = rows.weight_first[y, None], rows.weight_second[y, None]

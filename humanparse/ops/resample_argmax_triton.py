@@ -1,4 +1,4 @@
-"""The back direction on CUDA: one pass that reads logits (C, h, w) and writes labels (H, W)."""
+"""The back direction on CUDA: one kernel that reads logits (C, h, w) and writes labels (H, W)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from .taps import Taps
 
 _BLOCK = 256
-"""Output pixels for each program."""
+"""Output pixels per program."""
 
 
 def resample_argmax_triton(
@@ -20,14 +20,14 @@ def resample_argmax_triton(
     classes, _, width = logits.shape
     size = (len(rows), len(columns))
     labels = torch.empty(size, dtype=torch.uint8, device=logits.device)
-    sure = torch.empty(size, dtype=torch.float16, device=logits.device) if confidence else None
+    confidences = torch.empty(size, dtype=torch.float16, device=logits.device) if confidence else None
     programs = (triton.cdiv(size[0] * size[1], _BLOCK),)
     _resample_argmax[programs](
         logits.contiguous(),
         *(rows.first, rows.second, rows.weight_first, rows.weight_second),
         *(columns.first, columns.second, columns.weight_first, columns.weight_second),
         labels,
-        labels if sure is None else sure,
+        labels if confidences is None else confidences,
         classes,
         logits.shape[1] * width,
         width,
@@ -36,7 +36,7 @@ def resample_argmax_triton(
         CONFIDENCE=confidence,
         BLOCK=_BLOCK,
     )
-    return labels, sure
+    return labels, confidences
 
 
 @triton.jit  # type: ignore[untyped-decorator]
@@ -51,7 +51,7 @@ def _resample_argmax(  # type: ignore[no-untyped-def]
     before,
     after,
     labels,
-    sure,
+    confidences,
     classes,
     plane,
     stride,
@@ -84,4 +84,4 @@ def _resample_argmax(  # type: ignore[no-untyped-def]
         best = higher
     tl.store(labels + pixel, label.to(tl.uint8), inside)
     if CONFIDENCE:
-        tl.store(sure + pixel, (1 / total).to(tl.float16), inside)
+        tl.store(confidences + pixel, (1 / total).to(tl.float16), inside)

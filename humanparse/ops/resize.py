@@ -1,4 +1,4 @@
-"""A picture resized as the original of a network does it: by OpenCV, or by Pillow."""
+"""Resizes a picture as a network's original does: with OpenCV or with Pillow."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ from ..arrays import Picture
 
 Size = tuple[int, int]
 Pixels = Picture | npt.NDArray[np.float32]
-Resize = Callable[[Pixels, Size], Pixels]
+Resizer = Callable[[Pixels, Size], Pixels]
 
 
 def resize(image: Pixels, size: Size, interpolation: str) -> Pixels:
-    """Pixels (H, W, 3), uint8 or float32, resized to (height, width).
+    """Resize pixels (H, W, 3), uint8 or float32.
 
     Args:
-        image: for Pillow uint8.
+        image: the pixels; Pillow takes uint8 only.
         size: (height, width) of the result.
         interpolation: see `InputSpec.interpolation`.
     """
-    return _RESIZES[interpolation](image, size)
+    return _RESIZERS[interpolation](image, size)
 
 
-def _opencv(choose: Callable[[Size, Size], int]) -> Resize:
-    """OpenCV's resize; `choose` takes the sizes before and after, and gives the interpolation."""
+def _opencv(choose: Callable[[Size, Size], int]) -> Resizer:
+    """OpenCV's resize; `choose` takes the old and the new size and returns the interpolation."""
 
-    def resized(image: Pixels, size: Size) -> Pixels:
+    def apply(image: Pixels, size: Size) -> Pixels:
         how = choose((image.shape[0], image.shape[1]), size)
         return cv2.resize(image, size[::-1], interpolation=how)  # type: ignore[return-value]
 
-    return resized
+    return apply
 
 
-def _pil(how: Image.Resampling) -> Resize:
-    """Pillow's resize, which reads more pixels when it shrinks; OpenCV's reads as many as ever."""
+def _pil(how: Image.Resampling) -> Resizer:
+    """Pillow's resize, which reads more pixels when shrinking; OpenCV's always reads the same number."""
     return lambda image, size: np.array(Image.fromarray(image).resize(size[::-1], how))
 
 
-_RESIZES: dict[str, Resize] = {
+_RESIZERS: dict[str, Resizer] = {
     "linear": _opencv(lambda old, new: cv2.INTER_LINEAR),
     "area": _opencv(
         lambda old, new: cv2.INTER_AREA if new[0] < old[0] or new[1] < old[1] else cv2.INTER_LINEAR

@@ -1,6 +1,6 @@
 """Where each output pixel reads along one axis: two neighbouring input pixels and their weights.
 
-All our resampling is separable, because every map between picture and network only scales and shifts. So a
+All resampling here is separable, because every map between picture and network only scales and shifts. So a
 whole warp is one `Taps` for the rows and one for the columns.
 """
 
@@ -19,7 +19,7 @@ _FRACTION_BITS = 5  # ... and interpolates at multiples of 1/32
 
 @dataclass(frozen=True)
 class Taps:
-    """For n output positions on one axis: which two input pixels are read and how much each counts.
+    """The two input pixels and weights of each of n output positions along one axis.
 
     Attributes:
         first, second: int64 (n,), indices inside the input.
@@ -35,7 +35,7 @@ class Taps:
         return len(self.first)
 
     def to(self, device: torch.device) -> Taps:
-        """The same on another device."""
+        """These taps on another device."""
         parts = (self.first, self.second, self.weight_first, self.weight_second)
         return Taps(*(part.to(device) for part in parts))
 
@@ -48,8 +48,8 @@ class Taps:
 def warp_taps(scale: float, shift: float, outputs: int, inputs: int, *, is_row: bool) -> Taps:
     """Taps of OpenCV 4's `warpAffine(..., INTER_LINEAR)` with a black border, along one axis.
 
-    OpenCV 5 computes in floating point and gives other numbers; these are always those of 4.x, the version
-    the originals were published with.
+    OpenCV 5 computes in floating point, with different results. These are always those of 4.x, the version
+    that the originals were published with.
 
     Args:
         scale, shift: input position = `scale` * output position + `shift` (the inverse matrix, in double).

@@ -1,4 +1,4 @@
-"""Which of several labels each connected blob of another label touches most."""
+"""Finds which of several labels a connected blob touches most."""
 
 from __future__ import annotations
 

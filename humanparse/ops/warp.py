@@ -1,4 +1,4 @@
-"""The forward direction: a picture resampled to the network's input, as uint8."""
+"""The forward direction: warps a picture to the network's input, as uint8."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .taps import Taps
 
 
 def warp_uint8_reference(image: Tensor, rows: Taps, columns: Taps) -> Tensor:
-    """`warp_uint8` as the definition says it: four products with 15-bit weights, then one rounding."""
+    """`warp_uint8` by its definition: four products with 15-bit weights, then one rounding."""
     total = torch.zeros((len(rows), len(columns), image.shape[2]), dtype=torch.int64, device=image.device)
     for row, row_weight in ((rows.first, rows.weight_first), (rows.second, rows.weight_second)):
         for column, weight in (

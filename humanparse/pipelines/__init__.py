@@ -1,1 +1,1 @@
-"""From a picture to a `Parsing`, with networks that are already loaded."""
+"""Pipelines turn pictures into `Parsing`s, with networks that are already loaded."""

@@ -1,4 +1,4 @@
-"""What the decoders of SMP and UniParser share: the people they return, and the centres they start from."""
+"""Shared parts of the decoders of SMP and UniParser: the people they return, the centres they start from."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True, eq=False)
 class People:
-    """The people of one photo as a decoder finds them, N of them with P parts together.
+    """The N people of one photo, and their P parts, as a decoder finds them.
 
     Attributes:
-        labels: uint8 (N, H, W), per person 0 or a part's number; people may overlap.
+        labels: uint8 (N, H, W), for each person 0 or a part's number; people may overlap.
         scores: float32 (N,), the heat at each person's centre, 0-1.
         merged: uint8 (H, W), the original's own map of the whole photo.
         part_person: int64 (P,), position in `labels` of each part's person.
@@ -36,15 +36,15 @@ class People:
 
 @dataclass(frozen=True)
 class Canvas:
-    """How maps at the network's stride get to the photo's size.
+    """Brings maps from the network's stride to the photo's size.
 
     Attributes:
-        resized: (height, width) that the photo takes of the network's input, without padding.
+        content_size: (height, width) of the photo inside the network's input, without padding.
         size: (height, width) of the photo.
         align_corners: whether resizes map corner pixels onto each other.
     """
 
-    resized: Size
+    content_size: Size
     size: Size
     align_corners: bool
 
@@ -53,33 +53,33 @@ class Canvas:
 
         Args:
             maps: (K, h, w); the network's input is four times as large.
-            shrink_only: leave out the second step where the photo is larger than what the network saw of it.
+            shrink_only: skip the second step if the photo is larger than in the network's input.
 
         Returns:
-            (K, *size), or (K, *resized).
+            (K, *size), or (K, *content_size).
         """
         full = (4 * maps.shape[1], 4 * maps.shape[2])
-        seen = self._resize(maps, full)[:, : self.resized[0], : self.resized[1]]
+        seen = self._resize(maps, full)[:, : self.content_size[0], : self.content_size[1]]
         return seen if shrink_only and not self.shrinks else self._resize(seen, self.size)
 
     @property
     def shrinks(self) -> bool:
-        """Whether the photo has fewer pixels than what the network saw of it."""
-        return self.resized[0] * self.resized[1] > self.size[0] * self.size[1]
+        """Whether the photo has fewer pixels than in the network's input."""
+        return self.content_size[0] * self.content_size[1] > self.size[0] * self.size[1]
 
     def _resize(self, maps: Tensor, size: Size) -> Tensor:
         return F.interpolate(maps[None], size=size, mode="bilinear", align_corners=self.align_corners)[0]
 
 
 def centres(heat: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Cells that are the highest within 5x5 and above a threshold.
+    """Find cells that are the highest within 5x5 and above a threshold.
 
     Args:
         heat: float32 (S, S).
         threshold: 0-1, strict.
 
     Returns:
-        rows, columns and heat of the centres, by rows.
+        Rows, columns and heat of the centres, ordered by row.
     """
     peak = F.max_pool2d(heat[None], 5, stride=1, padding=2)[0] == heat
     rows, columns = torch.nonzero(peak & (heat > threshold), as_tuple=True)

@@ -1,8 +1,8 @@
-"""From a centre map and offsets to people, as Panoptic-DeepLab does (Cheng et al., arXiv:1911.10194).
+"""Groups cells into people by a centre map and offsets, as Panoptic-DeepLab (Cheng et al., arXiv:1911.10194).
 
-A person is a peak of the centre map. A cell belongs to the person whose centre is nearest to where the cell's
-offset points. Differs from the paper: people of a few cells are left out, and cells that show background
-have little influence on the pixels beside them.
+A person is a peak of the centre map. A cell's offset points to a centre, and the cell belongs to the person
+with the nearest one. Differs from the paper: people of few cells are dropped, and background cells have
+little influence on the pixels beside them.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from torch import Tensor
 Size = tuple[float, float]
 
 _APART = 2
-"""Cells within which only the highest centre counts, along both axes."""
+"""Side in cells of the square in which only the highest centre counts."""
 
 _NOBODY = 1e-3
-"""How much a cell that shows mostly background counts beside a cell of a person."""
+"""Weight of a background cell, relative to a cell of a person."""
 
 
 class Grouping(NamedTuple):
-    """N people by falling score.
+    """N people, by descending score.
 
     Attributes:
         scores: float32 (N,), 0-1.
-        closeness: float32 (N, h, w), highest for the person whose cell it is; means something on people only.
+        closeness: float32 (N, h, w), highest for the person that the cell belongs to; means nothing elsewhere.
     """
 
     scores: Tensor
@@ -44,20 +44,20 @@ def decode_people(
     min_cells: float = 6,
     max_people: int = 100,
 ) -> Grouping:
-    """Find people in the maps that a people head gives for one photo.
+    """Find the people in a people head's maps of one photo.
 
     Args:
-        maps: float32 (3, h, w), without padding: the logit of being a person's centre; how far down and right
-            the centre of the cell's person lies.
-        someone: float32 (h, w), the probability that the cell shows somebody, 0-1.
+        maps: float32 (3, h, w), without padding: the logit of being a person's centre, and the offsets down
+            and right from the cell to the centre of its person.
+        someone: float32 (h, w), the probability that the cell shows a person, 0-1.
         stride: (rows, columns) of the network's input that one cell covers.
-        offset_unit: how many of these an offset of 1 means.
-        min_score: the probability of a centre is at least this, 0-1.
-        min_cells: people of fewer cells are left out; their cells go to others.
-        max_people: keep only so many, those of the most probable centres; at most 255.
+        offset_unit: input pixels per unit of an offset.
+        min_score: least probability of a centre, 0-1.
+        min_cells: people of fewer cells are dropped; their cells go to others.
+        max_people: keep at most so many, those with the most probable centres; at most 255.
 
     Returns:
-        People; the score is the probability of the centre times the mean of `someone` on the person's cells.
+        The people; a score is the centre's probability times the mean of `someone` on the person's cells.
     """
     rows, columns = _centres(maps[0], min_score, int(max_people))
     chance = maps[0, rows, columns].sigmoid()
@@ -73,7 +73,7 @@ def decode_people(
 
 
 def _centres(heat: Tensor, min_score: float, most: int) -> tuple[Tensor, Tensor]:
-    """Rows and columns of the highest cells within `_APART`, the highest first; of equal neighbours, one."""
+    """Rows and columns of the peaks within `_APART` cells, the highest first; one of equal neighbours."""
     side = 2 * _APART + 1
     peak = F.max_pool2d(heat[None], side, stride=1, padding=_APART)[0] == heat
     least = torch.tensor(float(min_score)).logit().item()
@@ -90,7 +90,7 @@ def _centres(heat: Tensor, min_score: float, most: int) -> tuple[Tensor, Tensor]
 
 
 def _distance(offsets: Tensor, rows: Tensor, columns: Tensor, unit: Size) -> Tensor:
-    """(2, h, w) -> (N, h, w): cells between each centre and where each cell's offset points."""
+    """Offsets (2, h, w) -> (N, h, w): distance in cells from each centre to where a cell's offset points."""
     height, width = offsets.shape[1:]
     down = torch.arange(height, device=offsets.device)[:, None] + offsets[0] * unit[0]
     across = torch.arange(width, device=offsets.device) + offsets[1] * unit[1]
@@ -98,7 +98,7 @@ def _distance(offsets: Tensor, rows: Tensor, columns: Tensor, unit: Size) -> Ten
 
 
 def _shares(distance: Tensor, someone: Tensor, shown: Tensor) -> tuple[Tensor, Tensor]:
-    """Of each person, float32 (N,): how many cells show them, and the sum of `someone` over these."""
+    """For each person, float32 (N,): the number of their cells, and the sum of `someone` over them."""
     if not len(distance):
         return distance.new_zeros(0), distance.new_zeros(0)
     owner = distance.argmin(dim=0)[shown]

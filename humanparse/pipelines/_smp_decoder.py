@@ -1,7 +1,7 @@
-"""From SMP's maps to people (Chu et al., arXiv:2304.11356), as the released code does it.
+"""Decodes SMP's maps into people (Chu et al., arXiv:2304.11356), as the released code does.
 
-It differs from the paper: each part of a person is searched over all cells and levels, near ones preferred.
-Its matrix NMS suppresses nothing, so there is none here.
+The released code differs from the paper: it searches each part of a person in all cells and levels, and
+prefers near ones. Its matrix NMS suppresses nothing, so there is none here.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _SMALLEST_AREA = (8, 8, 16, 32, 32)  # pixels at stride 4, per level
 
 
 class _Candidates(NamedTuple):
-    """Cells where some part may be: five tensors (M,), by row, column, part and level."""
+    """Cells that may show a part: five tensors (M,), ordered by row, column, part and level."""
 
     row: Tensor
     column: Tensor
@@ -56,29 +56,29 @@ def decode_smp(
     mask_thr: float = 0.5,
     max_people: int | None = None,
 ) -> People:
-    """Find people and their parts in the maps that `Smp` gives for one photo.
+    """Find people and their parts in the maps of `Smp` for one photo.
 
     Args:
-        category: per level (S_l, S_l, C), probabilities of parts.
-        kernel: per level (256, S_l, S_l).
+        category: (S_l, S_l, C) per level, probabilities of parts.
+        kernel: (256, S_l, S_l) per level.
         heat: (S, S), probability of a person's centre; S is the grid of level 0.
-        offset: (C, 2, S, S), x then y, in cells: a part lies at the centre minus this.
+        offset: (C, 2, S, S), x then y, in cells: a part lies at the centre minus its offset.
         mask_features: (256, h, w) at a quarter of the padded input's size.
         img_shape: (height, width) of the resized photo, without padding.
         ori_shape: (height, width) of the photo.
-        ctr_score: a centre's heat is above this; this and the following are named as in the released code.
+        ctr_score: a centre's heat is above this. This and the following are named as in the released code.
         score_thr: a candidate's probability is above this.
         cate_score_thr: a chosen part's probability, weighted by distance, is above this.
-        mask_thr: a part's pixels are above this.
-        max_people: keep only so many, those of the highest heat; None keeps all, as the original.
+        mask_thr: the values of a part's pixels are above this.
+        max_people: keep at most so many, those with the highest heat; None keeps all, as the original.
 
     Returns:
-        People in descending score; `merged` has the lowest score on top. Parts are in painting order, the
-        first candidate as often as it was taken.
+        People by descending score; `merged` has the lowest score on top. Parts are in painting order; a
+        candidate that was chosen several times is repeated.
 
-    As in the original, a part without candidate takes the very first one, of whatever part, and the smallest
-    area of a mask is that of another part's level. The original crashes where all parts of a person are too
-    small; here such a person is left out, like one without any part.
+    As in the original, a part without a candidate takes the very first one, even if it is another part's, and
+    the least area of a mask is that of another part's level. The original crashes if all parts of a person
+    are too small; here such a person is dropped, like one without any part.
     """
     heat, offset, features = float32(heat, offset, mask_features)
     found = _candidates(float32(*category), heat.shape[0], score_thr)
@@ -109,10 +109,10 @@ def _candidates(category: Sequence[Tensor], cells: int, threshold: float) -> _Ca
 
 
 def _choose(found: _Candidates, places: Tensor, cells: int, threshold: float) -> tuple[Tensor, Tensor]:
-    """The best candidate of each part for one person, whose parts should be at `places` (C, 2).
+    """Choose the best candidate of each part for one person; their parts are expected at `places` (C, 2).
 
     Returns:
-        positions in `found` (P,) in the order of parts, and weighted scores (M,) of all candidates.
+        Positions in `found` (P,), in the order of parts, and weighted scores (M,) of all candidates.
     """
     spread = places.amax(dim=0) - places.amin(dim=0)
     radius = int(0.5 * (spread[0] * spread[1]).sqrt())
@@ -137,7 +137,7 @@ def _masks(
     features: Tensor,
     threshold: float,
 ) -> _Parts:
-    """Probability maps of the chosen candidates, without those of too small an area, worst first."""
+    """Probability maps of the chosen candidates, worst first, without those whose area is too small."""
     ascending = chosen[weight[chosen].argsort(stable=True)]
     distinct, back = torch.unique(ascending, return_inverse=True)
     filters = kernels[found.level[distinct], :, found.row[distinct], found.column[distinct]]  # (Q, 256)
@@ -167,7 +167,7 @@ def _paint(person: _Parts, part: Tensor, canvas: Canvas, threshold: float) -> Te
 def _people(
     labels: list[Tensor], scores: list[Tensor], parts: list[_Parts], found: _Candidates, size: Size
 ) -> People:
-    """All as arrays."""
+    """Convert everything to arrays."""
     merged = torch.zeros(size, dtype=torch.uint8, device=found.part.device)
     for person in labels:
         merged = torch.where(person > 0, person, merged)

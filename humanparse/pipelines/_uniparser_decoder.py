@@ -1,4 +1,4 @@
-"""From UniParser's maps to people (Chu et al., arXiv:2310.08984), as the released code does it."""
+"""Decodes UniParser's maps into people (Chu et al., arXiv:2310.08984), as the released code does."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ._centres import Canvas, People, Size, centres, float32
 
 Map = Tensor | npt.NDArray[np.generic]
 
-_TRACE = 0.1  # similarity from which a pixel counts towards the size of a part
+_TRACE = 0.1  # least similarity of a pixel that counts towards the size of a part
 
 
 def decode_uniparser(
@@ -28,7 +28,7 @@ def decode_uniparser(
     mask_thr: float = 0.5,
     max_people: int | None = None,
 ) -> People:
-    """Find people and their parts in the maps that `UniParser` gives for one photo.
+    """Find people and their parts in the maps of `UniParser` for one photo.
 
     Args:
         heat: (S, S), probability of a person's centre.
@@ -37,21 +37,21 @@ def decode_uniparser(
         class_vectors: (C, E), one embedding per part.
         img_shape: (height, width) of the resized photo, without padding.
         ori_shape: (height, width) of the photo.
-        ctr_score: a centre's heat is above this; this and the following are named as in the released code.
+        ctr_score: a centre's heat is above this. This and the following are named as in the released code.
         cate_score_thr: a part's mean similarity within its person is above this.
-        mask_thr: a person's pixels are more similar than this to its centre, a part's to its class (cosine).
-        max_people: keep only so many, those of the highest heat; None keeps all, as the original.
+        mask_thr: least cosine similarity of a person's pixels to its centre, and of a part's to its class.
+        max_people: keep at most so many, those with the highest heat; None keeps all, as the original.
 
     Returns:
-        People in ascending score, as the original; `merged` ignores people: the best part of each pixel, all
-        0 where nobody is found. A part's score is its mean similarity.
+        People by ascending score, as the original. `merged` has the best part of each pixel, whoever it
+        belongs to; it is all 0 if nobody is found. A part's score is its mean similarity.
     """
     heat, instance, semantic, vectors = float32(heat, instance, semantic, class_vectors)
     rows, columns, warmth = centres(heat, ctr_score)
     order = warmth.argsort(stable=True)
     order = order if max_people is None else order[max(0, len(order) - max_people) :]
     parts = _similarity(semantic, vectors)  # (C, h, w)
-    # The centre's cell is taken at its top left corner, in float32: its rounding decides the pixel.
+    # The embedding is read at the top left corner of the centre's cell; float32 rounding decides the pixel.
     at_row = (rows[order] / heat.shape[0] * instance.shape[1]).long()
     at_column = (columns[order] / heat.shape[0] * instance.shape[2]).long()
     bodies = _similarity(instance, instance[:, at_row, at_column].T) > mask_thr  # (N, h, w)
@@ -77,24 +77,24 @@ def decode_uniparser(
 
 
 def _similarity(embedding: Tensor, vectors: Tensor) -> Tensor:
-    """Cosines of every pixel of (E, h, w) with every vector of (K, E): (K, h, w)."""
+    """Cosine similarity of every pixel of (E, h, w) to every vector of (K, E): (K, h, w)."""
     pixels, directions = F.normalize(embedding, dim=0), F.normalize(vectors, dim=1)
     return (directions @ pixels.flatten(1)).view(len(vectors), *embedding.shape[1:])
 
 
 def _mean_similarity(parts: Tensor, threshold: float) -> Tensor:
-    """Per part of (C, h, w): the sum above the threshold over the number of pixels with a trace of it."""
+    """For each part of (C, h, w): the sum of values above the threshold / the number above `_TRACE`."""
     total = (parts * (parts > threshold)).sum(dim=(1, 2))
     mean: Tensor = total / ((parts > _TRACE).sum(dim=(1, 2)) + 1e-5)
     return mean
 
 
 def _paint(similarity: Tensor, numbers: Tensor, canvas: Canvas, threshold: float) -> Tensor:
-    """The best part of each pixel where one is above the threshold, else 0: uint8 `canvas.size`.
+    """The best part of each pixel if it is above the threshold, else 0: uint8 `canvas.size`.
 
-    Photos larger than what the network saw of them get enlarged labels, not labels of enlarged maps.
+    If the photo is larger than in the network's input, the labels are enlarged, not the maps.
     """
-    size = canvas.size if canvas.shrinks else canvas.resized
+    size = canvas.size if canvas.shrinks else canvas.content_size
     best = torch.full(size, threshold, dtype=similarity.dtype, device=similarity.device)
     labels = torch.zeros(size, dtype=torch.uint8, device=similarity.device)
     for part, number in zip(similarity, numbers + 1, strict=True):  # one by one, as in SMP's decoder

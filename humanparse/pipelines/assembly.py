@@ -1,4 +1,4 @@
-"""A network with what decides its answer -> a pipeline."""
+"""Makes a pipeline from a network and its options."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .single_stage import SingleStage, find_decoder
 
 @dataclass(frozen=True)
 class Options:
-    """How a photo is seen; see `Parser`. None is the original's own."""
+    """Options of `Parser` that change the network's input or output; None means the original's default."""
 
     flip: bool | None
     scales: tuple[float, ...] | None
@@ -35,14 +35,14 @@ def assembled(
     precision: str,
     options: Options,
 ) -> Semantic | SingleStage:
-    """One network of a model, ready for photos.
+    """Make the pipeline of one network of a model.
 
     Args:
         spec: the network's record.
-        network: gives what computes it, for an input of (height, width).
-        name: of the model.
-        device, precision: as in use.
-        options: see there.
+        network: loads the network, for an input of (height, width).
+        name: the model's name.
+        device, precision: where and how the network runs.
+        options: see `Options`.
 
     Raises:
         ModelError: the network cannot take an option.
@@ -50,7 +50,7 @@ def assembled(
     flip = spec.flip if options.flip is None else options.flip
     scales = check_scales(spec.scales if options.scales is None else options.scales)
     if not spec.gives_logits and (flip or scales != (1.0,)):
-        raise ModelError(f"{spec.name} sees a photo once, as it is: leave flip and scales out")
+        raise ModelError(f"{spec.name} has no test-time augmentation: leave flip and scales out")
     fitted = spec.input if options.test_size is None else input_at(spec.input, options.test_size)
     shared: dict[str, Any] = {
         "name": name,

@@ -1,4 +1,4 @@
-"""Many photos through one network: read ahead in threads, batched, given back in order."""
+"""Parses many photos: reads ahead in threads, batches, and yields results in order."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ Outcomes: TypeAlias = "Generator[Parsing | Exception]"
 def read_ahead(
     sources: Iterable[Any], read: Callable[[Any], Read], ahead: int
 ) -> Generator[Read | Exception]:
-    """What `read` makes of each source, or the exception that it raised, in order.
+    """Yield the result of `read` for each source, or the exception that it raised, in order.
 
-    An exception of the sources themselves is raised once all that was taken before is given.
+    If iterating over the sources raises an exception, it is raised here after the results before it.
 
     Args:
-        sources: taken one by one, in the caller's thread, never more than `ahead` early.
-        read: run in threads.
-        ahead: how many may be read before they are asked for.
+        sources: iterated in the caller's thread, at most `ahead` items early.
+        read: called in threads.
+        ahead: how many sources may be read before they are needed.
 
     Raises:
-        DeviceError: it was begun before this process was forked.
+        DeviceError: the iterator was started before this process was forked.
     """
     settle_after_fork()
     waiting: deque[Future[Read]] = deque()
@@ -61,7 +61,7 @@ def read_ahead(
 
 
 def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """The items in lists of `size`, the last one shorter; before an exception is raised, those before it."""
+    """The items in lists of `size`. The last list, or the one before an exception, may be shorter."""
     batch: list[Item] = []
     try:
         for item in items:
@@ -83,12 +83,12 @@ def _outcome(future: Future[Read]) -> Read | Exception:
         return future.result()
     if isinstance(error, Exception):
         return error
-    raise error  # KeyboardInterrupt and its like concern no photo
+    raise error  # KeyboardInterrupt and the like are not about a photo
 
 
 def raising(outcomes: Outcomes) -> Generator[Parsing]:
-    """The parsings, up to the first exception, which is raised."""
-    with closing(outcomes):  # at once: the exception's traceback would keep the reading threads alive
+    """The parsings up to the first exception, which is raised."""
+    with closing(outcomes):  # close now: the exception's traceback would keep the reading threads alive
         for outcome in outcomes:
             if isinstance(outcome, Exception):
                 raise outcome
@@ -98,12 +98,12 @@ def raising(outcomes: Outcomes) -> Generator[Parsing]:
 def parse_many(
     pipeline: Pipeline, sources: Iterable[Any], batch_size: int, keep_logits: bool, confidence: bool
 ) -> Outcomes:
-    """A parsing of each photo, or the exception that reading it raised, in order.
+    """Yield a parsing of each photo, or the exception that reading it raised, in order.
 
-    At most three batches of photos are held at a time; at most two of them are still snapshots.
+    At most three batches of photos are held at a time; at most two of them are still undecoded.
 
     Args:
-        pipeline: the network.
+        pipeline: the pipeline.
         sources: anything that `snapshot` takes.
         batch_size: most photos that go through the network together.
         keep_logits, confidence: as for `Pipeline.start`.
@@ -130,7 +130,7 @@ def parse_many(
 
 
 def _batches_behind(device: torch.device) -> int:
-    """How many batches are under way when one is fetched: CUDA computes while the next one is prepared."""
+    """How many batches may be computing when one is fetched: CUDA computes while the next is prepared."""
     return 1 if device.type == "cuda" else 0
 
 

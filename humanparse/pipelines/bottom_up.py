@@ -1,4 +1,4 @@
-"""Parts and people from one pass of one network: its people head says whose each pixel is."""
+"""Parts and people from one pass of one network; its people head assigns pixels to people."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ._people_decoder import decode_people
 from .semantic import Change, Semantic, changed, fetched
 
 _NOBODY = 255
-"""Mark of background in a map of people; there are at most 255, counted from 0."""
+"""Marks background in a map of people; there are at most 255 people, counted from 0."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +29,8 @@ class BottomUp(Semantic):
     """A loaded network with a people head. Labels, confidence and logits are those of `Semantic`.
 
     Attributes:
-        with_people: float32 (B, 3, h, w) -> logits as `network` gives them, and float32 (B, 3, h', w'), the
-            maps that `decode_people` takes.
+        with_people: float32 (B, 3, h, w) -> the logits of `network`, and the maps for `decode_people`,
+            float32 (B, 3, h', w').
         thresholds: keyword arguments of `decode_people`.
     """
 
@@ -46,7 +46,7 @@ class BottomUp(Semantic):
         confidence: bool,
         change: Change | None,
     ) -> Callable[[], list[Parsing]]:
-        """See `Semantic.pass_through`; `change` changes labels, and leaves the people head's maps alone."""
+        """See `Semantic.pass_through`; `change` changes the labels, not the people head's maps."""
         pairs = [self._maps(fitted, scale) for scale in self.scales]
         maps = torch.stack([maps for _, maps in pairs]).mean(dim=0)
         views = changed(frames, fitted, [logits for logits, _ in pairs], change)
@@ -71,14 +71,14 @@ class BottomUp(Semantic):
         return self.unmirrored(logits), maps
 
     def _someone(self, logits: Tensor, maps: Tensor) -> Tensor:
-        """Logits (B, C, h, w) -> probability, (B, 1, h', w'), that a cell of the maps shows somebody."""
+        """Logits (B, C, h, w) -> probability that a cell of the maps shows a person, (B, 1, h', w')."""
         nobody = logits.softmax(dim=1)[:, [self.scheme.index("Background")]]
         return 1 - F.adaptive_avg_pool2d(nobody, (maps.shape[2], maps.shape[3]))
 
     def _find(
         self, frame: Frame, fetch: Callable[[], Any], labels: npt.NDArray[np.uint8]
     ) -> tuple[Person, ...]:
-        """The people of one photo, from the maps that `fetch` gives and from its labels."""
+        """The people of one photo, from the maps that `fetch` returns and from its labels."""
         held = torch.from_numpy(fetch())
         grid = held.shape[1], held.shape[2]
         seen = frame.without_padding(held)

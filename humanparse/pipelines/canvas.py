@@ -1,7 +1,7 @@
-"""Logits of the whole picture and of crops, summed, and the best class of each pixel, strip by strip.
+"""Sums logits of the whole picture and of crops, and takes the best class of each pixel, strip by strip.
 
-Nothing of the size people x classes x height x width is ever held: each source of logits gives a few rows at
-the picture's resolution when asked for them.
+No array of the size people x classes x height x width is ever held: each source of logits computes a few rows
+at the picture's resolution when they are needed.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from torch import Tensor
 Box = tuple[int, int, int, int]
 
 _STRIP = 2**19
-"""Logits held at a time."""
+"""Number of logits held at a time."""
 
 
 class Grid(Protocol):
     """Logits of one rectangle of the picture, at the picture's resolution."""
 
     def window(self, top: int, bottom: int, left: int, right: int) -> Tensor:
-        """(C, bottom - top, right - left), in pixels of the rectangle."""
+        """The logits of a window, (C, bottom - top, right - left); positions are pixels of the rectangle."""
 
 
 @dataclass(frozen=True)
 class Exact:
-    """Logits (C, h, w) that already have a value for each pixel."""
+    """Logits (C, h, w) at full resolution: one value for each pixel of the rectangle."""
 
     logits: Tensor
 
@@ -39,11 +39,11 @@ class Exact:
         return self.logits[:, top:bottom, left:right]
 
 
-class Resized:
-    """Logits (C, h, w) enlarged to a rectangle as `cv2.resize` does with float64: half-pixel centres.
+class EnlargedLogits:
+    """Logits (C, h, w) enlarged to a rectangle like `cv2.resize` in float64, with half-pixel centres.
 
-    OpenCV rounds the position of a pixel to float32 before it takes it apart into an index and a weight; that
-    shows in the sixth decimal of the result.
+    OpenCV rounds a pixel's position to float32 before it splits it into an index and a weight; this shows in
+    the sixth decimal of the result.
     """
 
     def __init__(self, logits: Tensor, size: tuple[int, int]) -> None:
@@ -65,7 +65,7 @@ class Resized:
 
 
 def _half_pixel(outputs: int, inputs: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Two neighbouring inputs for each output, and the weight of the second in float64."""
+    """The two neighbouring inputs of each output, and the weight of the second one in float64."""
     position = ((np.arange(outputs) + 0.5) * (inputs / outputs) - 0.5).astype(np.float32).clip(0, inputs - 1)
     first = np.floor(position).astype(np.int64)
     weight = (position - first.astype(np.float32)).astype(np.float64)
@@ -82,7 +82,7 @@ class Fused:
 
     Attributes:
         labels: uint8 (H, W).
-        best: float64 (H, W), the fused logit of that class; +inf outside all boxes, where there is only
+        best: float64 (H, W), the fused logit of that class; +inf outside all boxes, where everything is
             background.
         confidence: float16 (H, W), its softmax probability, or None.
     """
@@ -102,20 +102,20 @@ def fuse_logits(
 ) -> Fused:
     """Add the logits of the whole picture and of each branch's crops, and take the best class.
 
-    Per branch, part classes are the mean over the crops that hold the pixel and background is their least, so
-    that outside all boxes there is nothing but background. Both SCHP and M-CE2P do so.
+    For each branch, a part's logit is the mean over the crops that contain the pixel, and background's is
+    their minimum. So everything outside all boxes is background. Both SCHP and M-CE2P do this.
 
     Args:
         whole: logits of the picture.
-        branches: per network that looks at crops, the logits of each crop.
-        boxes: where the crops lie, inside the picture.
+        branches: for each network that parses crops, the logits of each crop.
+        boxes: positions of the crops, inside the picture.
         size: (height, width) of the picture.
         classes: number of classes, background first.
         confidence: also give the softmax probability of the best class.
     """
     labels = torch.zeros(size, dtype=torch.uint8, device="cpu")
     best = torch.full(size, torch.inf, dtype=torch.float64, device="cpu")
-    sure = torch.ones(size, dtype=torch.float16, device="cpu") if confidence else None
+    confidences = torch.ones(size, dtype=torch.float16, device="cpu") if confidence else None
     step = max(1, _STRIP // (classes * max(1, size[1])))
     for top in range(0, size[0], step):
         bottom = min(size[0], top + step)
@@ -133,14 +133,16 @@ def fuse_logits(
         peak = total.max(dim=0)
         labels[top:bottom, left:right] = peak.indices.to(torch.uint8)
         best[top:bottom, left:right] = peak.values
-        if sure is not None:
+        if confidences is not None:
             odds = (peak.values - total.logsumexp(dim=0)).exp()
-            sure[top:bottom, left:right] = torch.where(peak.values.isinf(), 1.0, odds).to(torch.float16)
-    return Fused(labels.numpy(), best.numpy(), None if sure is None else sure.numpy())
+            confidences[top:bottom, left:right] = torch.where(peak.values.isinf(), 1.0, odds).to(
+                torch.float16
+            )
+    return Fused(labels.numpy(), best.numpy(), None if confidences is None else confidences.numpy())
 
 
 def _canvas(strip: Box, crops: Sequence[tuple[Grid, Box]], classes: int) -> Tensor:
-    """One branch on one strip: float64 (C, bottom - top, right - left)."""
+    """The logits of one branch on one strip: float64 (C, bottom - top, right - left)."""
     left, top, right, bottom = strip
     canvas = torch.zeros((classes, bottom - top, right - left), dtype=torch.float64, device="cpu")
     canvas[0] = torch.inf

@@ -1,4 +1,4 @@
-"""From detections to crops: who is kept, and how much of the picture each network sees."""
+"""From detections to crops: which people are kept, and which rectangle is cut out for each."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from .rules import Rule
 
 
 def arrange(people: Detections, rule: Rule) -> npt.NDArray[np.int64]:
-    """Indices of the people, by falling score or falling area of their masks, as `rule` has it."""
+    """Indices of the people by descending score or descending mask area, as `rule` says."""
     if rule.sort == "score" or people.masks is None:
         return np.argsort(-people.scores, kind="stable")
     return np.argsort(-people.masks.sum(axis=(1, 2)), kind="stable")
 
 
 def choose(people: Detections, rule: Rule) -> Detections:
-    """Leave out weak, empty and doubled detections.
+    """Drop weak, empty and duplicate detections.
 
     Args:
-        people: what a detector found, with masks, in the rule's order.
-        rule: gives the threshold, and how much of a mask may be taken already; with SCHP's, masks lose what
-            people before them hold.
+        people: a detector's people, with masks, in the rule's order.
+        rule: has the least score, and the share of a mask that earlier people may cover. Under SCHP's rule,
+            masks lose the pixels that earlier people have.
 
     Source: SCHP's `make_crop_and_mask_w_mask_nms.py`; M-CE2P's `get_objs`.
     """
@@ -45,12 +45,12 @@ def choose(people: Detections, rule: Rule) -> Detections:
 
 
 def enlarge(box: tuple[float, float, float, float], size: tuple[int, int], rule: Rule) -> Box:
-    """The rectangle that is cut out for a person: x0, y0, x1, y1, half-open, inside the picture.
+    """The rectangle to cut out for a person: x0, y0, x1, y1, half-open, inside the picture.
 
     Args:
         box: float corners in pixels, half-open.
         size: (height, width) of the picture.
-        rule: gives how much larger, and the rounding. SCHP rounds both corners and counts the last as inside.
+        rule: has the enlargement and the rounding. SCHP rounds both corners and includes the last one.
     """
     height, width = size
     x0, x1 = _interval(box[0], box[2], width, rule)

@@ -1,4 +1,4 @@
-"""People found by a detector, which is loaded when it is first needed."""
+"""Finds people with a detector, which is loaded when it is first needed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class PeopleDetector:
 
     Args:
         spec: the detector.
-        file: its checkpoint where the user gave one; else it is downloaded.
+        file: the user's own checkpoint; None downloads it.
         device: where it runs.
         offline, progress: as for `Parser`.
 
@@ -54,7 +54,7 @@ class PeopleDetector:
             path = file_of(self._spec, self._file, *self._fetching)
         except WeightsError as error:
             raise WeightsError(
-                f'{error}\nThen pass weights={{"detector": PATH}}. Or say yourself where the people are: '
+                f'{error}\nThen pass weights={{"detector": PATH}}. Or pass the people yourself: '
                 "predict(image, people=boxes), masks or detections."
             ) from error
         return load_detector(self._spec.name, path, self._file is None).to(self._device)

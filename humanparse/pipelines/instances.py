@@ -1,4 +1,4 @@
-"""Labels and person masks -> part instances, each of one person, grown into what nobody owns."""
+"""Labels and person masks -> part instances, one per part and person, grown into unowned pixels."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ class Fusion:
 
     Attributes:
         labels: uint8 (H, W), the class of each pixel.
-        instances: int32 (H, W), number of the part instance, 1, 2, ...; 0 where there is none.
-        instance_classes: uint8 (K,), class of instance k at k - 1.
+        instances: int32 (H, W), number of the part instance, 1, 2, ...; 0 for none.
+        instance_classes: uint8 (K,), the class of instance k is at k - 1.
         instance_scores: float64 (K,), mean fused logit over the instance's pixels, under SCHP's rules times
-            the person's score: unbounded, no probability.
-        instance_people: int64 (K,), whose it is, as an index into the people that were given.
-        person_map: int32 (H, W), tag of the person, 1, 2, ...; 0 where there is none.
-        person_order: int64 (N,), index of tag t among the people that were given at t - 1.
-        masks: bool (N, H, W), after growth, in the order the people were given.
-        confidence: float16 (H, W), softmax probability (0-1) of each pixel's class, where asked for.
+            the person's score. It is unbounded, not a probability.
+        instance_people: int64 (K,), the instance's person, as an index into the people that were passed.
+        person_map: int32 (H, W), tag of the person, 1, 2, ...; 0 for none.
+        person_order: int64 (N,), at t - 1 the index of the person with tag t among those passed.
+        masks: bool (N, H, W), after growth, in the order in which people were passed.
+        confidence: float16 (H, W), softmax probability (0-1) of each pixel's class, or None.
     """
 
     labels: npt.NDArray[np.uint8]
@@ -45,12 +45,12 @@ class Fusion:
 def find_instances(
     fused: Fused, scores: npt.NDArray[np.float64], masks: Masks, classes: int, rule: Rule
 ) -> Fusion:
-    """Give each part of each person a number, let the parts grow, and score them.
+    """Number each part of each person, grow the parts, and score them.
 
     Args:
-        fused: labels, and the logits behind them.
-        scores: float64 (N,), of the people.
-        masks: bool (N, H, W), may overlap.
+        fused: labels and their fused logits.
+        scores: float64 (N,), the people's scores.
+        masks: bool (N, H, W), the people's masks; they may overlap.
         classes: number of classes.
         rule: see `Rule`.
     """
@@ -82,7 +82,7 @@ def find_instances(
 def _owner(
     labels: npt.NDArray[np.uint8], masks: Masks, order: npt.NDArray[np.int64], rule: Rule
 ) -> npt.NDArray[np.int32]:
-    """(H, W): position in `order`, from 1, of the person who owns the pixel; 0 on background."""
+    """(H, W): position in `order`, from 1, of the person that owns the pixel; 0 on background."""
     owner = np.zeros(labels.shape, dtype=np.int32)
     painted = list(enumerate(order.tolist(), 1))
     for position, index in reversed(painted) if rule.overlap == "first" else painted:
@@ -94,7 +94,7 @@ def _owner(
 def _numbered(
     owner: npt.NDArray[np.int32], labels: npt.NDArray[np.uint8], classes: int, rule: Rule
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """Instances (H, W) by person, then class; the class of each; the position of its person, from 1."""
+    """Instances (H, W), numbered by person, then class; the class of each; its person's position, from 1."""
     if rule.counts_present:
         owner = np.where(owner < len(np.unique(owner)), owner, 0)
     keys = np.where(owner > 0, owner * classes + labels, 0)

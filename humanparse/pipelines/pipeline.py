@@ -1,4 +1,4 @@
-"""What all ways from pictures to parsings have in common."""
+"""The interface of all pipelines from pictures to parsings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Pipeline(ABC):
     """Turns pictures into parsings.
 
     Attributes:
-        shares_passes: whether pictures go through the network together; if not, each goes through it alone.
+        shares_passes: whether the pictures of a batch go through the network together.
         device: where the network runs.
     """
 
@@ -29,25 +29,25 @@ class Pipeline(ABC):
         """RGB uint8 pictures (H, W, 3) of any sizes -> a parsing of each, in order.
 
         Args:
-            pictures: each is read once and not kept.
+            pictures: the pictures; each is read once and not kept.
             keep_logits, confidence: as for `Parser.predict`.
 
         Raises:
-            ModelError: the model has no logits or confidence to give.
+            ModelError: the model has no logits or no confidence.
         """
         return self.start([self.prepare(picture) for picture in pictures], keep_logits, confidence)()
 
     def prepare(self, picture: Picture) -> Any:
-        """RGB uint8 (H, W, 3) -> what `start` takes; any thread may do this while the network works."""
+        """RGB uint8 (H, W, 3) -> an input for `start`; may be called in any thread while the network runs."""
         return picture
 
     @abstractmethod
     def start(
         self, batch: Sequence[Any], keep_logits: bool = False, confidence: bool = False
     ) -> Callable[[], list[Parsing]]:
-        """Begin with a batch: the function that is returned waits for the device, and gives the parsings.
+        """Start computing a batch. The returned function waits for the device and returns the parsings.
 
         Args:
-            batch: what `prepare` gave of each picture.
+            batch: the result of `prepare` for each picture.
             keep_logits, confidence: as for `parse_batch`.
         """

@@ -1,4 +1,4 @@
-"""What differs between SCHP's and M-CE2P's way from detections to part instances, as data."""
+"""The differences between SCHP and M-CE2P in fusing detections into part instances, as data."""
 
 from __future__ import annotations
 
@@ -10,27 +10,28 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Rule:
-    """One way to several people.
+    """How a method fuses the parts of several people.
 
     Attributes:
-        sort: order in which people enter fusion: by falling `score`, or by falling mask `area`.
-        order: order in which fusion numbers people and paints their masks: by falling `score`, or as `given`.
-        overlap: who owns a pixel of several masks, the `first` or the `last` in that order.
+        sort: order in which people enter fusion: by descending `score`, or by descending mask `area`.
+        order: order in which fusion numbers people and paints their masks: by descending `score`, or as
+            `given`.
+        overlap: which person owns a pixel of several masks: the `first` or the `last` in that order.
         exclusive: whether a mask keeps only the part pixels that its person owns; otherwise masks overlap.
         tags: order of the tags in `person_map`, where later ones lie on top: that of `order`, or `area`, by
-            falling area of the grown masks.
-        weighted: whether the score of a part is multiplied by its person's.
-        resizes: whether logits of another size than their box are resized; otherwise they are an error.
-        min_score: a detected person below it is left out.
-        max_overlap: a detected person of whose mask a larger share (0-1) is taken already is left out; None
-            keeps all.
+            descending area of the grown masks.
+        weighted: whether the score of a part is multiplied by its person's score.
+        resizes: whether logits whose size differs from their box are resized; otherwise they are an error.
+        min_score: detected people with a lower score are dropped.
+        max_overlap: a detected person is dropped if earlier people cover a larger share (0-1) of their mask;
+            None keeps all.
         enlarge: side of a crop relative to its box.
-        rounding: corners of a crop: `inclusive`, each rounded to the nearest pixel, which belongs to it, or
-            `truncated`.
-        jpeg_quality: crops pass through JPEG of this quality (0-100); None leaves them alone.
+        rounding: corners of a crop: `inclusive` rounds each to the nearest pixel, which belongs to the crop;
+            `truncated` cuts the fraction off.
+        jpeg_quality: crops are compressed as JPEG of this quality (0-100); None leaves them alone.
         max_instances: parts beyond this number are lost; None keeps all.
-        counts_present: the people who get parts are counted by those who own a pixel, so that when one owns
-            none, the last gets no parts.
+        counts_present: whether people are counted by who owns a pixel. Then, if one person owns none, the
+            last person gets no parts.
     """
 
     sort: Literal["score", "area"]
@@ -63,7 +64,7 @@ _SCHP = Rule(
     enlarge=1.2,
     rounding="inclusive",
 )
-# the same with its 8-bit instance map, its miscount of people, and crops that were files
+# The same, with its 8-bit instance map, its miscount of people, and crops saved as JPEG files.
 _SCHP_ORIGINAL = replace(_SCHP, order="given", jpeg_quality=95, max_instances=255, counts_present=True)
 # M-CE2P: M-CE2P-test.py and refine.py, without its limit of 255 parts
 _MCE2P = Rule(

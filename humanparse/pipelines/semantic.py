@@ -26,15 +26,15 @@ from .pipeline import Pipeline
 Output = TypeVar("Output")
 
 Change = Callable[[Tensor, Tensor], Tensor]
-"""Takes a photo's logits (C, h, w) and its input (3, h', w'), and gives other logits of the same shape."""
+"""Takes a photo's logits (C, h, w) and its input (3, h', w'); returns changed logits of the same shape."""
 
 Finder = Callable[[Labels], tuple[Person, ...]]
-"""Takes a photo's labels (H, W), and gives its people."""
+"""Takes a photo's labels (H, W); returns its people."""
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """A picture as the network takes it: its frame, and float32 (3, h, w) on the network's device."""
+    """A picture prepared for the network: its frame, and float32 (3, h, w) on the network's device."""
 
     frame: Frame
     pixels: Tensor
@@ -42,16 +42,16 @@ class Fitted:
 
 @dataclass(frozen=True)
 class Semantic(Pipeline):
-    """A loaded network with everything that decides its answer.
+    """A loaded network with all options that affect its result.
 
     Attributes:
         name: the model's name.
         network: float32 (B, 3, h, w) -> float32 logits (B, C, h', w'), on `device`.
-        scheme: the labels; its pairs say which channels swap in a mirrored picture.
+        scheme: the label scheme; its pairs are the channels that swap in a mirrored picture.
         input: the network's input.
         device: where it runs.
-        flip: average with the mirrored picture.
-        scales: sizes of the input, relative to its own, over which logits are averaged.
+        flip: whether to average with the mirrored picture.
+        scales: sizes of the input, relative to its own; logits are averaged over them.
         protocol: see `Frame.back`.
     """
 
@@ -81,8 +81,8 @@ class Semantic(Pipeline):
         """See `Pipeline.start`; pictures whose inputs have the same size share a pass.
 
         Args:
-            batch, keep_logits, confidence: see there.
-            change: gives other logits for each picture, one after the other.
+            batch, keep_logits, confidence: as for `Pipeline.start`.
+            change: changes the logits of each picture, one after the other.
         """
         coming = []
         for numbers in alike([one.frame for one in batch]):
@@ -107,7 +107,7 @@ class Semantic(Pipeline):
         confidence: bool,
         change: Change | None,
     ) -> Callable[[], list[Parsing]]:
-        """As `start`, for the frames of pictures and their inputs of one size, float32 (B, 3, h, w)."""
+        """Like `start`, for pictures' frames and their inputs of one size, float32 (B, 3, h, w)."""
         views = changed(frames, fitted, self.views(fitted), change)
         return self.bring_back(frames, views, keep_logits, confidence)
 
@@ -119,33 +119,33 @@ class Semantic(Pipeline):
         confidence: bool = False,
         finders: Sequence[Finder] | None = None,
     ) -> Callable[[], list[Parsing]]:
-        """The frames of photos and what `views` gave of their inputs -> what gives their parsings.
+        """Bring logits back to the photos. The returned function waits for the device, then parses.
 
         Args:
-            frames: of the photos.
-            batch: per scale logits (B, C, h, w).
-            keep_logits, confidence: as for `parse`.
-            finders: of each photo what gives its people; None finds nobody.
+            frames: the photos' frames.
+            batch: the logits of `views`, (B, C, h, w) for each scale.
+            keep_logits, confidence: as for `start`.
+            finders: for each photo, the function that finds its people; None finds nobody.
         """
         coming = []
         for place, frame in enumerate(frames):
             views = [view[place] for view in batch]
-            labels, sure = frame.labelled(views, self.protocol, confidence)
+            labels, confidences = frame.labelled(views, self.protocol, confidence)
             kept = frame.mean(views) if keep_logits else None
-            coming.append((fetched(labels), fetched(sure), fetched(kept)))
+            coming.append((fetched(labels), fetched(confidences), fetched(kept)))
 
         def parsings() -> list[Parsing]:
             found = []
-            for place, (labels, sure, kept) in enumerate(coming):
+            for place, (labels, confidences, kept) in enumerate(coming):
                 people = () if finders is None else finders[place](labels())
-                found.append(Parsing(labels(), self.scheme, self.name, sure(), kept(), people))
+                found.append(Parsing(labels(), self.scheme, self.name, confidences(), kept(), people))
             return found
 
         return parsings
 
     @torch.inference_mode()
     def logits(self, images: Sequence[Picture], batch_size: int = 8) -> list[tuple[Frame, Tensor]]:
-        """RGB uint8 pictures (H, W, 3) -> of each its frame and its logits float32 (C, h, w), on the CPU.
+        """RGB uint8 pictures (H, W, 3) -> the frame and the logits float32 (C, h, w) of each, on the CPU.
 
         Pictures whose inputs have the same size go through the network together.
         """
@@ -161,28 +161,28 @@ class Semantic(Pipeline):
         return [(frame, found[number]) for number, frame in enumerate(frames)]
 
     def views(self, fitted: Tensor) -> list[Tensor]:
-        """Inputs float32 (B, 3, h, w) on `device` -> per scale logits float32 (B, C, h', w')."""
+        """Inputs float32 (B, 3, h, w) on `device` -> logits float32 (B, C, h', w') for each scale."""
         scaled = (self.scaled(fitted, scale) for scale in self.scales)
         return [self.unmirrored(self.run(self.network, self.mirrored(batch))) for batch in scaled]
 
     def mirrored(self, fitted: Tensor) -> Tensor:
-        """(B, 3, h, w); with `flip` (2 * B, 3, h, w), mirrored inputs after the others."""
+        """The inputs (B, 3, h, w); with `flip`, followed by the mirrored ones: (2 * B, 3, h, w)."""
         return torch.cat((fitted, fitted.flip(3))) if self.flip else fitted
 
     def unmirrored(self, logits: Tensor) -> Tensor:
-        """Logits of what `mirrored` gave -> (B, C, h, w); with `flip` the mean, sides restored."""
+        """Logits of the result of `mirrored` -> (B, C, h, w); with `flip` the mean, with sides restored."""
         if not self.flip:
             return logits
         plain, mirrored = logits.chunk(2)
         return (plain + mirrored[:, list(self.scheme.flip_order())].flip(3)) * 0.5
 
     def run(self, network: Callable[[Tensor], Output], batch: Tensor) -> Output:
-        """What a network gives, computed in full float32."""
+        """Run a network in full float32."""
         with exact_float32(self.device):
             return network(batch)
 
     def scaled(self, fitted: Tensor, scale: float) -> Tensor:
-        """(1, 3, h, w) -> the same, larger or smaller; padded inputs stay multiples of their padding."""
+        """Resize an input (1, 3, h, w); padded inputs stay multiples of their padding."""
         if scale == 1:
             return fitted
         align, step = self.input.align_corners, self.input.pad_multiple
@@ -193,7 +193,7 @@ class Semantic(Pipeline):
 
 
 def alike(frames: Sequence[Frame]) -> list[list[int]]:
-    """The numbers of the frames, those of one input size together."""
+    """The positions of the frames, grouped by the size of their input."""
     groups: dict[tuple[int, int], list[int]] = {}
     for number, frame in enumerate(frames):
         groups.setdefault(frame.input_size, []).append(number)
@@ -203,7 +203,7 @@ def alike(frames: Sequence[Frame]) -> list[list[int]]:
 def changed(
     frames: Sequence[Frame], fitted: Tensor, views: Sequence[Tensor], change: Change | None
 ) -> Sequence[Tensor]:
-    """The logits of each photo as `change` gives them, one after the other."""
+    """The logits of each photo, changed by `change` one after the other."""
     if change is None:
         return views
     means = (frame.mean([view[place] for view in views]) for place, frame in enumerate(frames))
@@ -211,7 +211,7 @@ def changed(
 
 
 def fetched(tensor: Tensor | None) -> Callable[[], Any]:
-    """Have a tensor copied to the CPU while others are computed; what is given back waits for the copy."""
+    """Start copying a tensor to the CPU. The returned function waits for the copy and returns it."""
     if tensor is None:
         return lambda: None
     if not tensor.is_cuda:
@@ -230,10 +230,10 @@ def fetched(tensor: Tensor | None) -> Callable[[], Any]:
 
 
 def check_scales(scales: Sequence[float]) -> tuple[float, ...]:
-    """Sizes of the input, relative to its own.
+    """Check the sizes of the input, relative to its own.
 
     Raises:
-        ModelError: there is none, or one is no sensible size.
+        ModelError: there is none, or one is out of range.
     """
     values = tuple(float(scale) for scale in scales)
     if not values or not all(0.1 <= value <= 4 for value in values):
@@ -242,7 +242,7 @@ def check_scales(scales: Sequence[float]) -> tuple[float, ...]:
 
 
 def input_at(spec: InputSpec, size: tuple[int, int]) -> InputSpec:
-    """The input with another (height, width).
+    """The input's specification with another (height, width).
 
     Raises:
         ModelError: a side is too short.

@@ -1,4 +1,4 @@
-"""Single-stage models: one network, one photo, people and their parts at once."""
+"""Single-stage models: one network finds people and their parts in one pass."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ __all__ = ["People", "SingleStage", "decode_smp", "decode_uniparser", "find_deco
 
 @dataclass(frozen=True)
 class SingleStage(Pipeline):
-    """A loaded network that finds people and their parts, with everything that decides its answer.
+    """A loaded network that finds people and their parts, with all options that affect its result.
 
     Attributes:
         name: the model's name.
-        network: (1, 3, h, w) -> maps whose `of(0)` are the arguments of `decode`, on `device`.
-        decode: what turns its maps into people; see `find_decoder`.
-        thresholds: its keyword arguments.
-        scheme: the labels.
+        network: (1, 3, h, w) -> maps on `device`; their `of(0)` returns the arguments of `decode`.
+        decode: the function that turns maps into people; see `find_decoder`.
+        thresholds: keyword arguments of `decode`.
+        scheme: the label scheme.
         input: the network's input.
         device: where it runs.
-        dtype: precision of its matrix products; people are found in float32.
-        protocol: `extract` puts the higher score on top; `paper` and `score` give the original's own map,
-            which SMP paints the other way round, and in which UniParser ignores people.
+        dtype: precision of its matrix products; decoding uses float32.
+        protocol: `extract` puts the higher score on top. `paper` and `score` give the original's own map: SMP
+            puts the lower score on top, and UniParser ignores people.
     """
 
     name: str
@@ -60,7 +60,7 @@ class SingleStage(Pipeline):
         """See `Pipeline.start`.
 
         Raises:
-            ModelError: logits or confidence are asked for, which these models do not have.
+            ModelError: logits or confidence are requested, which these models do not have.
         """
         if keep_logits or confidence:
             raise ModelError(
@@ -84,11 +84,11 @@ class SingleStage(Pipeline):
             else:
                 with torch.autocast(self.device.type, self.dtype):
                     maps = self.network(batch)
-            return self.decode(*maps.of(0), frame.resized, frame.image_size, **self.thresholds)
+            return self.decode(*maps.of(0), frame.content_size, frame.image_size, **self.thresholds)
 
 
 def find_decoder(spec: ModelSpec) -> Callable[..., People]:
-    """What turns the maps of a model into people."""
+    """The function that turns a model's maps into people."""
     place = FAMILIES[spec.family].decoder
     assert place is not None, f"{spec.name} gives logits"
     module, _, function = place.partition(":")
@@ -97,7 +97,7 @@ def find_decoder(spec: ModelSpec) -> Callable[..., People]:
 
 
 def _on_top(people: People) -> npt.NDArray[np.uint8]:
-    """All people in one map, uint8 (H, W), the higher score on top; of equal ones, the first."""
+    """All people in one map, uint8 (H, W), the higher score on top; at a tie, the first."""
     labels = np.zeros_like(people.merged)
     for each in _descending(people)[::-1]:
         person = people.labels[each]
@@ -106,7 +106,7 @@ def _on_top(people: People) -> npt.NDArray[np.uint8]:
 
 
 def _persons(people: People, scheme: LabelScheme) -> tuple[Person, ...]:
-    """In descending score; whoever has no pixel left at the photo's size is left out."""
+    """The people by descending score, without those who have no pixel at the photo's size."""
     persons: list[Person] = []
     for each in _descending(people):
         mask = people.labels[each] > 0

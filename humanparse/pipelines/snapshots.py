@@ -1,4 +1,4 @@
-"""Pictures that are decoded later than they are taken, whatever their owner does with them in between."""
+"""Takes pictures now and decodes them later, even if their owner changes them in between."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ Picture = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """A picture that nobody changes any more."""
+    """A picture that cannot change any more."""
 
     _load: Callable[[], Picture]
 
     def load(self) -> Picture:
-        """Its pixels, RGB uint8 (H, W, 3), in any thread.
+        """Decode it to RGB uint8 (H, W, 3); may be called in any thread.
 
         Raises:
             ImageError: as `image.load`.
@@ -34,11 +34,11 @@ class Snapshot:
 
 
 def snapshot(source: Any) -> Snapshot:
-    """Take a picture as it is now. Call this in the owner's thread, before the owner goes on.
+    """Take a picture as it is now. Call this in the owner's thread, before the owner can change it.
 
-    Arrays, tensors and PIL images are copied (of an animation the current frame), and open files are read.
-    Paths, URLs and bytes are kept: they do not change. Where possible, decoding is left to `Snapshot.load`.
-    All errors are.
+    Arrays, tensors and PIL images are copied (the current frame of an animation), and open files are read.
+    Paths, URLs and bytes are kept, because they do not change. Where possible, `Snapshot.load` decodes. It
+    also raises all errors.
 
     Args:
         source: whatever `image.load` takes; or a snapshot, which is returned.
@@ -50,15 +50,15 @@ def snapshot(source: Any) -> Snapshot:
     name = image.describe(source)
     try:
         return Snapshot(partial(image.load, _own(source, name), name=name, copy=False))
-    except Exception as error:  # any object may call itself a file or an array
+    except Exception as error:  # any object may claim to be a file or an array
         return Snapshot(partial(_fail, error))
 
 
 def check_several(sources: Any) -> None:
-    """See that something may give several pictures.
+    """Check that `sources` may be several pictures.
 
     Raises:
-        ImageError: it is one picture, or nothing to iterate over.
+        ImageError: it is a single picture, or not iterable.
     """
     name = image.describe(sources)
     if isinstance(sources, str | os.PathLike):
@@ -74,7 +74,7 @@ def check_several(sources: Any) -> None:
 
 
 def _is_one_array(sources: Any) -> bool:
-    """Whether this is one picture as an array or a tensor: no stack of pictures, no array of paths."""
+    """Whether this is one picture as an array or a tensor, not a stack of pictures or an array of paths."""
     tensor = image.is_tensor(sources)
     if not tensor and getattr(getattr(sources, "dtype", None), "kind", "") not in ("b", "i", "u", "f"):
         return False
@@ -83,12 +83,12 @@ def _is_one_array(sources: Any) -> bool:
 
 
 def unchanging(source: Any) -> Snapshot:
-    """A picture that nobody will change, in any form that `image.load` takes: it is not copied."""
+    """A snapshot without a copy, for a picture that nobody will change, in any form of `image.load`."""
     return Snapshot(partial(image.load, source, copy=False))
 
 
 def _own(source: Any, name: str) -> Any:
-    """The same picture, but for our own use."""
+    """A copy of the picture for our own use."""
     if isinstance(source, bytearray | memoryview):
         return bytes(source)
     if isinstance(source, Image.Image):
@@ -98,7 +98,7 @@ def _own(source: Any, name: str) -> Any:
     if image.is_tensor(source):
         try:
             return source.detach().to("cpu", copy=True)
-        except (RuntimeError, NotImplementedError):  # without data: `image.load` says what is wrong
+        except (RuntimeError, NotImplementedError):  # it has no data; `image.load` raises the error
             return source
     if hasattr(source, "read"):
         return bytes(image.read_file(source, name))

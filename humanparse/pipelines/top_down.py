@@ -1,4 +1,4 @@
-"""People first, then their parts: detection, the whole picture and each crop parsed, and all of it fused.
+"""People first, then their parts: detect people, parse the whole picture and each crop, and fuse the results.
 
 SCHP's `mhp_extension` (Li et al., TPAMI 2020) and M-CE2P (Ruan et al., AAAI 2019) differ only in `rules`.
 """
@@ -20,7 +20,7 @@ from ..ops.forks import settle_after_fork
 from ..ops.jpeg import jpeg_round_trip
 from ..results import Parsing, Person
 from ..schemes import LabelScheme
-from .canvas import Box, Exact, Grid, Resized, fuse_logits
+from .canvas import Box, EnlargedLogits, Exact, Grid, fuse_logits
 from .crops import arrange, choose, enlarge
 from .instances import Fusion, find_instances
 from .pipeline import Pipeline
@@ -37,17 +37,17 @@ def fuse(
     *,
     rule: str = "schp",
 ) -> Fusion:
-    """From logits to part instances of people.
+    """Fuse logits of the whole picture and of people's crops into part instances.
 
     Args:
         global_logits: float (C, h, w), array or tensor, of the whole picture; background is class 0.
-        local_logits: per local network the logits of each person's crop, float (C, h, w). SCHP has one such
-            network, M-CE2P two (trained on detected and on true boxes).
-        boxes: int (N, 4), of the crops: x0, y0, x1, y1 in pixels, half-open, inside the picture.
-        scores: float (N,), of the people.
-        masks: bool (N, H, W), of the people; they may overlap.
-        rule: `"schp"`; `"schp-original"`, with its defects; or `"mce2p"`. SCHP's demand logits at the size of
-            the picture and of the boxes; M-CE2P's resizes them bilinearly, with half-pixel centres.
+        local_logits: for each local network, the logits of each person's crop, float (C, h, w). SCHP has one
+            such network, M-CE2P two (trained on detected and on true boxes).
+        boxes: int (N, 4), the crops: x0, y0, x1, y1 in pixels, half-open, inside the picture.
+        scores: float (N,), the people's scores.
+        masks: bool (N, H, W), the people's masks; they may overlap.
+        rule: `"schp"`; `"schp-original"`, with its defects; or `"mce2p"`. SCHP's rules need logits at the
+            size of the picture and of the boxes; M-CE2P's resizes them bilinearly, with half-pixel centres.
 
     Raises:
         ModelError: unknown rule, or logits that do not fit.
@@ -84,13 +84,13 @@ class TopDown(Pipeline):
 
     Attributes:
         name: the model's name.
-        scheme: the labels.
-        whole: parses the picture.
-        local: each parses every crop.
+        scheme: the label scheme.
+        whole: the network for the whole picture.
+        local: the networks for crops; each parses every crop.
         rule: see `Rule`.
-        find: says where the people of a picture are.
-        detected: whether a detector finds them, so that weak and doubled ones are left out; people whom the
-            caller gives are all kept.
+        find: finds the people of a picture.
+        detected: whether `find` is a detector; then weak and duplicate people are dropped. People that the
+            caller passes are all kept.
     """
 
     name: str
@@ -125,17 +125,17 @@ class TopDown(Pipeline):
             crops = [jpeg_round_trip(crop, self.rule.jpeg_quality) for crop in crops]
         ((frame, logits),) = self.whole.logits([image])
         branches = [
-            [frame.resampled(values) for frame, values in network.logits(crops)] for network in self.local
+            [frame.windowed(values) for frame, values in network.logits(crops)] for network in self.local
         ]
         classes = len(self.scheme)
-        fused = fuse_logits(frame.resampled(logits), branches, boxes, size, classes, confidence)
+        fused = fuse_logits(frame.windowed(logits), branches, boxes, size, classes, confidence)
         fusion = find_instances(fused, people.scores, people.masks, classes, self.rule)
         kept = logits.numpy() if keep_logits else None
         described = self._people(fusion, people)
         return Parsing(fusion.labels, self.scheme, self.name, fusion.confidence, kept, described)
 
     def _people(self, fusion: Fusion, people: Detections) -> tuple[Person, ...]:
-        """By falling score; what several masks claim is the person's who has it in `person_map`."""
+        """The people by descending score; a pixel of several masks belongs to the person in `person_map`."""
         tag_of = {int(index): tag for tag, index in enumerate(fusion.person_order, 1)}
         found: list[Person] = []
         for index in np.argsort(-people.scores, kind="stable").tolist():
@@ -153,7 +153,7 @@ class TopDown(Pipeline):
 
 
 def find_rule(name: str) -> Rule:
-    """The rules of that name.
+    """Find a rule by name.
 
     Raises:
         ModelError: unknown name.
@@ -197,4 +197,4 @@ def _grid(logits: Tensor, size: tuple[int, int], classes: int, rule: Rule) -> Gr
             f"logits of size {tuple(logits.shape[1:])} for a rectangle of {size} (height, width); "
             "under SCHP's rules they must be equal"
         )
-    return Resized(logits, size)
+    return EnlargedLogits(logits, size)

@@ -153,8 +153,8 @@ class Run:
         """Whether decoding and resampling gave the original's bytes."""
         if known.input_sha1 is None or not isinstance(self.spec, ModelSpec):
             return None
-        resampled = Frame(known.shape, self.spec.input).resample(photo).contiguous().numpy()
-        return hashlib.sha1(resampled.tobytes(), usedforsecurity=False).hexdigest() == known.input_sha1
+        pixels = Frame(known.shape, self.spec.input).resample(photo).contiguous().numpy()
+        return hashlib.sha1(pixels.tobytes(), usedforsecurity=False).hexdigest() == known.input_sha1
 
     def _look(self, parser: Parser) -> None:
         """See whether the labels of the package's photos are plausible."""

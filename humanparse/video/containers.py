@@ -1,7 +1,7 @@
-"""Which files are videos, and whether one ends before its container says that it does.
+"""Which files are videos, and whether a file is shorter than its container says.
 
-Decoders take the end of a file for the end of the video, and the number of frames in a header is too large in
-good files, too: a clip that was trimmed without encoding it again keeps frames that nobody shows.
+Decoders take the end of a file for the end of the video. The number of frames in a header is no proof: a clip
+that was trimmed without re-encoding keeps frames that no player shows.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 SUFFIXES = frozenset((".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg"))
-"""What counts as a video by its name."""
+"""Suffixes of video files."""
 
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 
 
 def is_cut_short(path: Path) -> bool:
-    """Of MP4 and MOV, Matroska and WebM, and AVI; False for what is open-ended or of another kind.
+    """Whether an MP4, MOV, Matroska, WebM or AVI file is cut short; False for open-ended and other files.
 
     Raises:
         OSError: the file cannot be read.
@@ -34,7 +34,7 @@ def is_cut_short(path: Path) -> bool:
 
 
 def _boxes_end(file: BinaryIO) -> int:
-    """Where the last of the outermost boxes ends (ISO/IEC 14496-12 §4.2)."""
+    """Offset of the end of the last outermost box (ISO/IEC 14496-12 §4.2)."""
     end = 0
     while True:
         file.seek(end)
@@ -50,7 +50,7 @@ def _boxes_end(file: BinaryIO) -> int:
 
 
 def _segment_end(file: BinaryIO) -> int:
-    """Where the segment ends by its own length (RFC 8794 §6); 0 where it has none."""
+    """Offset of the end of the segment by its own length (RFC 8794 §6); 0 if it has none."""
     file.seek(4)
     length, _ = _variable(file)
     file.seek(length, 1)
@@ -61,7 +61,7 @@ def _segment_end(file: BinaryIO) -> int:
 
 
 def _variable(file: BinaryIO) -> tuple[int, bool]:
-    """A number whose leading zeros say its length in bytes; and whether all its bits are 1: unknown."""
+    """A number whose leading zeros give its length in bytes, and whether all its bits are 1 (unknown)."""
     first = file.read(1)
     if not first or not first[0]:
         return 0, True

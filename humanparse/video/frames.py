@@ -27,13 +27,14 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, eq=False)
 class VideoFrame:
-    """A frame and what its pixels are.
+    """A frame and its labels.
 
     Attributes:
-        number: its place in the video, from 0.
+        number: its position in the video, from 0.
         seconds: when it is shown, by the video's own timestamps.
         image: RGB uint8 (H, W, 3), upright.
-        parsing: its labels; people, where the model finds them, are numbered anew in each frame.
+        parsing: its labels. People, where the model finds them, are numbered from 1 in each frame; a number
+            does not follow a person through the video.
     """
 
     number: int
@@ -52,7 +53,7 @@ Shot = tuple[int, float, Picture]
 def parse_alone(
     video: VideoReader, every: int, pipeline: Pipeline, confidence: bool
 ) -> Generator[VideoFrame]:
-    """Every n-th frame by itself, as far as the video can be read."""
+    """Parse every n-th frame by itself."""
     with closing(_ahead(_shots(video, every), 2)) as shots:
         for number, seconds, image in shots:
             (parsing,) = pipeline.parse_batch([image], confidence=confidence)
@@ -67,18 +68,18 @@ def parse_together(
     batch_size: int,
     confidence: bool,
 ) -> Generator[VideoFrame]:
-    """Every n-th frame, several at a time through one network; at most two batches of frames are held.
+    """Parse every n-th frame, in batches through one network; at most two batches of frames are held.
 
     Args:
-        video: an open one, read from where it stands.
+        video: an open video, read from its present position.
         every: 1 takes all frames.
         pipeline: the network.
-        smoother: changes the logits of each frame by those before it.
+        smoother: smooths the logits of each frame with those of the frames before it.
         batch_size: frames that go through the network together.
         confidence: as for `Semantic`.
 
     Raises:
-        ImageError: a frame cannot be read; those before it were given.
+        ImageError: a frame cannot be read; the frames before it have been yielded.
     """
 
     def smoothed(logits: Tensor, pixels: Tensor) -> Tensor:
@@ -110,7 +111,7 @@ def _shots(video: VideoReader, every: int) -> Iterator[Shot]:
 
 
 def _ahead(items: Iterator[Item], depth: int) -> Generator[Item]:
-    """The items, taken in a thread of their own, at most `depth` early; an exception comes in its place."""
+    """The items, fetched in a thread, at most `depth` ahead; an exception is raised in its position."""
     settle_after_fork()
     process = os.getpid()
     thread = ThreadPoolExecutor(1, "humanparse-video")

@@ -21,11 +21,11 @@ from .frames import VideoFrame, parse_alone, parse_together
 from .reading import VideoReader
 from .smoothing import Smooth as Smooth
 from .smoothing import make_smoother
-from .writing import Look, check_target, encoding, encoding_labels
+from .writing import VideoFormat, check_target, encoding, encoding_labels
 
 PathLike = str | os.PathLike[str]
 Each = Callable[[VideoFrame], None]
-"""Takes a frame when it is parsed."""
+"""Called with each frame once it is parsed."""
 
 
 def parse_video(
@@ -39,21 +39,21 @@ def parse_video(
     batch_size: int,
     confidence: bool,
 ) -> ParsedVideo:
-    """What `Parser.predict_video` gives.
+    """Open a video for `Parser.predict_video`.
 
     Args:
-        path, every, smooth, strength, batch_size, confidence: see there.
+        path, every, smooth, strength, batch_size, confidence: as for `Parser.predict_video`.
         pipeline: parses the frames.
-        scheme, model: of the parsings.
+        scheme, model: label scheme and model name of the parsings.
 
     Raises:
-        ImageError: no video.
-        ModelError: a wrong option.
+        ImageError: the file is not a readable video.
+        ModelError: an option has a wrong value.
     """
     if every < 1 or batch_size < 1:
         raise ModelError(f"every and batch_size must be at least 1, not {every} and {batch_size}")
     if smooth is None and strength is not None:
-        raise ModelError('strength is that of smoothing: add smooth="exponential" or "flow"')
+        raise ModelError('strength needs smoothing: add smooth="exponential" or smooth="flow"')
     smoother = None if smooth is None else make_smoother(smooth, strength)
     if smoother is not None and not isinstance(pipeline, Semantic):
         raise ModelError(f"{model} finds people in each frame by itself: leave smooth out")
@@ -66,12 +66,12 @@ def parse_video(
 
 
 class ParsedVideo(Iterator[VideoFrame]):
-    """The frames of a video, parsed when they are asked for, once, in order.
+    """An iterator over the frames of a video, each parsed when it is requested.
 
     Attributes:
         path: the video's file.
-        expected: about how many frames there will be; 0 where the file does not say.
-        scheme: what labels mean.
+        expected: about how many frames there will be; 0 if the file does not say.
+        scheme: the label scheme.
         model: name of the model.
     """
 
@@ -85,7 +85,7 @@ class ParsedVideo(Iterator[VideoFrame]):
     ) -> None:
         self._frames = frames
         self._video = video
-        self._look = Look(video.size, video.rate / every, video.pixel_aspect, video.tick)
+        self._format = VideoFormat(video.size, video.rate / every, video.pixel_aspect, video.tick)
         self.path = video.path
         self.expected = -(-video.announced // every)
         self.scheme, self.model = scheme, model
@@ -93,40 +93,40 @@ class ParsedVideo(Iterator[VideoFrame]):
     @property
     def size(self) -> tuple[int, int]:
         """(height, width) of a frame in pixels."""
-        return self._look.size
+        return self._format.size
 
     @property
     def rate(self) -> Fraction:
-        """Parsed frames per second by the video's header; their times are in `VideoFrame.seconds`."""
-        return self._look.rate
+        """Parsed frames per second by the video's header; `VideoFrame.seconds` has the exact times."""
+        return self._format.rate
 
     def __next__(self) -> VideoFrame:
         return next(self._frames)
 
     def close(self) -> None:
-        """Stop, and let go of the file."""
+        """Stop, and close the file."""
         self._frames.close()
 
     def save(
         self, overlay: PathLike | None = None, *, labels: PathLike | None = None, each: Each | None = None
     ) -> int:
-        """Parse all frames that are left and write them, each at its own time and size.
+        """Parse the remaining frames and write them as a video, as labels or both.
 
-        Videos keep the timestamps of their source, whether its rate is constant or not; a frame is shown
-        until the next one that was parsed. Files appear under their names when all frames are written. A
-        video to look at is H.264 with the sound of its source.
+        Videos keep the size and the timestamps of their source, whether its rate is constant or not; each
+        frame is shown until the next parsed one. The overlay is H.264 with the sound of its source. Files
+        appear under their names once all frames are written.
 
         Args:
-            overlay: `.mp4`, `.m4v`, `.mov` or `.mkv`; the frames with their parts tinted.
-            labels: `.mkv` for a lossless video, one grey byte per pixel; or a new folder, for a PNG of each
-                frame by its number, `000000.png` and so on.
+            overlay: path of a video of the frames with their parts tinted: `.mp4`, `.m4v`, `.mov` or `.mkv`.
+            labels: an `.mkv` path for a lossless video, one grey byte per pixel; or a new folder for one PNG
+                per frame, named by its number: `000000.png` and so on.
             each: called with every frame once it is written.
 
         Returns:
-            How many frames were written.
+            The number of frames written.
 
         Raises:
-            FormatError: a name of unknown kind, a file that cannot be written, or timestamps or sound that
+            FormatError: an unknown suffix, a file that cannot be written, or timestamps or sound that
                 cannot be kept.
             ImageError: a frame cannot be read; then nothing is written.
         """
@@ -138,7 +138,7 @@ class ParsedVideo(Iterator[VideoFrame]):
             self.close()
 
     def _check(self, film: Path | None, maps: Path | None) -> None:
-        """See that the files can be written, before the work begins."""
+        """Raise an error now if the files cannot be written."""
         if film is None and maps is None:
             raise FormatError("say what to write: overlay=PATH, labels=PATH or both")
         if film is not None:
@@ -147,12 +147,12 @@ class ParsedVideo(Iterator[VideoFrame]):
             check_target(maps, labels=True)
         elif maps is not None:
             if maps.exists() and (not maps.is_dir() or any(maps.iterdir())):
-                raise FormatError(f"{maps} is there already; name a new folder for the labels, or empty it")
+                raise FormatError(f"{maps} already exists; name a new folder for the labels, or empty it")
             if not maps.absolute().parent.is_dir():
                 raise FormatError(f"cannot write {maps}: there is no folder {maps.parent}; make it first")
         taken = [self.path, *(path for path in (film, maps) if path is not None)]
         if len({path.resolve() for path in taken}) < len(taken):
-            raise FormatError("the video, its overlay and its labels need names of their own")
+            raise FormatError("the video, its overlay and its labels need different names")
 
     def _save(self, film: Path | None, maps: Path | None, each: Each | None) -> int:
         count = 0
@@ -172,7 +172,7 @@ class ParsedVideo(Iterator[VideoFrame]):
 
     @contextmanager
     def _film(self, path: Path) -> Generator[Each]:
-        with encoding(path, self._look, self.path) as film:
+        with encoding(path, self._format, self.path) as film:
 
             def write(frame: VideoFrame) -> None:
                 parsing = frame.parsing
@@ -185,7 +185,7 @@ class ParsedVideo(Iterator[VideoFrame]):
     @contextmanager
     def _maps(self, path: Path) -> Generator[Each]:
         about = {"scheme": self.scheme.key, "names": self.scheme.names, "model": self.model}
-        with encoding_labels(path, self._look, json.dumps(about)) as film:
+        with encoding_labels(path, self._format, json.dumps(about)) as film:
             yield lambda frame: film.add(frame.parsing.labels, frame.seconds)
             film.end = self._video.end
 

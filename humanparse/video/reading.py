@@ -1,4 +1,4 @@
-"""The frames of a video and when each is shown, read once from front to back through PyAV."""
+"""Reads the frames of a video and their times, once, from front to back, through PyAV."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from .containers import is_cut_short
 if TYPE_CHECKING:
     import av
 
-_RATE = Fraction(25)  # of a video that does not say its own
-_ARBITRARY_START = 0x0200  # AVFMT_TS_DISCONT: MPEG streams, whose clock may begin anywhere
-_REPAIR = "repair the file, or leave out what is damaged, with: ffmpeg -i IN OUT.mp4"
+_RATE = Fraction(25)  # frames per second of a video that does not state its rate
+_ARBITRARY_START = 0x0200  # AVFMT_TS_DISCONT: MPEG streams, whose clock may start at any value
+_REPAIR = "repair the file, or drop the damaged frames, with: ffmpeg -i IN OUT.mp4"
 
 
 class VideoReader:
@@ -29,23 +29,23 @@ class VideoReader:
     Frames are upright, as players show them. A frame whose damage the decoder conceals counts as good.
 
     Args:
-        path: a file that PyAV's FFmpeg reads.
+        path: a file that PyAV's FFmpeg can read.
 
     Attributes:
         path: as given.
         size: (height, width) of a frame in pixels, after turning it upright.
-        rate: frames per second as the container states it: of a variable rate the mean, or a nominal rate. 25
-            where the file does not say. The times of frames do not follow from it.
+        rate: frames per second as the container states it; for a variable rate the mean, or a nominal rate.
+            25 if the file does not say. The times of frames cannot be computed from it.
         tick: the container's unit of time, in seconds.
-        announced: number of frames by the file's header, often a little wrong; 0 where it does not say.
+        announced: number of frames by the file's header, often a little wrong; 0 if it does not say.
         pixel_aspect: width of a pixel as shown / its height.
-        position: number of the frame that comes next, from 0.
-        seconds: when the last frame that was read or skipped is shown, by the container's clock. MPEG program
-            and transport streams, whose clock begins anywhere, are counted from their start.
-        end: when the next frame is due after it, by its own duration.
+        position: number of the next frame, from 0.
+        seconds: time of the last frame that was read or skipped, by the container's clock. For MPEG program
+            and transport streams, whose clock may start at any value, it is counted from their start.
+        end: time at which that frame ends, by its own duration.
 
     Raises:
-        ImageError: there is no such file, no video in it, or no frame that can be read.
+        ImageError: there is no such file, no video in it, or no readable frame.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -56,7 +56,7 @@ class VideoReader:
         try:
             self._container = av.open(f"file:{self.path}")
         except (av.FFmpegError, OSError) as error:
-            raise ImageError(f"{self.path}: not a video that is read; convert it, to .mp4 for one") from error
+            raise ImageError(f"{self.path}: not a readable video; convert it, for example to .mp4") from error
         try:
             self._begin()
         except BaseException:
@@ -64,7 +64,7 @@ class VideoReader:
             raise
 
     def _begin(self) -> None:
-        """Find the video's stream and its first frame, whose shape and turn are those of all."""
+        """Find the video's stream and its first frame, which gives the size and rotation of all frames."""
         stream: Any = self._container.streams.best("video")
         if stream is None:
             raise ImageError(f"{self.path}: there is no video in this file, only {self._other_streams()}")
@@ -77,7 +77,7 @@ class VideoReader:
         length = _length(stream, self._container)
         self.announced = stream.frames or round(length * self.rate)
         self._start = clock_start(self._container)
-        # AVI numbers frames as they are stored; in that order the numbers are the times they are shown.
+        # AVI numbers frames in the order they are stored; their times follow from these numbers.
         self._stored: deque[int] | None = deque() if self._container.format.name == "avi" else None
         self._frames = self._decoded()
         self._next = next(self._frames)
@@ -91,7 +91,7 @@ class VideoReader:
         return ", ".join(sorted({stream.type for stream in self._container.streams})) or "nothing"
 
     def skip(self) -> bool:
-        """Pass over a frame; False at the end.
+        """Skip a frame; False at the end.
 
         Raises:
             ImageError: the frame is damaged, or the file ends before its video does.
@@ -136,7 +136,7 @@ class VideoReader:
         self.end = self.seconds + float(lasts)
 
     def _decoded(self) -> Iterator[Any]:
-        """The frames as PyAV has them, in the order they are shown."""
+        """The frames as PyAV objects, in the order they are shown."""
         import av
 
         promised = shown = -1
@@ -152,12 +152,12 @@ class VideoReader:
             for frame in frames:
                 shown = max(shown, promised if frame.pts is None else frame.pts)
                 yield frame
-        # The last frames come together, and PyAV gives only those before one that is damaged.
+        # The last frames come together, and PyAV returns only those before a damaged one.
         if shown < promised or self.position == 0 or is_cut_short(self.path):
             raise self._damage()
 
     def _packets(self) -> Iterator[Any]:
-        """The compressed frames, then None, upon which decoders give what they hold back."""
+        """The compressed frames, then None, which makes decoders return the frames they hold back."""
         import av
 
         packets = self._container.demux(self._stream)
@@ -168,7 +168,7 @@ class VideoReader:
                 raise self._damage() from error
             if packet is None or (packet.is_corrupt and is_cut_short(self.path)):
                 break
-            if packet.size:  # an empty one stands for the frame before it, which is still shown
+            if packet.size:  # an empty packet repeats the frame before it
                 yield packet
         yield None
 
@@ -181,23 +181,23 @@ class VideoReader:
         if is_cut_short(self.path):
             return ImageError(
                 f"{self.path}: frame {self.position} cannot be read, because the file is cut short; get a "
-                "whole copy of it, or make one of what is there with: ffmpeg -i IN -c copy OUT"
+                "complete copy of it, or keep what is there with: ffmpeg -i IN -c copy OUT"
             )
         return ImageError(f"{self.path}: frame {self.position} is damaged; {_REPAIR}")
 
 
 def clock_start(container: av.container.InputContainer) -> Fraction:
-    """Seconds to subtract from a container's timestamps: 0, unless its clock begins anywhere."""
+    """Seconds to subtract from a container's timestamps: 0, unless its clock may start at any value."""
     arbitrary = container.format.flags & _ARBITRARY_START
     return Fraction(container.start_time or 0, 1_000_000) if arbitrary else Fraction(0)
 
 
 def _existing(path: str | os.PathLike[str]) -> Path:
-    """The file, or a sentence on what to do instead of naming a camera or an address."""
+    """The path of the file; for a camera or a URL an error that says what to do instead."""
     if isinstance(path, int):
         raise ImageError(f"camera {path}: {_LIVE}")
     if not isinstance(path, str | os.PathLike):
-        raise ImageError(f"a video is given by the path of its file, not as {type(path).__name__}")
+        raise ImageError(f"pass the path of a video file, not a {type(path).__name__}")
     file = Path(path)
     if file.is_file():
         return file
@@ -218,14 +218,14 @@ _LIVE = (
 
 
 def _rate(value: Fraction | None) -> Fraction:
-    """30000/1001 for 29.97002997; 25 for what no video has."""
+    """The rate as an exact fraction, such as 30000/1001 for 29.97002997; 25 if it is impossible."""
     if value is None or not 1 / 1000 <= value <= 1000:
         return _RATE
     return value.limit_denominator(1001)
 
 
 def _length(stream: Any, container: Any) -> Fraction:
-    """Seconds of the video by its header, 0 where it does not say."""
+    """Duration in seconds by the video's header; 0 if it does not say."""
     if stream.duration and stream.time_base:
         return stream.duration * stream.time_base  # type: ignore[no-any-return]
     return Fraction(container.duration or 0, 1_000_000)

@@ -1,4 +1,4 @@
-"""Logits that follow those of the frames before, so that labels flicker less."""
+"""Smooths logits over time, so that labels flicker less."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from ..registry import InputSpec
 Smooth = Literal["exponential", "flow"]
 Grey = npt.NDArray[np.uint8]
 Smoother = Callable[[Tensor, Grey], Tensor]
-"""Takes a frame's logits (C, h, w) and its grey picture (H, W); gives smoothed logits of the same shape."""
+"""Takes a frame's logits (C, h, w) and its grey picture (H, W); returns smoothed logits of the same shape."""
 
 STRENGTH: dict[str, float] = {"exponential": 0.5, "flow": 0.7}
 
 
 def make_smoother(kind: Smooth, strength: float | None) -> Smoother:
-    """A smoother that has seen no frame yet.
+    """Make a smoother for a new video.
 
     Args:
         kind: `"exponential"` or `"flow"`.
-        strength: how much of the mean so far goes into the next, 0 to 1, 1 excluded; None is `STRENGTH`'s.
+        strength: weight of the past frames, from 0 to less than 1; None takes it from `STRENGTH`.
 
     Raises:
-        ModelError: one of them is none of these.
+        ModelError: an argument has another value.
     """
     if kind not in get_args(Smooth):
         raise ModelError(f"smooth must be one of {', '.join(get_args(Smooth))}, not {kind!r}")
     strength = STRENGTH[kind] if strength is None else strength
     if not 0 <= strength < 1:
-        raise ModelError(f"strength is how much of the past is kept, 0 to less than 1, not {strength}")
+        raise ModelError(f"strength must be from 0 to less than 1, not {strength}")
     return Exponential(strength) if kind == "exponential" else AlongFlow(strength)
 
 
@@ -52,7 +52,7 @@ def grey(fitted: Tensor, spec: InputSpec) -> Grey:
 
 
 class Exponential:
-    """mean = strength * mean before + (1 - strength) * logits, for each cell by itself; anew after a cut."""
+    """mean = strength * last mean + (1 - strength) * logits, cell by cell; starts over after a cut."""
 
     def __init__(self, strength: float) -> None:
         self._strength = strength
@@ -70,7 +70,7 @@ class Exponential:
 
 
 class AlongFlow:
-    """The same, but the mean moves with the picture, and begins anew where that motion cannot be trusted."""
+    """Like `Exponential`, but the mean moves with the picture; it starts over where motion is doubtful."""
 
     def __init__(self, strength: float, tolerance: float = 16.0) -> None:
         self._strength = strength
@@ -97,12 +97,12 @@ class AlongFlow:
         return self._mean
 
     def _motion(self, shades: Grey, other: Grey) -> npt.NDArray[np.float32]:
-        """From each pixel to where it is in the other picture: (H, W, 2), x and y in pixels."""
+        """The displacement of each pixel to the other picture: (H, W, 2), x and y in pixels."""
         still = np.zeros((*shades.shape, 2), dtype=np.float32)
         return np.asarray(self._flow.calc(shades, other, still), dtype=np.float32)
 
     def _trust(self, motion: npt.NDArray[np.float32], before: Grey, shades: Grey) -> npt.NDArray[np.float32]:
-        """1 where the way back leads to where it came from and the picture looks the same there, else 0."""
+        """1 where the motion back cancels the motion forth and the picture looks the same there, else 0."""
         height, width = shades.shape
         columns, rows = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
         x, y = columns + motion[..., 0], rows + motion[..., 1]
@@ -113,8 +113,8 @@ class AlongFlow:
         seen = cv2.remap(before, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         change = cv2.blur(np.abs(shades.astype(np.float32) - seen), (5, 5))
         inside = (x > -1) & (x < width) & (y > -1) & (y < height)
-        sure: npt.NDArray[np.float32] = inside & (miss < 0.01 * length + 0.5) & (change < self._tolerance)
-        return sure.astype(np.float32)
+        trusted: npt.NDArray[np.float32] = inside & (miss < 0.01 * length + 0.5) & (change < self._tolerance)
+        return trusted.astype(np.float32)
 
 
 def _positions(motion: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -126,7 +126,7 @@ def _positions(motion: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 
 _CUT = 45.0
-"""Mean change of brightness, of 255, from which on a new scene has begun."""
+"""Mean change of brightness (0-255) that counts as the start of a new scene."""
 
 
 def _is_cut(before: Grey, shades: Grey) -> bool:

@@ -1,4 +1,4 @@
-"""The sound of one video file, written beside the pictures of another, at its own times."""
+"""Copies the sound of one video file into another, at its own times."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
     import av
 
 _GAP = 0.1
-"""Seconds by which encoded sound may be off its time."""
+"""Seconds by which encoded sound may be early or late."""
 
 
 class Sound:
-    """The sound of a file.
+    """Copies all sound tracks of a file into another.
 
     Args:
-        source: a video file, of which all sound tracks are taken; None is silence.
-        file: where they go. Only while no packet is in it can tracks be added.
-        container: what FFmpeg calls its kind.
+        source: a video file; None copies nothing.
+        file: the new file, which must not have packets yet: tracks can only be added before the first.
+        container: FFmpeg's name of the new file's container.
 
     Raises:
-        FormatError: the sound is of a kind that can be neither kept nor encoded anew.
+        FormatError: the sound can be neither copied nor re-encoded.
     """
 
     def __init__(self, source: Path | None, file: av.container.OutputContainer, container: str) -> None:
@@ -63,7 +63,7 @@ class Sound:
             self._opened.close()
 
     def write(self, until: float) -> None:
-        """Write what is heard before a time, in seconds.
+        """Write the sound up to a time in seconds.
 
         Raises:
             FormatError: the sound cannot be read or written.
@@ -94,11 +94,11 @@ class Sound:
 
 
 def _holds(container: str, stream: Any) -> bool:
-    """Whether a kind of container takes a sound track as it is; only a trial tells."""
+    """Whether a container accepts a sound track unchanged; only a trial tells."""
     import av
 
     if container == "mp4" and stream.codec_context.name.startswith("pcm_"):
-        return False  # hardly a player knows it
+        return False  # hardly any player supports it
     try:
         with av.open(io.BytesIO(), "w", format=container) as trial:
             trial.add_stream_from_template(stream)
@@ -120,7 +120,7 @@ class _Track:
         else:
             self._made = file.add_stream("aac", rate=stream.codec_context.sample_rate)
             layout = stream.codec_context.layout
-            # PCM often only says how many channels it has; "2c" is the usual layout of two.
+            # PCM often states only its number of channels; for "2c" use the usual layout of two.
             unnamed = layout.name.endswith("channels")
             self._made.codec_context.layout = f"{layout.nb_channels}c" if unnamed else layout.name
             self._encoder = self._made
@@ -128,13 +128,13 @@ class _Track:
         self._keeps_negative = container != "matroska"
 
     def packets(self, packet: Any, start: Fraction) -> Iterator[Any]:
-        """What becomes of a packet; an empty one is the end."""
+        """The packets to write for a packet of the source; an empty one marks the end."""
         if self._encoder is not None:
             yield from self._encoded(packet, start)
         elif packet.size and packet.dts is not None:
             shift = round(start / packet.time_base)
             packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
-            # Matroska has no times before 0: all would be moved for what is not heard.
+            # Matroska has no times before 0; it would shift all sound for the sake of this inaudible part.
             if self._keeps_negative or packet.pts + (packet.duration or 0) > 0:
                 packet.stream = self._made
                 yield packet
@@ -149,7 +149,7 @@ class _Track:
             yield from self._encoder.encode(None)
 
     def _refuse_gap(self, frame: Any) -> None:
-        """The encoder puts samples one after the other: after a gap all would be too early."""
+        """Raise an error at a gap: the encoder joins samples, so later sound would be too early."""
         begin = float(frame.pts * frame.time_base)
         if self._due is not None and abs(begin - self._due) > _GAP:
             raise FormatError(

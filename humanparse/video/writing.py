@@ -24,25 +24,25 @@ if TYPE_CHECKING:
 Picture = npt.NDArray[np.uint8]
 
 FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
-"""Suffix of a video to see -> what FFmpeg calls its container."""
+"""Suffix of a viewable video -> FFmpeg's name of its container."""
 
 LABELS = ".mkv"
 """Suffix of a video of labels."""
 
 _MOST_PARTS = 1 << 20
-"""Of a second: MP4 counts the time of a frame in 32 bits of them, which leaves more than an hour."""
+"""Finest unit of time, as parts of a second. MP4 counts it in 32 bits, enough for more than an hour."""
 
 
 @dataclass(frozen=True)
-class Look:
-    """What all frames of a video share.
+class VideoFormat:
+    """The properties that all frames of a video share.
 
     Attributes:
         size: (height, width) in pixels.
-        rate: frames per second that the container states; each frame has its own time, whatever this says.
+        rate: frames per second that the container states; each frame still has its own time.
         pixel_aspect: width of a pixel as shown / its height.
-        tick: unit of the frames' times, in seconds. A time that is the rate's, but for being rounded to this
-            unit, is written without the rounding: Matroska has milliseconds only.
+        tick: unit in seconds to which the source rounds its times; Matroska has milliseconds only. A time
+            that fits the rate but for this rounding is written exactly.
     """
 
     size: tuple[int, int]
@@ -52,12 +52,12 @@ class Look:
 
     @property
     def is_even(self) -> bool:
-        """Whether colours can be kept for blocks of 2x2 pixels, as most players want it."""
+        """Whether both sides are even, so that 2x2 pixels can share a colour, as most players require."""
         return self.size[0] % 2 == 0 and self.size[1] % 2 == 0
 
     @property
     def unit(self) -> Fraction:
-        """Of the times in the file, in seconds: both the rate's times and all ticks are multiples of it."""
+        """The file's unit of time in seconds; frame times and ticks are multiples of it."""
         parts = math.lcm(self.rate.numerator, self.tick.denominator)
         return Fraction(1, parts) if parts < _MOST_PARTS else self.tick
 
@@ -69,41 +69,39 @@ class Look:
 
 
 def check_target(path: Path, labels: bool) -> None:
-    """See that such a video can be written, before the work begins.
+    """Raise an error now if such a video cannot be written.
 
     Raises:
         FormatError: an unknown suffix, or no folder to write to.
     """
     suffix = path.suffix.lower()
     if labels and suffix != LABELS:
-        raise FormatError(
-            f"{path}: labels go into a folder, or a {LABELS} file, whose compression is lossless"
-        )
+        raise FormatError(f"{path}: labels are written to a folder or to a lossless {LABELS} file")
     if suffix not in FORMATS:
-        raise FormatError(f"{path}: a video is written as {', '.join(FORMATS)}; take one of these suffixes")
+        raise FormatError(f"{path}: a video's suffix must be one of {', '.join(FORMATS)}")
     if not path.absolute().parent.is_dir():
         raise FormatError(f"cannot write {path}: there is no folder {path.parent}; make it first")
 
 
 @contextmanager
-def encoding(path: Path, look: Look, sound_of: Path | None = None) -> Generator[Film]:
-    """A video to look at: H.264 with the sound of another file.
+def encoding(path: Path, video_format: VideoFormat, sound_of: Path | None = None) -> Generator[Film]:
+    """Write a viewable video: H.264 with the sound of another file.
 
-    Sizes with an odd number keep the colour of each pixel (4:4:4), which not every player shows.
+    If a side is odd, the video stores the colour of every pixel (4:4:4), which not every player supports.
 
     Args:
-        path: `.mp4`, `.m4v`, `.mov` or `.mkv`; appears when the block ends well.
-        look: of the frames, each RGB uint8 (H, W, 3).
-        sound_of: a file whose sound is kept as it is, or, where the container cannot hold it, as AAC.
+        path: `.mp4`, `.m4v`, `.mov` or `.mkv`; appears when the block ends without error.
+        video_format: size and rate of the frames, each RGB uint8 (H, W, 3).
+        sound_of: a file whose sound is copied, or re-encoded as AAC if the container cannot hold it.
 
     Raises:
         FormatError: see `check_target`; or the encoder, the disk or the sound failed.
     """
     check_target(path, labels=False)
     container = FORMATS[path.suffix.lower()]
-    # Players take high videos for BT.709 and low ones for BT.601 where they do not look at the tag.
-    matrix, tag = ("ITU709", "bt709") if look.size[0] >= 720 else ("SMPTE170M", "smpte170m")
-    pixels = "yuv420p" if look.is_even else "yuv444p"
+    # Players that ignore the tag assume BT.709 for high videos and BT.601 for low ones.
+    matrix, tag = ("ITU709", "bt709") if video_format.size[0] >= 720 else ("SMPTE170M", "smpte170m")
+    pixels = "yuv420p" if video_format.is_even else "yuv444p"
 
     def convert(frame: Picture) -> av.VideoFrame:
         import av
@@ -112,22 +110,25 @@ def encoding(path: Path, look: Look, sound_of: Path | None = None) -> Generator[
             format=pixels, dst_colorspace=matrix, dst_color_range="MPEG", interpolation="BICUBIC"
         )
 
-    # Without B-frames packets are in the order of their times, which all containers then hold alike.
+    # Without B-frames packets are in the order of their times, which every container stores the same way.
     options = {"crf": "18", "preset": "fast", "bf": "0", "colorspace": tag, "color_range": "tv"}
     with _muxing(path, container, {"movflags": "+faststart"} if container != "matroska" else {}) as file:
-        stream = _add_stream(file, "libx264", look, pixels, options)
-        with Sound(sound_of, file, container) as sound, Film(file, stream, look, convert, sound) as film:
+        stream = _add_stream(file, "libx264", video_format, pixels, options)
+        with (
+            Sound(sound_of, file, container) as sound,
+            Film(file, stream, video_format, convert, sound) as film,
+        ):
             yield film
 
 
 @contextmanager
-def encoding_labels(path: Path, look: Look, describing: str) -> Generator[Film]:
-    """A lossless video of labels: FFV1, one grey byte per pixel.
+def encoding_labels(path: Path, video_format: VideoFormat, describing: str) -> Generator[Film]:
+    """Write a lossless video of labels: FFV1, one grey byte per pixel.
 
     Args:
-        path: `.mkv`; appears when the block ends well.
-        look: of the frames, each uint8 (H, W).
-        describing: goes into the file's tag `humanparse`.
+        path: `.mkv`; appears when the block ends without error.
+        video_format: size and rate of the frames, each uint8 (H, W).
+        describing: text for the file's tag `humanparse`.
 
     Raises:
         FormatError: as for `encoding`.
@@ -141,42 +142,48 @@ def encoding_labels(path: Path, look: Look, describing: str) -> Generator[Film]:
 
     with _muxing(path, FORMATS[LABELS], {}) as file:
         file.metadata["humanparse"] = describing
-        stream = _add_stream(file, "ffv1", look, "gray", {"level": "3", "g": "1"})
+        stream = _add_stream(file, "ffv1", video_format, "gray", {"level": "3", "g": "1"})
         with (
             Sound(None, file, FORMATS[LABELS]) as silence,
-            Film(file, stream, look, convert, silence) as film,
+            Film(file, stream, video_format, convert, silence) as film,
         ):
             yield film
 
 
 class Film:
-    """A video under way.
+    """A video that is being written.
 
-    A frame is encoded when the next one comes, which says how long it is shown. Encoding goes on in a thread,
+    A frame is encoded when the next one arrives, because only then its duration is known. A thread encodes,
     one frame behind.
 
     Args:
-        file: where packets go.
+        file: the file that packets are written to.
         stream: the video's stream in it.
-        look: of the frames.
+        video_format: size and rate of the frames.
         convert: an array -> a frame for the encoder.
-        sound: of the film; its packets are written among those of the video.
+        sound: the sound; its packets are written between those of the video.
 
     Attributes:
-        end: when the last frame is no longer shown, in seconds; None: after the time of one frame.
+        end: time in seconds at which the last frame ends; None: after the duration of one frame.
     """
 
     def __init__(
         self,
         file: av.container.OutputContainer,
         stream: Any,
-        look: Look,
+        video_format: VideoFormat,
         convert: Callable[[Picture], av.VideoFrame],
         sound: Sound,
     ) -> None:
         self.end: float | None = None
-        self._file, self._stream, self._look, self._convert, self._sound = file, stream, look, convert, sound
-        self._unit = look.unit
+        self._file, self._stream, self._format, self._convert, self._sound = (
+            file,
+            stream,
+            video_format,
+            convert,
+            sound,
+        )
+        self._unit = video_format.unit
         self._waiting: tuple[Picture, int] | None = None
         self._seconds = float("-inf")
         self._count = 0
@@ -198,42 +205,42 @@ class Film:
         """Add a frame.
 
         Args:
-            frame: uint8 (H, W, 3) or (H, W), of the size of all.
+            frame: uint8 (H, W, 3) or (H, W), of the video's size.
             seconds: when it is shown.
 
         Raises:
-            FormatError: it has another size, or is shown before the one in front of it.
+            FormatError: it has another size, or is shown before the previous frame.
         """
-        if frame.shape[:2] != self._look.size:
-            height, width = self._look.size
+        if frame.shape[:2] != self._format.size:
+            height, width = self._format.size
             raise FormatError(f"a frame is {frame.shape[1]}x{frame.shape[0]} in a video of {width}x{height}")
         if seconds < self._seconds:
             raise FormatError(
-                f"frame {self._count} is shown at {seconds:.3f} s, before the one in front of it "
+                f"frame {self._count} is shown at {seconds:.3f} s, before the previous frame "
                 f"({self._seconds:.3f} s): give the video new times with ffmpeg -i IN -vf "
                 "setpts=N/FRAME_RATE/TB OUT, or parse it into a folder of labels"
             )
         self._seconds = seconds
         self._count += 1
-        time = self._look.units(seconds)
+        time = self._format.units(seconds)
         if self._waiting is not None:
-            time = max(time, self._waiting[1] + 1)  # encoders take no two frames of one time
+            time = max(time, self._waiting[1] + 1)  # encoders refuse two frames with the same time
             self._encode(time)
         self._waiting = frame, time
 
     def _finish(self) -> None:
-        """Encode what is left, and write the rest of the sound."""
+        """Encode the last frame, and write the rest of the sound."""
         if self._waiting is not None:
             begin = self._waiting[1]
-            end = self._seconds + float(1 / self._look.rate) if self.end is None else self.end
-            self._encode(max(begin + 1, self._look.units(end)))
+            end = self._seconds + float(1 / self._format.rate) if self.end is None else self.end
+            self._encode(max(begin + 1, self._format.units(end)))
         self._wait()
         if self._count:
             self._write(self._stream.encode(None))
         self._sound.write(float("inf"))
 
     def _encode(self, end: int) -> None:
-        """Let the waiting frame be encoded, once the one before it is."""
+        """Encode the waiting frame in the thread, once the frame before it is done."""
         assert self._waiting is not None
         self._wait()
         frame, begin = self._waiting
@@ -257,20 +264,24 @@ class Film:
 
 
 def _add_stream(
-    file: av.container.OutputContainer, codec: str, look: Look, pixels: str, options: dict[str, str]
+    file: av.container.OutputContainer,
+    codec: str,
+    video_format: VideoFormat,
+    pixels: str,
+    options: dict[str, str],
 ) -> Any:
-    stream: Any = file.add_stream(codec, rate=look.rate, options=options)
-    stream.height, stream.width = look.size
+    stream: Any = file.add_stream(codec, rate=video_format.rate, options=options)
+    stream.height, stream.width = video_format.size
     stream.pix_fmt = pixels
-    stream.codec_context.time_base = look.unit
-    stream.codec_context.sample_aspect_ratio = look.pixel_aspect
+    stream.codec_context.time_base = video_format.unit
+    stream.codec_context.sample_aspect_ratio = video_format.pixel_aspect
     stream.thread_type = "FRAME"  # slices would make the file larger
     return stream
 
 
 @contextmanager
 def _muxing(path: Path, container: str, options: dict[str, str]) -> Generator[av.container.OutputContainer]:
-    """A file to write packets to, which appears under its name when the block ends well."""
+    """A file to write packets to; it appears under its name when the block ends without error."""
     import av
 
     try:
@@ -280,7 +291,9 @@ def _muxing(path: Path, container: str, options: dict[str, str]) -> Generator[av
                 yield file
                 file.close()
             finally:
-                with suppress(av.FFmpegError, OSError):  # its end is not wanted, or failed already
+                with suppress(
+                    av.FFmpegError, OSError
+                ):  # the block failed already; an error while closing adds nothing
                     file.close()
     except (av.FFmpegError, OSError) as error:
         raise FormatError(f"cannot write {path}: {error.strerror or error}") from error

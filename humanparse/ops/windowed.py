@@ -8,21 +8,21 @@ from torch import Tensor
 from .taps import Taps
 
 
-class Resampled:
-    """Logits (C, h, w) with the taps that bring them to a picture of H x W pixels.
+class WindowedLogits:
+    """Logits (C, h, w) that are resampled to a picture of H x W pixels, one window at a time.
 
     Products and sums are taken in OpenCV 4's order, so float32 values equal its `warpAffine` of each channel.
 
     Args:
         logits: float (C, h, w), on the CPU.
-        rows, columns: taps of the H rows and W columns of the picture.
+        rows, columns: taps of the picture's H rows and W columns.
     """
 
     def __init__(self, logits: Tensor, rows: Taps, columns: Taps) -> None:
         self._logits, self._rows, self._columns = logits, rows, columns
 
     def window(self, top: int, bottom: int, left: int, right: int) -> Tensor:
-        """(C, bottom - top, right - left) of the picture."""
+        """The logits of a window of the picture: (C, bottom - top, right - left)."""
         down, across = self._rows.span(top, bottom), self._columns.span(left, right)
         base = int(torch.minimum(down.first, down.second).min())
         lines = self._logits[:, base : int(torch.maximum(down.first, down.second).max()) + 1]
