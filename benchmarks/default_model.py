@@ -1,4 +1,4 @@
-"""The bundled model through the public API: accuracy on held-out photos and people, size, speed, peak memory.
+"""The bundled model through the public API: accuracy on held-out photos and people, size, speed, memory.
 
     python benchmarks/default_model.py --data CCP --grounds NO_PEOPLE
 
@@ -8,15 +8,18 @@ The folders are those that examples/train_default was given. Every tenth photo o
 from __future__ import annotations
 
 import resource
+import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
 from PIL import Image
 from rich.console import Console
+from rich.table import Table
 
 from humanparse import Parser, hub, image
 
@@ -32,21 +35,16 @@ def main(
     device: str = "auto",
     flip: bool = False,
 ) -> None:
-    """Print IoU and precision per class, scores of crops, limb sides; then size, photos/s, memory."""
+    """Print IoU and precision per class, scores of crops, limb sides, people; then size, memory and speed."""
     parser = Parser(device=device, flip=flip, precision="float32")
     ids = sorted(path.stem for path in (data / "labels_atr").glob("*.png"))[::10]
     whole = np.zeros((CLASSES, CLASSES), np.int64)
     crops: dict[str, np.ndarray] = {}
-    spent, photos = [], []
+    photos = []
     for name in ids:
-        path, truth = (
-            data / "images" / f"{name}.jpg",
-            np.asarray(Image.open(data / "labels_atr" / f"{name}.png")),
-        )
-        start = time.perf_counter()
-        parsing = parser.predict(path)
-        spent.append(time.perf_counter() - start)
-        whole += compare(truth, parsing.labels)
+        path = data / "images" / f"{name}.jpg"
+        truth = np.asarray(Image.open(data / "labels_atr" / f"{name}.png"))
+        whole += compare(truth, parser.predict(path).labels)
         photo = Photo(image.load(path), truth)
         photos.append(photo)
         for crop, window in crop_rows(photo).items():
@@ -63,8 +61,54 @@ def main(
     print(f"{len(empty)} photos without people: {100 * called:.2f} % of pixels called a person")
     size = hub.fetch(parser.spec).stat().st_size / 1e6
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{parser}\n{len(ids)} photos, file {size:.1f} MB")
-    print(f"{1 / np.median(spent):.1f} photos/s from file to labels (median), peak memory {memory:.0f} MB")
+    print(f"{parser}\n{len(ids)} photos, file {size:.1f} MB, peak memory {memory:.0f} MB")
+    if parser.device.type == "cpu" and not flip:
+        Console().print(speeds([data / "images" / f"{name}.jpg" for name in ids]))
+
+
+def speeds(paths: list[Path]) -> Table:
+    """From file to labels by each way, in turn for each photo, and the first answer of a new process."""
+    ways: dict[str, Any] = {"torch, float32": {"runtime": "torch"}}
+    for runtime in ("onnxruntime", "openvino"):
+        ways |= {f"{runtime}, float32": {"runtime": runtime}} if find_spec(runtime) else {}
+    ways |= {"openvino, bf16": {"runtime": "openvino", "precision": "bf16"}} if find_spec("openvino") else {}
+    parsers = {way: Parser(device="cpu", **options) for way, options in ways.items()}
+    asked: dict[str, dict[str, Any]] = {way: {} for way in ways}
+    for what, options in {"confidence": {"confidence": True}, "people": {"people": "detect"}}.items():
+        parsers[f"torch, float32, {what}"], asked[f"torch, float32, {what}"] = (
+            parsers["torch, float32"],
+            options,
+        )
+    spent: dict[str, list[float]] = {way: [] for way in parsers}
+    kept: dict[str, list[float]] = {way: [] for way in parsers}
+    for path in (paths[0], *paths):  # the first time does not count
+        expected = None
+        for way, parser in parsers.items():
+            start = time.perf_counter()
+            labels = parser.predict(path, **asked[way]).labels
+            spent[way].append(time.perf_counter() - start)
+            expected = labels if expected is None else expected
+            kept[way].append(float((labels == expected).mean()))
+    made = Table("way", "photos/s, median", "time, torch = 1", "labels kept, %", "first answer, s")
+    plain = np.median(spent["torch, float32"][1:])
+    for way, seconds in spent.items():
+        middle = np.median(seconds[1:])
+        first = f"{first_answer(ways[way], paths[0]):.1f}" if way in ways else ""
+        made.add_row(
+            way, f"{1 / middle:.1f}", f"{middle / plain:.2f}", f"{100 * np.mean(kept[way]):.3f}", first
+        )
+    return made
+
+
+def first_answer(options: dict[str, str], photo: Path) -> float:
+    """Seconds that a new Python takes to parse a photo, the best of three."""
+    code = f"from humanparse import Parser; Parser(device='cpu', **{options}).predict({str(photo)!r})"
+    spent = []
+    for _ in range(3):
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-c", code], check=True)
+        spent.append(time.perf_counter() - start)
+    return min(spent)
 
 
 if __name__ == "__main__":
