@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .. import registry
+from .. import hub, registry
 from .cleaning import Feather, Fill, Grow, MinArea, Shrink, Smooth
 from .console import err
 from .cutout import Model, Photo, check_output, make_parser, split, write_png
@@ -73,7 +73,7 @@ def agnostic(
     if recipe is not None:
         from ..adapters.recipes import get_recipe
 
-        get_recipe(recipe, cloth, registry.get(model).scheme)
+        get_recipe(recipe, cloth, hub.find_model(model, offline=offline or None).scheme)
     named = partial(_named, photo, recipe, cloth)
     output = output or named("mask") or Path("mask.png")
     image, labels = image or named("grey"), labels or named("labels")
