@@ -132,9 +132,9 @@ def test_label_maps_made_otherwise_are_not_mixed_in(run: Run, atr: Path, tmp_pat
 
     save_file(state, "other.safetensors")
     for change, said in (
-        (("--flip",), "flip: default there, True now"),
-        (("--scales", "1,1.25"), "scales: default there, [1.0, 1.25] now"),
-        (("--precision", "bf16"), "precision: float32 there, bf16 now"),
+        (("--flip",), "flip: default before, True now"),
+        (("--scales", "1,1.25"), "scales: default before, [1.0, 1.25] now"),
+        (("--precision", "bf16"), "precision: float32 before, bf16 now"),
         (("--weights", "other.safetensors"), "weights: "),
     ):
         done = run(*command, *change)

@@ -114,7 +114,9 @@ class Journal:
         before = self.settings()
         other = [key for key in {**before, **settings} if before.get(key) != settings.get(key)]
         if before and other:
-            changes = "\n".join(f"  {key}: {before.get(key)} before, {settings.get(key)} now" for key in other)
+            changes = "\n".join(
+                f"  {key}: {before.get(key)} before, {settings.get(key)} now" for key in other
+            )
             raise BulkError(
                 f"{self.path.parents[2]} holds a run with other settings; repeat those, name another folder, "
                 f"or start over with `restart=True`\n{changes}"

@@ -77,7 +77,9 @@ class Kept:
             raise FormatError(f"{note}: not readable ({error}); choose another folder with `keep`") from error
         other = [key for key in {**before, **settings} if before.get(key) != settings.get(key)]
         if other:
-            changes = "\n".join(f"  {key}: {before.get(key)} before, {settings.get(key)} now" for key in other)
+            changes = "\n".join(
+                f"  {key}: {before.get(key)} before, {settings.get(key)} now" for key in other
+            )
             raise FormatError(
                 f"{self.folder} holds label maps made with other settings; delete it, or choose another "
                 f"with `keep`\n{changes}"
