@@ -442,7 +442,7 @@ def test_the_command_line_tells_people_apart_in_photos_videos_and_data_sets(
     assert run("label", "photos", "-o", "labels", "--format", "npz,coco", *options).status == 0
     assert Parsing.load("labels/crew.npz").people == expected.people
     again = run("label", "photos", "-o", "labels", "--format", "npz,coco", "--resume", *options[:4])
-    assert again.status == 1 and "people: detect there, None now" in again.err
+    assert again.status == 1 and "people: detect before, None now" in again.err
     assert run("label", "photos", "-o", "new", *options[:4], "--people", "all").status == 1
 
 

@@ -95,7 +95,7 @@ def test_a_destination_that_is_no_folder_or_read_only_is_a_clear_error(photos: P
 def test_two_runs_into_one_folder_are_refused(photos: Path, tmp_path: Path) -> None:
     state = tmp_path / "out" / ".humanparse" / "all"
     state.mkdir(parents=True)
-    with FileLock(state / "lock"), pytest.raises(BulkError, match="another run writes to"):
+    with FileLock(state / "lock"), pytest.raises(BulkError, match="another run is writing to"):
         label(photos, tmp_path / "out")
     assert label(photos, tmp_path / "out").counts.done == 12
 

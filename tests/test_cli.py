@@ -394,7 +394,7 @@ def test_one_file_may_hold_the_people_of_many_photos(kind: str, run: Run, tmp_pa
         (
             None,
             ("--people", "detect", "--detector", "maskrcnn_resnet50_fpn_v2", "--offline"),
-            "Or say yourself where the people are",
+            "Or pass the people yourself",
         ),
         (None, ("--weights", "a.pth", "--weights", "b.pth"), "say which is which"),
         (None, ("-m", "schp-cihp", "--weights", "local=a.pth", "--offline"), "schp-cihp-global"),

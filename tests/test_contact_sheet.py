@@ -177,7 +177,7 @@ def test_what_cannot_be_shown_says_why(run: Run, photos: Path, tmp_path: Path) -
     with pytest.raises(BulkError, match="no run has written here"):
         bulk.contact_sheet(tmp_path / "nothing", tmp_path / "sheet.jpg")
     label(photos, tmp_path / "overlays", "overlay")
-    with pytest.raises(BulkError, match="this run wrote overlay alone"):
+    with pytest.raises(BulkError, match="this run only wrote overlay"):
         bulk.contact_sheet(tmp_path / "overlays", tmp_path / "sheet.jpg")
     label(photos, tmp_path / "plain", "png", confidence=False)
     with pytest.raises(BulkError, match="none with confidence"):

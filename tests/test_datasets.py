@@ -158,7 +158,7 @@ def test_the_truth_is_read_only_when_asked_for(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"100034_483681\.png: no such file"):
         sample.truth()
     put(path, np.zeros((4, 5, 3), np.uint8))
-    with pytest.raises(DatasetError, match="a RGB picture holds no numbers"):
+    with pytest.raises(DatasetError, match="a RGB picture has no label numbers"):
         sample.truth()
     put(path, np.full((4, 5), 30, np.uint8))
     with pytest.raises(DatasetError, match="lip has labels 0 to 19, but here are 30"):
@@ -186,10 +186,11 @@ def test_what_is_missing_is_named_with_the_places_looked_at(tmp_path: Path) -> N
         True,
     ]
     (tmp_path / "val_id.txt").write_text("\n")
-    refused("lip", r"val_id\.txt: names no photo")
+    refused("lip", r"val_id\.txt: the list is empty")
     (tmp_path / "val_id.txt").unlink()
     refused(
-        "lip", r"(?s)LIP: no list of the split 'val'; write one stem a line into one of these\n.*val_id\.txt"
+        "lip",
+        r"(?s)LIP: no list of the split 'val'; write one stem per line into one of these\n.*val_id\.txt",
     )
 
 
@@ -206,7 +207,9 @@ def test_atr_without_a_list_says_so_and_gives_all_photos_when_asked(tmp_path: Pa
     (tmp_path / "test_id.txt").unlink()
     photo(tmp_path / "humanparsing" / "JPEGImages" / "dataset10k_1.jpg")
     put(tmp_path / "humanparsing" / "SegmentationClassAug" / "dataset10k_1.png", labels(1))
-    with pytest.raises(DatasetError, match=r"write one stem a line into one of these; or take `split='all'`"):
+    with pytest.raises(
+        DatasetError, match=r"write one stem per line into one of these; or take `split='all'`"
+    ):
         read_dataset("atr", tmp_path)
     stems = [sample.stem for sample in read_dataset("atr", tmp_path, "all")]
     assert stems == ["dataset10k_1", "dataset10k_997"]

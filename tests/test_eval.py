@@ -132,9 +132,9 @@ def test_label_maps_made_otherwise_are_not_mixed_in(run: Run, atr: Path, tmp_pat
 
     save_file(state, "other.safetensors")
     for change, said in (
-        (("--flip",), "flip: default there, True now"),
-        (("--scales", "1,1.25"), "scales: default there, [1.0, 1.25] now"),
-        (("--precision", "bf16"), "precision: float32 there, bf16 now"),
+        (("--flip",), "flip: default before, True now"),
+        (("--scales", "1,1.25"), "scales: default before, [1.0, 1.25] now"),
+        (("--precision", "bf16"), "precision: float32 before, bf16 now"),
         (("--weights", "other.safetensors"), "weights: "),
     ):
         done = run(*command, *change)
@@ -146,7 +146,7 @@ def test_label_maps_made_otherwise_are_not_mixed_in(run: Run, atr: Path, tmp_pat
     (Path("maps") / "settings.json").write_text("{")
     assert "not readable" in run(*command).err
     (Path("maps") / "settings.json").unlink()
-    assert "holds files of others" in run(*command).err
+    assert "has files that are not label maps" in run(*command).err
 
 
 def test_flip_and_scales_reach_the_model(run: Run, atr: Path) -> None:
@@ -291,15 +291,15 @@ def test_a_plain_folder_of_label_maps_is_enough(run: Run, group: Path) -> None:
         (lambda sent: (sent / "instance_parsing" / "0000001.txt").unlink(), "0000001.txt: No such file"),
         (
             lambda sent: (sent / "instance_parsing" / "0000001.txt").write_text("1 0.5\n"),
-            "0000001.txt lists 1 parts, but the map goes up to 33",
+            "0000001.txt lists 1 parts, but the map has ids up to 33",
         ),
         (
             lambda sent: (sent / "instance_parsing" / "0000001.txt").write_text("1\n"),
-            "0000001.txt: expected 2 numbers a line",
+            "0000001.txt: expected 2 numbers per line",
         ),
         (
             lambda sent: (sent / "instance_parsing" / "0000001.txt").write_text("20 1\n" * 33),
-            "a class that is no label of cihp",
+            "one of the classes is not a label of cihp",
         ),
         (
             lambda sent: (sent / "global_tag" / "0000001.txt").unlink(),
@@ -340,7 +340,10 @@ def test_results_of_another_data_set_are_refused_when_the_file_says_so(run: Run,
         (("-m", "lite-atr", "--convention", "coco"), "schp_ce2p, mce2p, ssseg, not 'coco'"),
         (("-m", "lite-atr", "-o", "nowhere/scores.json"), "check that the folder exists"),
         (("-m", "lite-atr", "--split", "val"), "no list of the split 'val'"),
-        (("-m", "lite-atr", "--keep", "ATR"), "ATR holds files of others; choose a new folder with --keep"),
+        (
+            ("-m", "lite-atr", "--keep", "ATR"),
+            "ATR has files that are not label maps; choose a new folder with --keep",
+        ),
     ],
 )
 def test_a_mistake_is_refused_before_work_starts(

@@ -92,7 +92,7 @@ def test_labels_that_do_not_split_limbs_are_refused_unless_asked_for(run: Run, t
 def test_a_missing_subject_or_list_is_named(run: Run, tmp_path: Path) -> None:
     tree(tmp_path, "0001\n0009", "../0001", ("0001",))
     assert "0009" in run(*LITE, "--split", "train").err
-    assert "is no name of a folder" in run(*LITE, "--split", "test").err
+    assert "is not a folder name" in run(*LITE, "--split", "test").err
     (tmp_path / "tree" / "test_set_list.txt").unlink()
     assert "test_set_list.txt" in run(*LITE).err
 

@@ -129,7 +129,7 @@ def test_a_mistake_is_one_red_line_with_the_repair(
 def test_two_photos_for_one_output_are_refused_unless_suffixes_are_kept(run: Run, photos: Path) -> None:
     shutil.copy(HOPPER, photos / "a.png")
     done = run("label", photos, "-o", "out")
-    assert done.status == 1 and "a.jpg and a.png would both be labelled as a" in done.err
+    assert done.status == 1 and "a.jpg and a.png would have the same output, a;" in done.err
     assert run("label", photos, "-o", "out", "--keep-suffix").status == 0  # it had not begun
     assert {"a.jpg.png", "a.png.png"} <= set(files(Path("out")))
 
@@ -149,7 +149,7 @@ def test_other_settings_or_another_model_are_never_mixed_in(run: Run, photos: Pa
     assert run("label", photos, "-o", "out").status == 0
     done = run("label", photos, "-o", "out", "--resume", "--format", "npz", "--flip")
     assert done.status == 1 and "holds a run with other settings" in done.err
-    assert "flip: None there, True now" in done.err and "formats: ['png'] there" in done.err
+    assert "flip: None before, True now" in done.err and "formats: ['png'] before" in done.err
 
 
 def test_unsure_pixels_become_255(run: Run, photos: Path) -> None:

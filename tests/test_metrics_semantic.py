@@ -152,15 +152,15 @@ def test_what_cannot_be_compared_is_refused_with_the_reason() -> None:
     flat = np.zeros((2, 3), np.uint8)
     with pytest.raises(ScoreError, match=r"prediction of shape \(3, 2\), ground truth of shape \(2, 3\)"):
         semantic_scores([(flat.T, flat)], 5)
-    with pytest.raises(ScoreError, match="predictions hold 5, 9, but classes are 0 to 4"):
+    with pytest.raises(ScoreError, match="predictions have labels 5, 9, but classes are 0 to 4"):
         semantic_scores([(np.array([[5, 9, 0]]), np.zeros((1, 3), np.uint8))], 5)
-    with pytest.raises(ScoreError, match="predictions hold -1"):
+    with pytest.raises(ScoreError, match="predictions have labels -1"):
         semantic_scores([(flat.astype(int) - 1, flat)], 5)
     with pytest.raises(ScoreError, match="schp_ce2p, mce2p, ssseg, not 'lip'"):
         semantic_scores([], 5, "lip")  # type: ignore[arg-type]
     with pytest.raises(ScoreError, match="num_classes must be 1 or more"):
         ConfusionMatrix(0)
-    with pytest.raises(ScoreError, match="cannot be merged"):
+    with pytest.raises(ScoreError, match="only matrices with equal"):
         ConfusionMatrix(5).merge(ConfusionMatrix(6))
-    with pytest.raises(ScoreError, match="cannot be merged"):
+    with pytest.raises(ScoreError, match="only matrices with equal"):
         ConfusionMatrix(5).merge(ConfusionMatrix(5, ignore=0))

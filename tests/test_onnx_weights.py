@@ -130,9 +130,9 @@ def test_a_fixed_batch_is_run_photo_by_photo(network: nn.Module, exported: Path,
     assert np.array_equal(several[0].labels, expected.labels)
     held = pickle.loads(pickle.dumps(parser._whole.network))
     assert torch.equal(held(torch.ones(2, 3, 64, 64)), parser._whole.network(torch.ones(2, 3, 64, 64)))  # type: ignore[operator]
-    with pytest.raises(ModelError, match="takes pictures of 64x64 only, not 32x32: name the model"):
+    with pytest.raises(ModelError, match="only takes pictures of 64x64, not 32x32: name the model"):
         Parser("schp-atr", weights=file, scales=(0.5,)).predict(PHOTO)
-    with pytest.raises(WeightsError, match="takes pictures of 64x64 only, not 96x64"):
+    with pytest.raises(WeightsError, match="only takes pictures of 64x64, not 96x64"):
         Parser("schp-atr", weights=file, test_size=(96, 64))
 
 
@@ -144,20 +144,20 @@ def test_files_of_other_models_and_options_that_cannot_be_are_refused(
     real = registry.get
     wide = replace(registry.network("schp-lip"), input=SHALLOW.input)
     monkeypatch.setattr(registry, "get", lambda name: wide if name == "schp-lip" else real(name))
-    told = r"no output has 20 channels, one for each label; it gives 1002 of 2 channels, 1001 of 18 channels"
+    told = r"no output has 20 channels, one for each label; it has 1002 of 2 channels, 1001 of 18 channels"
     with pytest.raises(WeightsError, match=told):
         Parser("schp-lip", weights=file)
     with pytest.raises(DeviceError, match="run by ONNX Runtime; leave `runtime` out"):
         Parser("schp-atr", weights=file, runtime="openvino")
     with pytest.raises(DeviceError, match="runs on the CPU"):
         Parser("schp-atr", weights=file, device="cuda")
-    with pytest.raises(ModelError, match="gives maps of several kinds"):
+    with pytest.raises(ModelError, match="outputs several kinds of maps"):
         Parser("smp-r50-mhpv2", weights=file)
     graph = onnx.load(file)
     graph.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 4
     onnx.save(graph, file)
     with pytest.raises(
-        WeightsError, match=r"takes input.1 \[4, 3, .*; expected is one picture \(N, 3, H, W\)"
+        WeightsError, match=r"its inputs are input.1 \[4, 3, .*; expected is one picture \(N, 3, H, W\)"
     ):
         Parser("schp-atr", weights=file)
 

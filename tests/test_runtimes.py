@@ -267,7 +267,7 @@ def test_a_runtime_that_is_not_installed_names_its_extra(
         (
             {"runtime": "onnxruntime", "precision": "bf16"},
             DeviceError,
-            "float32; for bf16 take runtime='torch'",
+            "float32; for bf16 use runtime='torch'",
         ),
         ({"runtime": "onnxruntime", "device": "cuda"}, DeviceError, "runs on the CPU"),
     ],

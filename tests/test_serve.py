@@ -181,7 +181,7 @@ def test_parameters_in_the_body_are_refused_by_name(served: Served, name: str) -
         {"json": {"image_base64": base64.b64encode(JPEG).decode(), name: "png"}},
     ):
         said = refused(served.client.post("/v1/parse", **way), 400, "malformed_request")  # type: ignore[arg-type]
-        assert said.startswith(f"{name} is a parameter of the address") and f"/v1/parse?{name}=" in said
+        assert said.startswith(f"{name} belongs in the URL") and f"/v1/parse?{name}=" in said
 
 
 @pytest.mark.parametrize("page", ["/", "/healthz", "/readyz", "/v1/models", "/metrics", "/docs"])
@@ -504,7 +504,7 @@ def test_a_full_queue_says_when_to_come_back(parser: Parser) -> None:
     with serving(Settings(queue=2), {"lite-atr": parser}) as service:
         with Gate(parser) as gate, ThreadPoolExecutor(2) as threads:
             waiting = [threads.submit(service.post, small) for _ in range(2)]
-            until(lambda: service.service._places.taken == 2)
+            until(lambda: service.service._photos.held == 2)
             answer = service.post(small)
             assert refused(answer, 429, "busy") and 1 <= int(answer.headers["retry-after"]) <= 60
             gate.opened.set()
@@ -550,7 +550,7 @@ def test_an_answer_that_takes_too_long_is_given_up(parser: Parser) -> None:
             gate.opened.set()
             assert service.post(small).status_code == 200
             assert gate.passed == 2  # the first and the last: those in between left the queue
-        until(lambda: service.service._places.taken == 0 and service.service._pixels.held == 0)
+        until(lambda: service.service._photos.held == 0 and service.service._pixels.held == 0)
 
 
 def test_the_work_of_a_caller_who_left_is_dropped(parser: Parser) -> None:
@@ -563,10 +563,10 @@ def test_the_work_of_a_caller_who_left_is_dropped(parser: Parser) -> None:
             gone = [service.connect() for _ in range(5)]
             for sock in gone:
                 sock.sendall(request)
-            until(lambda: service.service._places.taken == 6)
+            until(lambda: service.service._photos.held == 6)
             for sock in gone:
                 sock.close()
-            until(lambda: service.service._places.taken == 1)
+            until(lambda: service.service._photos.held == 1)
             gate.opened.set()
             assert first.result(30).status_code == 200
         assert service.post(small).status_code == 200 and gate.passed == 1
@@ -600,7 +600,7 @@ def test_what_is_under_way_at_the_end_is_finished(parser: Parser) -> None:
     with ThreadPoolExecutor(3) as threads:
         with Gate(parser) as gate, serving(Settings(), {"lite-atr": parser}) as service:
             waiting = [threads.submit(service.post, small) for _ in range(3)]
-            until(lambda: service.service._places.taken == 3)
+            until(lambda: service.service._photos.held == 3)
             service.server.should_exit = True
             until(lambda: not _listens(service.port))
             gate.opened.set()

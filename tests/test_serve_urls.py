@@ -22,8 +22,8 @@ from humanparse.serve import Settings, urls
 from humanparse.serve.refusals import Refusal
 
 JPEG = (SMALL / "images" / "grace_hopper.jpg").read_bytes()
-LOCAL = urls.Limits(2_000_000, 5.0, allow_local=True)
-PUBLIC = urls.Limits(2_000_000, 5.0)
+LOCAL = urls.FetchLimits(2_000_000, 5.0, allow_local=True)
+PUBLIC = urls.FetchLimits(2_000_000, 5.0)
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def server() -> Iterator[Server]:
         yield running
 
 
-def code_of(url: str, limits: urls.Limits) -> str:
+def code_of(url: str, limits: urls.FetchLimits) -> str:
     with pytest.raises(Refusal) as caught:
         urls.fetch(url, limits)
     return caught.value.code
@@ -188,7 +188,7 @@ def test_what_is_too_large_too_slow_cut_or_missing_gives_no_picture(server: Serv
     server.answer("/late", Answer(JPEG, pause=3))
     assert code_of(server.url + "/large", LOCAL) == "too_many_bytes"
     assert code_of(server.url + "/cut", LOCAL) == "address_failed"
-    brief = urls.Limits(2_000_000, 0.5, allow_local=True)
+    brief = urls.FetchLimits(2_000_000, 0.5, allow_local=True)
     assert code_of(server.url + "/stall", brief) == "address_failed"
     assert code_of(server.url + "/late", brief) == "address_failed"
     assert code_of(server.url + "/none", LOCAL) == "address_failed"
@@ -212,7 +212,7 @@ def test_a_drip_of_bytes_ends_with_the_time(head: bytes) -> None:
 
         thread = threading.Thread(target=drip)
         thread.start()
-        brief = urls.Limits(2_000_000, 0.8, allow_local=True)
+        brief = urls.FetchLimits(2_000_000, 0.8, allow_local=True)
         start = time.monotonic()
         assert code_of(f"http://127.0.0.1:{dripping.getsockname()[1]}/", brief) == "address_failed"
         assert time.monotonic() - start < 5

@@ -252,9 +252,9 @@ def test_a_photo_without_people_is_all_background(case: Case) -> None:
 
 
 def test_what_these_models_cannot_do_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="smp-r50-mhpv2 sees a photo once"):
+    with pytest.raises(ModelError, match="smp-r50-mhpv2 cannot average several views"):
         Parser("smp-r50-mhpv2", weights=tmp_path / "none.pth", flip=True)
-    with pytest.raises(ModelError, match="uniparser-r101-mhpv2 sees a photo once"):
+    with pytest.raises(ModelError, match="uniparser-r101-mhpv2 cannot average several views"):
         Parser("uniparser-r101-mhpv2", weights=tmp_path / "none.pth", scales=(0.5, 1.0))
     with pytest.raises(ModelError, match="leave keep_logits and confidence off"):
         given_parser(SMP_MAPS[0]).parse_batch([np.zeros((4, 4, 3), np.uint8)], keep_logits=True)

@@ -1,6 +1,6 @@
-"""Label whole data sets: `label` for pictures, `label_subjects` for IntegratedPIFu; `contact_sheet` to look.
+"""Labels whole data sets: `label` for pictures, `label_subjects` for IntegratedPIFu.
 
-Importing this imports no torch; a model is loaded when a run begins.
+`contact_sheet` shows the doubtful outputs of a run. Importing this module does not import torch.
 """
 
 from .contact_sheet import contact_sheet as contact_sheet

@@ -1,4 +1,4 @@
-"""The most doubtful outputs of a run in one picture or page, for a person to look at."""
+"""Shows the most doubtful outputs of a run in one picture or page, for a person to check."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ _CAPTION = 34
 
 @dataclass(frozen=True)
 class Card:
-    """One output as it is shown.
+    """One output on the sheet.
 
     Attributes:
         place: what the source calls the input.
         seen: statistics of its labels.
-        file: an output of it below the destination, "" where it lies in a pack.
-        overlay: the photo with its parts tinted, or the parts alone where the photo is gone.
-        photo: None where it is gone.
-        note: what could not be had.
+        file: one of its output files, relative to the destination; "" if it is in a pack.
+        overlay: the photo with its parts tinted; only the parts if the photo is gone.
+        photo: the photo; None if it is gone.
+        note: what is missing.
     """
 
     place: str
@@ -62,23 +62,23 @@ def contact_sheet(
     columns: int = 10,
     side: int = 240,
 ) -> int:
-    """Show the outputs that a model was least sure of.
+    """Show the most doubtful outputs of a run.
 
     Args:
-        dest: folder of a run, or of several shards; it may still be going on.
-        path: `.jpg` or `.png` for one picture, `.html` for a page that holds its pictures itself.
-        count: how many, at most.
-        order: what makes an output doubtful: a low mean `"confidence"`, a large share of pixels that
-            `min_confidence` turned into 255 (`"unsure"`), or little of a `"person"`.
-        columns: of the picture.
-        side: pixels that each output may take in width and in height.
+        dest: folder of a run, or of several shards; the run may still be in progress.
+        path: file to write: `.jpg` or `.png` for one picture, `.html` for a page with embedded pictures.
+        count: most outputs to show.
+        order: what makes an output doubtful: a low mean `"confidence"`; a large share of pixels that
+            `min_confidence` turned into 255 (`"unsure"`); or a small share of `"person"`.
+        columns: number of columns of the picture.
+        side: largest width and height of an output in pixels.
 
     Returns:
-        How many are shown.
+        The number of outputs shown.
 
     Raises:
-        BulkError: no run, none with confidence, or outputs that hold no labels.
-        FormatError: another suffix, or the file cannot be written.
+        BulkError: there is no run, it has no confidence, or its outputs are not labels.
+        FormatError: unknown suffix, or the file cannot be written.
     """
     target = Path(path)
     if target.suffix.lower() not in (".jpg", ".jpeg", ".png", ".html"):
@@ -86,7 +86,7 @@ def contact_sheet(
     if order not in get_args(Order):
         raise BulkError(f"`order` takes {', '.join(get_args(Order))}, not {order!r}")
     if min(count, columns) < 1 or side < 16:
-        raise BulkError("`count` and `columns` take numbers from 1 on, `side` from 16 on")
+        raise BulkError("`count` and `columns` must be at least 1, `side` at least 16")
     cards = list(_cards(Path(dest), count, order, side))
     with replacing(target) as part:
         if target.suffix.lower() == ".html":
@@ -110,7 +110,7 @@ def _cards(dest: Path, count: int, order: Order, side: int) -> Iterator[Card]:
         if not found:
             raise BulkError(
                 f"{dest}: nothing to show: there is no output yet, or none with confidence; label with "
-                "confidence and a model that gives it, or take another `order`"
+                "confidence and a model that has it, or use another `order`"
             )
         worst = sorted(found, key=lambda each: each[:2])[:count]
         made = {}
@@ -122,13 +122,13 @@ def _cards(dest: Path, count: int, order: Order, side: int) -> Iterator[Card]:
 def _journals(dest: Path) -> list[Journal]:
     found = journals(dest)
     if not found:
-        raise BulkError(f"{dest}: no run has written here; name the folder that a run was told to write to")
+        raise BulkError(f"{dest}: no run has written here; pass the destination of a run")
     begun = []
     for path in found:
         journal = Journal(path, writable=False)
         if journal.settings():
             begun.append(journal)
-        else:  # refused before it began
+        else:  # the run was refused before it started
             journal.close()
     if not begun:
         raise BulkError(f"{dest}: the run there was refused before it labelled anything; start it again")
@@ -144,14 +144,14 @@ def _doubt(seen: Statistics, order: Order) -> float:
 
 @dataclass(frozen=True)
 class Run:
-    """A run that was made, or one shard of it.
+    """A run, or one shard of it.
 
     Attributes:
         dest: folder of its outputs.
-        label: of the shard, "" without shards.
+        label: name of the shard; "" without shards.
         journal: its journal.
-        settings: what it was asked.
-        source: where its inputs are; None where that is gone.
+        settings: its settings.
+        source: its source; None if that is gone.
         packs: its packs.
     """
 
@@ -172,7 +172,7 @@ class Run:
         return cls(dest, label, journal, settings, _source(settings, dest), packs)
 
     def card(self, item: JournalRow, seen: Statistics, side: int) -> Card:
-        """What is shown of an input."""
+        """The card of an input."""
         outputs = list(self.journal.outputs(item.number))
         file, notes = outputs[0] if outputs else "", []
         record = self._record(item, outputs)
@@ -181,7 +181,7 @@ class Run:
                 raise ImageError("the source is gone")
             pixels = self.source.read(item.found).pixels
             if pixels.shape[:2] != record.labels.shape:
-                raise ImageError("the photo has another size now")
+                raise ImageError("the photo's size has changed")
         except ImageError as error:
             notes.append(f"without its photo: {error}")
             tinted, photo = render.colorize(record.labels, record.scheme), None
@@ -201,8 +201,8 @@ class Run:
                 return formats.Record(integratedpifu_labels(path), get_scheme("pascal"), "")
         if not self.packs.kinds:
             raise BulkError(
-                f"{self.dest}: a contact sheet is made of labels, and this run wrote "
-                f"{', '.join(self.settings['formats'])} alone; label to png, npz, tar or parquet, too"
+                f"{self.dest}: a contact sheet needs labels, but this run only wrote "
+                f"{', '.join(self.settings['formats'])}; write png, npz, tar or parquet, too"
             )
         with TemporaryDirectory() as folder:
             path = Path(folder) / "labels.png"
@@ -217,7 +217,7 @@ def _source(settings: dict[str, Any], dest: Path) -> Source | None:
     options["member"] = settings.get("member")
     try:
         return open_source(settings["source"], dest, **options)
-    except BulkError:  # moved away since; labels are shown without their photos, and that is said
+    except BulkError:  # the source is gone; labels are shown without their photos, with a note
         return None
 
 
@@ -242,7 +242,7 @@ def _sheet(cards: list[Card], columns: int, side: int) -> Image.Image:
 
 
 def _shortened(text: str, width: int, draw: ImageDraw.ImageDraw, font: Any) -> str:
-    """As much of a text as fits, from its end: names of files differ there."""
+    """The end of a text, as much as fits: file names differ there."""
     shown = text
     while draw.textlength(shown, font) > width and len(shown) > 2:
         shown = "…" + shown[2:]

@@ -1,4 +1,4 @@
-"""The folder that a run writes to: one run at a time, its journal, and what an earlier run left there."""
+"""The folder that a run writes to: its lock, its journal, and the leftovers of an earlier run."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ class Destination:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Make the folder and keep other runs out of it.
+        """Make the folder and lock it against other runs.
 
         Raises:
-            BulkError: another run writes there, or it cannot be written to.
+            BulkError: another run is writing there, or the folder cannot be written to.
         """
         lock = FileLock(self.state / "lock", timeout=0)
         try:
@@ -62,12 +62,12 @@ class Destination:
             lock.acquire()
         except Timeout as error:
             raise BulkError(
-                f"another run writes to {self.dest}; wait for it, or name another folder"
+                f"another run is writing to {self.dest}; wait for it, or name another folder"
             ) from error
         except OSError as error:
             raise BulkError(
-                f"{self.dest} cannot be written to ({error.strerror or error}); see that the disk is neither "
-                "full nor read-only, or name another folder"
+                f"{self.dest} cannot be written to ({error.strerror or error}); check that the disk is "
+                "neither full nor read-only, or name another folder"
             ) from error
         try:
             self._refuse_other_shards()
@@ -76,7 +76,7 @@ class Destination:
             lock.release()
 
     def journal(self) -> Journal:
-        """Open the run's journal, made if need be."""
+        """Open the run's journal; make it if need be."""
         return Journal(self.state / "journal.sqlite")
 
     def _refuse_other_shards(self) -> None:
@@ -86,11 +86,11 @@ class Destination:
             if (int(other) if other else None) != count:
                 raise BulkError(
                     f"{self.dest} holds a run {f'of {other} shards' if other else 'without shards'}; "
-                    "divide it as then, or name another folder"
+                    "use the same `shard` count, or name another folder"
                 )
 
     def remove_leftovers(self, journal: Journal) -> None:
-        """Remove half-written files of a run that was killed; other shards' are left alone."""
+        """Remove half-written files of a run that was killed, but not those of other shards."""
         for folder, folders, names in os.walk(self.dest):
             if Path(folder) == self.dest and STATE in folders:
                 folders.remove(STATE)
@@ -109,7 +109,7 @@ class Destination:
         return any(journal.has_key((below / key).as_posix()) for key in keys)
 
     def discard(self, journal: Journal) -> None:
-        """Delete every output that the journal knows, and forget them."""
+        """Delete every output in the journal, and clear the journal."""
         for state in ("done", "changed"):
             for item in journal.in_state(state):
                 for name in journal.outputs(item.number):
@@ -122,12 +122,12 @@ class Destination:
 
 
 def journals(dest: Path) -> list[Path]:
-    """The journals of all runs in a folder that have begun, one per shard."""
+    """The journals of the runs in a folder, one per shard."""
     return sorted(dest.glob(f"{STATE}/*/journal.sqlite"))
 
 
 def check_done(journal: Journal, source: Source, packs: Packs, dest: Path) -> None:
-    """See which inputs must be labelled again: their bytes changed, or an output is gone or was cut."""
+    """Mark inputs to label again: those with changed bytes, or with a missing or truncated output."""
     for item in journal.in_state("changed"):
         if item.found.size is None or _same_bytes(item, source):  # labels outlive an input that is gone
             journal.mark([item.number], "done")
@@ -145,7 +145,7 @@ def check_done(journal: Journal, source: Source, packs: Packs, dest: Path) -> No
 def _same_bytes(item: JournalRow, source: Source) -> bool:
     try:
         return item.sha256 != "" and source.read(item.found).sha256 == item.sha256
-    except ImageError:  # it is found broken once more when it is labelled, and becomes a failure
+    except ImageError:  # labelling it will fail, and record why
         return False
 
 

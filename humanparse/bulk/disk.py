@@ -1,4 +1,4 @@
-"""What a destination that cannot be written to means for a run: its end, and a way to go on."""
+"""Ends a run with advice when its destination cannot be written to."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..errors import BulkError, FormatError
 
 @contextmanager
 def writing(dest: Path) -> Iterator[None]:
-    """Say of every failure inside what to do about the disk.
+    """Turn write errors inside the block into a `BulkError` that says what to do.
 
     Raises:
         BulkError: a file could not be written or synchronised.
@@ -20,6 +20,6 @@ def writing(dest: Path) -> Iterator[None]:
         yield
     except (OSError, FormatError) as error:
         raise BulkError(
-            f"outputs cannot be written to {dest} ({error}); see that the disk is neither full nor "
+            f"outputs cannot be written to {dest} ({error}); check that the disk is neither full nor "
             "read-only, and resume with `resume=True`"
         ) from error

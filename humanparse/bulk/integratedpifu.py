@@ -1,9 +1,9 @@
 """Part maps for IntegratedPIFu, as the label extractor of its authors (a fork of SCHP) writes them.
 
-IntegratedPIFu (Chan et al., ECCV 2022) renders each subject from 36 sides and takes a float32 map of seven
-parts for each picture. Names, folders and values are the fork's; its faults are mended: the test list is
-labelled, too; an output folder may be there already; a subject may stand in both lists; a list may have one
-line only; and "image" in a subject's name stays.
+IntegratedPIFu (Chan et al., ECCV 2022) renders each subject from 36 sides and needs a float32 map of seven
+parts for each picture. Names, folders and values are the fork's. Its faults are mended: the test list is
+labelled, too; the output folder may exist; a subject may be in both lists; a list may have a single line; and
+"image" in a subject's name is kept.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class SubjectSource:
 
     Attributes:
         root: IntegratedPIFu's folder, with `train_set_list.txt` and `test_set_list.txt`.
-        split: whose subjects.
+        split: which list of subjects: train, test or both.
     """
 
     root: Path
@@ -67,12 +67,12 @@ class SubjectSource:
                 lines = path.read_text(encoding="utf-8-sig").splitlines()
             except OSError as error:
                 raise BulkError(
-                    f"{path}: {error.strerror}; `root` is the folder with the lists of subjects"
+                    f"{path}: {error.strerror}; `root` must be the folder with the lists of subjects"
                 ) from error
             names.update((line.strip(), None) for line in lines if line.strip())
         outside = [name for name in names if "/" in name or "\\" in name or name.startswith(".")]
         if outside:
-            raise BulkError(f"{outside[0]!r} in a list of subjects is no name of a folder; mend the list")
+            raise BulkError(f"{outside[0]!r} in a list of subjects is not a folder name; correct the list")
         return list(names)
 
     def _pictures(self, subject: str) -> list[Path]:
@@ -81,7 +81,7 @@ class SubjectSource:
             return [path for path in folder.iterdir() if "image" in path.name and path.is_file()]
         except OSError as error:
             raise BulkError(
-                f"{folder}: {error.strerror}; render this subject, or take it out of the list"
+                f"{folder}: {error.strerror}; render this subject, or remove it from the list"
             ) from error
 
 
@@ -103,16 +103,16 @@ def label_subjects(
     Args:
         root: IntegratedPIFu's folder.
         dest: folder of the maps, made if need be.
-        model: a name, or one with options.
-        split: whose subjects; the fork labels those of `"train"` only.
-        approximate: accept models of other labels, which do not tell upper from lower limbs: visible arms
+        model: a model's name, or a `ModelChoice`.
+        split: which subjects to label; the fork only labels `"train"`.
+        approximate: accept models with other labels, which do not tell upper from lower limbs. Visible arms
             count as lower arms, visible legs as lower legs, trousers and skirts as upper legs.
         batch: pictures that go through the network together.
-        options: how the run goes about it.
+        options: how the run is done: resume, threads, progress.
 
     Raises:
-        BulkError: a list or a subject is missing, or the run cannot begin or go on.
-        SchemeError: the model has other labels, and `approximate` is off.
+        BulkError: a list or a subject is missing, or the run cannot start or continue.
+        SchemeError: the model has other labels, and `approximate` is False.
     """
     if split not in get_args(Split):
         raise BulkError(f"`split` takes {', '.join(get_args(Split))}, not {split!r}")

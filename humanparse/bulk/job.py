@@ -1,4 +1,4 @@
-"""`label`: a run over many inputs that can be stopped, killed and gone on with."""
+"""`label`: a run over many inputs that can be stopped or killed, and resumed."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from .writers import PACKED
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is.
+    """The progress of a run.
 
     Attributes:
-        counts: of all inputs.
-        fresh: labelled or failed since this run began.
-        seconds: since then.
+        counts: number of inputs in each state.
+        fresh: inputs labelled or failed since this run started.
+        seconds: time since this run started.
     """
 
     counts: Counts
@@ -48,15 +48,15 @@ class Progress:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run came to.
+    """The result of a run.
 
     Attributes:
-        counts: of all inputs, those of earlier runs included.
-        fresh: labelled or failed in this run.
-        seconds: that it took, without loading the model and listing the inputs.
-        stopped: whether it was asked to stop before its end.
-        left_out: number of inputs that look like pictures and are not labelled, by their suffix where that
-            kind is not read, else by the reason.
+        counts: number of inputs in each state, those of earlier runs included.
+        fresh: inputs labelled or failed in this run.
+        seconds: duration, without loading the model and listing the inputs.
+        stopped: whether it was stopped before its end.
+        left_out: number of picture-like files that were not labelled, by suffix for unsupported kinds, by
+            reason for others.
     """
 
     counts: Counts
@@ -67,20 +67,20 @@ class Summary:
 
 
 Engine = Callable[[Iterable[list[JournalRow]]], Iterator[list[Outcome]]]
-"""Takes batches of inputs, gives back what became of each batch once it is written."""
+"""Takes batches of inputs; yields the outcomes of each batch once they are written."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """What is to be labelled, into what, how.
+    """Everything that defines the outputs of a run.
 
     Attributes:
         source: the inputs.
-        described: what the source is, for the journal.
+        described: the source's description in the journal.
         dest: folder of the outputs.
         model: the model.
         settings: what is written.
-        shard: (number from 1 on, count): only this part of the inputs.
+        shard: (number from 1, count): only this part of the inputs.
     """
 
     source: Source
@@ -95,13 +95,13 @@ class Job:
             raise BulkError(f"`shard` takes i/n as (i, n), with i from 1 to n, not {self.shard}")
 
     def listing(self, begun: bool = False) -> Iterator[Listing]:
-        """The inputs of this shard: which, depends on their own names alone, not on what else is there.
+        """The inputs of this shard. An input's shard depends only on its own name, not on other inputs.
 
         Args:
-            begun: whether there were inputs before.
+            begun: whether an earlier run had inputs.
 
         Raises:
-            BulkError: there are none at all, now or before.
+            BulkError: there are no inputs, now or before.
         """
         empty = not begun
         for found in self.source.listing():
@@ -140,7 +140,7 @@ class RunOptions:
 
 
 StartEngine = Callable[[Job, Labeller, RunOptions], Engine]
-"""Makes the engine of a run, given the model in this process."""
+"""Makes the engine of a run, from the model in this process."""
 
 
 def label(
@@ -166,20 +166,21 @@ def label(
     Args:
         source: a folder, a glob, a list of paths or URLs (`.txt`, `.csv`, `.tsv`, `.parquet`; `-` is one on
             standard input), a WebDataset tar or a glob of such, or a video.
-        dest: folder, made if need be.
-        model: a name, or one with options.
+        dest: folder of the outputs, made if need be.
+        model: a model's name, or a `ModelChoice`.
         settings: what is written; None: label PNGs.
         options: how the run is done: resume, threads, progress. Nothing in it changes an output.
-        every: of a video every n-th frame is taken.
-        column: of a list with columns: paths, URLs, or pictures.
-        member: which picture of a tar's samples is labelled, such as `"jpg"` or `"rgb.png"`, or several with
-            commas, the preferred first; None: see `bulk.tars.TarSource`. Others are counted in `left_out`.
-        keep_suffix: outputs keep the suffix of their input in their name.
-        shard: (number from 1 on, count): only this part of the inputs.
-        engine: what does the work, `bulk.ray.Cluster()` for one; None: threads of this process.
+        every: label every n-th frame of a video.
+        column: for a list with columns: the column with paths, URLs or pictures.
+        member: which picture of a tar's samples to label, such as `"jpg"` or `"rgb.png"`, or several
+            separated by commas, the preferred one first; None: see `bulk.tars.TarSource`. The others are
+            counted in `left_out`.
+        keep_suffix: keep the input's suffix in the names of its outputs.
+        shard: (number from 1, count): only this part of the inputs.
+        engine: what does the work, such as `bulk.ray.Cluster()`; None: threads of this process.
 
     Raises:
-        BulkError: the run cannot begin or go on; the message says what to do.
+        BulkError: the run cannot start or continue; the message says what to do.
         ModelError, WeightsError, DeviceError: as for `Parser`.
     """
     where = Path(dest)
@@ -197,12 +198,12 @@ def run(job: Job, options: RunOptions, engine: StartEngine | None = None) -> Sum
     """Do a job.
 
     Args:
-        job: what is to be done.
-        options: how it is done.
+        job: what to label.
+        options: how the run is done.
         engine: what does the work; None: threads of this process.
 
     Raises:
-        BulkError: the run cannot begin or go on.
+        BulkError: the run cannot start or continue.
     """
     if "parquet" in job.settings.formats:
         import_pyarrow()
@@ -211,7 +212,7 @@ def run(job: Job, options: RunOptions, engine: StartEngine | None = None) -> Sum
         known = bool(journal.settings())
         if known and not (options.resume or options.restart):
             raise BulkError(
-                f"{job.dest} holds a run already; resume it with `resume=True`, or delete its outputs and "
+                f"{job.dest} already holds a run; resume it with `resume=True`, or delete its outputs and "
                 "start over with `restart=True`"
             )
         parser = job.model.parser()
@@ -234,7 +235,7 @@ def run(job: Job, options: RunOptions, engine: StartEngine | None = None) -> Sum
 
 
 def local(job: Job, labeller: Labeller, options: RunOptions) -> Engine:
-    """Threads of this process."""
+    """An engine that uses threads of this process."""
     workers = options.workers or default_workers()
     return lambda batches: label_batches(labeller, batches, workers, options.stopping)
 
@@ -260,7 +261,7 @@ def _work(journal: Journal, packs: Packs, labeller: Labeller, work: Engine, opti
 
 
 def _synchronise(labeller: Labeller, outcomes: list[Outcome], spool: bool) -> None:
-    """Make sure of the names of new files, before the journal says that they are there."""
+    """Synchronise the folders of new files, before the journal says that the files exist."""
     folders = {(labeller.dest / name).parent for one in outcomes for name in one.outputs}
     if spool:
         folders.add(labeller.state / SPOOL)
@@ -277,7 +278,7 @@ def _batches(journal: Journal, size: int, options: RunOptions) -> Iterator[list[
 
 
 def _moved(counts: Counts, outcomes: list[Outcome]) -> Counts:
-    """Counts after outcomes of inputs that were to be done; the journal is not asked after every batch."""
+    """The counts after these outcomes, without reading the journal after every batch."""
     done = sum(outcome.state == "done" for outcome in outcomes)
     failed = len(outcomes) - done
     todo = max(0, counts.todo - len(outcomes))
@@ -285,14 +286,14 @@ def _moved(counts: Counts, outcomes: list[Outcome]) -> Counts:
 
 
 def status(dest: str | Path) -> tuple[Counts, Iterator[tuple[str, str]], dict[str, Any]]:
-    """What the journals in a folder say: counts, (place, reason) of each failure, settings of the first.
+    """Read the journals in a folder: counts, (place, reason) of each failure, settings of the first.
 
     Raises:
         BulkError: there is no run in this folder.
     """
     found = journals(Path(dest))
     if not found:
-        raise BulkError(f"{dest}: no run has written here; name the folder that a run was told to write to")
+        raise BulkError(f"{dest}: no run has written here; pass the destination of a run")
     opened = [Journal(path, writable=False) for path in found]
     counts = [journal.counts() for journal in opened]
     total = Counts(*map(sum, zip(*map(astuple, counts), strict=True)))

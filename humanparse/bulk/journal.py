@@ -1,6 +1,6 @@
-"""What a run was asked and what became of each input: one SQLite file (WAL) in the destination.
+"""The journal of a run: its settings and the state of each input, in a SQLite file (WAL) in the destination.
 
-Everything that is committed here is true on the disk: outputs are synchronised before their rows are.
+Outputs are synchronised to the disk before their rows are committed, so every row is true.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _ORDERS: dict[Order, tuple[str, str]] = {
     "unsure": ("unsure_share DESC", "unsure_share > 0"),
     "person": ("person_share", "height IS NOT NULL"),
 }
-"""What doubtful inputs are sorted by, and which can be."""
+"""For each order of doubtful inputs: what they are sorted by, and a condition on them."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +68,11 @@ class Journal:
     """The rows of one run.
 
     Args:
-        path: the SQLite file, made if need be; secrets of addresses that an older version noted are removed.
-        writable: False only reads, also while another process writes.
+        path: the SQLite file, made if need be. Secrets in URLs that an older version stored are removed.
+        writable: False only reads, even while another process writes.
 
     Raises:
-        BulkError: it cannot be opened, or is of another kind.
+        BulkError: it cannot be opened, or is not a journal.
     """
 
     def __init__(self, path: Path, *, writable: bool = True) -> None:
@@ -89,32 +89,34 @@ class Journal:
             self._hide_secrets()
 
     def close(self) -> None:
-        """Close the file; what was recorded is on the disk already."""
+        """Close the file; everything recorded is already on the disk."""
         self._db.close()
 
     def settings(self) -> dict[str, Any]:
-        """What the run was asked; empty for a new one."""
+        """The settings of the run; empty for a new one."""
         return json.loads(self._value("settings") or "{}")  # type: ignore[no-any-return]
 
     def begin(self, settings: dict[str, Any], listing: Iterable[Listing], fold: bool = False) -> None:
-        """Note what a run is asked, or see that it is as before; add new inputs, mark those that changed.
+        """Store a run's settings, or check that they are as before; add new inputs and mark changed ones.
 
-        All or nothing: a run whose inputs could not be listed has not begun. What nobody can rename, such as
-        an address, gets a hash behind the name of its outputs where another input has that name.
+        It does all or nothing: if the inputs cannot be listed, the run has not started. If two inputs would
+        have the same outputs and one cannot be renamed, such as a URL, a hash is appended to its key.
 
         Args:
-            settings: what the run is asked.
+            settings: the run's settings.
             listing: the inputs.
-            fold: whether names that differ in case only are one file where outputs go.
+            fold: whether names that differ only in case are one file in the destination.
 
         Raises:
-            BulkError: it was begun with other settings, which are listed; or two inputs would have the same
-                outputs.
+            BulkError: the run was started with other settings, which the message lists; or two inputs would
+                have the same outputs.
         """
         before = self.settings()
         other = [key for key in {**before, **settings} if before.get(key) != settings.get(key)]
         if before and other:
-            changes = "\n".join(f"  {key}: {before.get(key)} there, {settings.get(key)} now" for key in other)
+            changes = "\n".join(
+                f"  {key}: {before.get(key)} before, {settings.get(key)} now" for key in other
+            )
             raise BulkError(
                 f"{self.path.parents[2]} holds a run with other settings; repeat those, name another folder, "
                 f"or start over with `restart=True`\n{changes}"
@@ -131,15 +133,15 @@ class Journal:
                 if (pair := db.execute(query).fetchone()) is not None:
                     one, other_one = map(place_of, pair)
                     raise BulkError(
-                        f"{one} and {other_one} would both be labelled under one name: names that differ in "
-                        "case only are one file on this disk; rename one, or label to another disk"
+                        f"{one} and {other_one} would have the same output: names that differ only in case "
+                        "are one file on this disk; rename one, or label to another disk"
                     )
 
     def batches(self, size: int, state: State = "todo") -> Iterator[list[JournalRow]]:
-        """Inputs that belong into one batch and of which one at least is in that state, batch by batch.
+        """The batches with at least one input in a state.
 
-        A batch is made of the same inputs whether a run was stopped or not, so that its outputs, to the last
-        bit, are the same, too.
+        A batch always has the same inputs, whether a run was stopped or not, so that its outputs are the same
+        to the last bit.
         """
         at = 0
         while True:
@@ -151,13 +153,13 @@ class Journal:
             yield self.items((at - 1) * size, at * size)
 
     def items(self, first: int, end: int) -> list[JournalRow]:
-        """The inputs numbered from `first` to before `end`."""
+        """The inputs with numbers from `first` to `end` (exclusive)."""
         with self._clearly():
             query = f"SELECT {_ITEM} FROM inputs WHERE number >= ? AND number < ? ORDER BY number"
             return [_item(row) for row in self._db.execute(query, (first, end))]
 
     def in_state(self, state: State, page: int = 1000) -> Iterator[JournalRow]:
-        """All inputs in a state, by number; rows may be changed while they are gone through."""
+        """All inputs in a state, by number; rows may be changed during the iteration."""
         at = 0
         while True:
             query = f"SELECT {_ITEM} FROM inputs WHERE state = ? AND number >= ? ORDER BY number LIMIT ?"
@@ -169,7 +171,7 @@ class Journal:
             at = rows[-1][0] + 1
 
     def record(self, outcomes: Iterable[Outcome]) -> None:
-        """Commit what became of inputs, all or nothing."""
+        """Commit outcomes, all or nothing."""
         rows = []
         for outcome in outcomes:
             seen = outcome.statistics
@@ -188,23 +190,23 @@ class Journal:
             )
 
     def mark(self, numbers: Iterable[int], state: State) -> None:
-        """Put inputs into another state."""
+        """Set the state of inputs."""
         with self._transaction() as db:
             db.executemany(
                 "UPDATE inputs SET state = ? WHERE number = ?", ((state, number) for number in numbers)
             )
 
     def retry_failed(self) -> None:
-        """Try again what failed."""
+        """Mark all failed inputs to be labelled again."""
         with self._transaction() as db:
             db.execute("UPDATE inputs SET state = 'todo' WHERE state = 'failed'")
 
     def outputs(self, number: int) -> dict[str, int]:
-        """Path below the destination -> size in bytes."""
+        """The outputs of an input: path below the destination -> size in bytes."""
         return json.loads(self._one("SELECT outputs FROM inputs WHERE number = ?", (number,)))  # type: ignore[no-any-return]
 
     def statistics(self, number: int) -> Statistics | None:
-        """What its labels look like; None where it has none."""
+        """The statistics of an input's labels; None if it has none."""
         query = f"SELECT {_STATISTICS} FROM inputs WHERE number = ?"
         with self._clearly():
             row = self._db.execute(query, (number,)).fetchone()
@@ -216,7 +218,7 @@ class Journal:
             yield place_of(row[0]), presentable(row[1])
 
     def doubtful(self, count: int, order: Order) -> list[tuple[JournalRow, Statistics]]:
-        """The done inputs whose labels are the least sure, the worst first."""
+        """The most doubtful of the labelled inputs, the worst first."""
         by, condition = _ORDERS[order]
         query = (
             f"SELECT {_ITEM}, {_STATISTICS} FROM inputs WHERE state = 'done' AND {condition} "
@@ -234,22 +236,22 @@ class Journal:
         return Counts(sum(found.values()), found.get("done", 0), found.get("failed", 0), todo)
 
     def has_key(self, key: str) -> bool:
-        """Whether an input has outputs of this name."""
+        """Whether an input has this key."""
         return self._one("SELECT 1 FROM inputs WHERE key = ?", (key,)) is not None
 
     def pending(self, first: int, end: int) -> bool:
-        """Whether one of these inputs is still to be labelled."""
+        """Whether one of these inputs must still be labelled."""
         query = (
             "SELECT 1 FROM inputs WHERE number >= ? AND number < ? AND state IN ('todo', 'changed') LIMIT 1"
         )
         return self._one(query, (first, end)) is not None
 
     def last(self) -> int:
-        """The highest number, -1 where there is none."""
+        """The highest number; -1 without inputs."""
         return int(self._one("SELECT coalesce(max(number), -1) FROM inputs", ()))
 
     def packed(self, number: int) -> dict[str, int]:
-        """Name -> size in bytes of the packs that hold the outputs of a stretch of inputs."""
+        """The packs with the outputs of a range of inputs: name -> size in bytes."""
         with self._clearly():
             return dict(self._db.execute("SELECT name, size FROM packs WHERE number = ?", (number,)))
 
@@ -259,17 +261,17 @@ class Journal:
             return [str(row[0]) for row in self._db.execute("SELECT name FROM packs ORDER BY name")]
 
     def spoil_packs(self, number: int) -> None:
-        """Note that the packs of a stretch of inputs hold labels that are no longer true."""
+        """Mark the packs of a range of inputs as outdated."""
         with self._transaction() as db:
             db.execute("UPDATE packs SET stale = 1 WHERE number = ?", (number,))
 
     def stale_packs(self) -> set[int]:
-        """The stretches of inputs whose packs are to be written anew."""
+        """The ranges of inputs whose packs must be written again."""
         with self._clearly():
             return {int(row[0]) for row in self._db.execute("SELECT number FROM packs WHERE stale")}
 
     def record_packs(self, number: int, sizes: dict[str, int]) -> None:
-        """Commit that packs are whole."""
+        """Record that packs are complete."""
         with self._transaction() as db:
             rows = [(name, number, size) for name, size in sizes.items()]
             db.executemany("INSERT OR REPLACE INTO packs VALUES (?, ?, ?, 0)", rows)
@@ -284,7 +286,7 @@ class Journal:
         with self._transaction() as db:
             replaced = hide_secrets(db)
         if replaced:
-            with self._clearly():  # else the old bytes stay in the file
+            with self._clearly():  # otherwise the old bytes stay in the file
                 self._db.execute("VACUUM")
                 secrets_gone(self._db)
                 self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
@@ -315,13 +317,13 @@ class Journal:
             yield
         except sqlite3.Error as error:
             raise BulkError(
-                f"the journal {self.path} cannot be used ({error}); see that the disk is neither full nor "
-                "read-only. What was done is kept: resume with `resume=True`"
+                f"the journal {self.path} cannot be used ({error}); check that the disk is neither full nor "
+                "read-only. Finished outputs are kept: resume with `resume=True`"
             ) from error
 
 
 def _list(db: sqlite3.Connection, number: int, found: Listing) -> None:
-    """Add an input, or note what is known of it now; a `fixed` one whose name is taken gets another."""
+    """Add an input, or update its row; a `fixed` input whose key is taken gets another key."""
     place, key = found.place, found.key
     try:
         db.execute(_LIST, (number, storable(place), key, found.start, found.size, found.modified))
@@ -331,7 +333,7 @@ def _list(db: sqlite3.Connection, number: int, found: Listing) -> None:
         owner = place_of(db.execute("SELECT place FROM inputs WHERE key = ?", (key,)).fetchone()[0])
         suffixes = {PurePosixPath(name).suffix for name in (owner, place)}
         kept = ", or give outputs the suffix of their input with `keep_suffix=True`" * (len(suffixes) > 1)
-        raise BulkError(f"{owner} and {place} would both be labelled as {key}; rename one{kept}") from error
+        raise BulkError(f"{owner} and {place} would have the same output, {key}; rename one{kept}") from error
 
 
 def _item(row: tuple[Any, ...]) -> JournalRow:

@@ -1,4 +1,4 @@
-"""From an input to its outputs: read, parse, write. What is wrong with an input ends as its outcome."""
+"""Reads, parses and writes inputs. An error with one input becomes its outcome and does not stop the run."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from ..results import Parsing
 
 _PATIENCE = 20
-"""So many inputs in a row that the network fails on mean that the network or its device is at fault."""
+"""If the network fails on so many inputs in a row, the network or its device is at fault."""
 
 SPOOL = "spool"
 
 
 @dataclass(frozen=True)
 class Photo:
-    """An input after reading: `content`, and `prepared` as the network takes it, or `error`."""
+    """An input after reading: `content` and `prepared`, the network's input; or `error`."""
 
     item: JournalRow
     content: Content | None = None
@@ -41,14 +41,14 @@ class Photo:
 
 
 class Labeller:
-    """All that one process needs to label inputs.
+    """Labels inputs in one process.
 
     Args:
         parser: the model.
-        source: where inputs are read.
+        source: reads the inputs.
         settings: what is written.
         dest: folder of the outputs.
-        state: folder of the run's own files in it.
+        state: folder in it for the run's own files.
     """
 
     def __init__(self, parser: Parser, source: Source, settings: Settings, dest: Path, state: Path) -> None:
@@ -59,18 +59,18 @@ class Labeller:
         self._packs = any(name in writers.PACKED for name in settings.formats)
 
     def read(self, item: JournalRow) -> Photo:
-        """Read an input, in any thread."""
+        """Read an input; may be called in any thread."""
         try:
             content = self.source.read(item.found)
-            own = image.load(content.pixels, name=item.found.place)  # a source may use its array again
+            own = image.load(content.pixels, name=item.found.place)  # a source may reuse its array
             return Photo(item, replace(content, pixels=own), self._pipeline.prepare(own))
         except ImageError as error:
             return Photo(item, error=str(error))
-        except Exception as error:  # what a broken file brings up is up to the decoder; the run goes on
+        except Exception as error:  # decoders raise many kinds of errors; the run continues
             return Photo(item, error=presentable(f"{item.found.place}: {said(error)}"))
 
     def parse(self, photos: Sequence[Photo]) -> list[Parsing | str]:
-        """Of each photo its parsing, or why there is none.
+        """The parsing of each photo, or the reason why it has none.
 
         Raises:
             BulkError: the network fails on everything.
@@ -79,7 +79,7 @@ class Labeller:
         parsed: Sequence[Parsing | str]
         try:
             parsed = self._through_network(good)
-        except Exception:  # one of them is too much for the network: find out which
+        except Exception:  # one of them fails: find out which
             parsed = [self._alone(photo) for photo in good]
         found = dict(zip((photo.item.number for photo in good), parsed, strict=True))
         return [found.get(photo.item.number, photo.error) for photo in photos]
@@ -103,7 +103,7 @@ class Labeller:
         return parsing
 
     def write(self, photo: Photo, parsing: Parsing | str) -> Outcome:
-        """Write an input's files, in any thread.
+        """Write an input's files; may be called in any thread.
 
         Raises:
             BulkError: the destination cannot be written to.
@@ -121,13 +121,13 @@ class Labeller:
         return Outcome(number, "done", photo.content.sha256, outputs, statistics)
 
     def _remove(self, item: JournalRow) -> None:
-        """Remove what was written of an input before it broke."""
+        """Remove the outputs of an input that failed while they were written."""
         for name in self.settings.formats:
             if name in writers.ENDINGS:
                 (self.dest / f"{item.found.key}{writers.ENDINGS[name]}").unlink(missing_ok=True)
 
     def remove_parts(self, item: JournalRow) -> None:
-        """Remove what a process that was killed left half-written of an input."""
+        """Remove an input's half-written files after a process was killed."""
         endings = [writers.ENDINGS[name] for name in self.settings.formats if name in writers.ENDINGS]
         paths = [self.dest / f"{item.found.key}{ending}" for ending in endings]
         for path in (*paths, spooled(self.state, item.number)):
@@ -135,7 +135,7 @@ class Labeller:
                 part.unlink(missing_ok=True)
 
     def save(self, item: JournalRow, content: Content, parsing: Parsing) -> dict[str, int]:
-        """Write what `finished` gave; path below the destination -> size in bytes.
+        """Write the result of `finished`. Returns path below the destination -> size in bytes.
 
         Raises:
             BulkError: the destination cannot be written to.
@@ -161,15 +161,15 @@ class Labeller:
 
 
 def spooled(state: Path, number: int) -> Path:
-    """Where the labels of an input wait for being packed."""
+    """Where the labels of an input wait to be packed."""
     return state / SPOOL / f"{number:012d}.png"
 
 
 def finished(parsing: Parsing, settings: Settings) -> tuple[Parsing, Statistics]:
-    """What is written of a parsing, and what is said about it.
+    """Clean, remap and mask a parsing as the settings say, and compute its statistics.
 
     Raises:
-        SchemeError: it cannot be brought into the scheme that is asked for.
+        SchemeError: it cannot be remapped to the requested scheme.
     """
     parsing = parsing.cleaned(settings.min_area, settings.fill, settings.smooth)
     confidence, background = parsing.confidence, parsing.scheme.background

@@ -1,4 +1,4 @@
-"""Lists of pictures: text files, standard input, and tables with a column of paths or addresses."""
+"""Lists of pictures: text files, standard input, and tables with a column of paths or URLs."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _COLUMNS = ("url", "path", "file", "file_name", "filename", "image", "image_path
 
 @dataclass(frozen=True)
 class ListSource:
-    """Paths, relative to the list's own folder, or URLs; taken to hold the same picture for ever.
+    """A list of URLs, or of paths relative to the list's folder. Their pictures are assumed never to change.
 
-    With `stdin` a list on standard input, a line each, with paths relative to the folder of `path`. An
-    address is called what `addresses.distinct` makes of it; only this object knows the secrets in it.
+    With `stdin` the list comes from standard input, one entry per line, with paths relative to the folder of
+    `path`. A URL is stored as `addresses.distinct` returns it; only this object knows the secrets in it.
     """
 
     path: Path
@@ -40,10 +40,10 @@ class ListSource:
     in_order = False
 
     def listing(self) -> Iterator[Listing]:
-        """The entries of the list; one that stands there twice counts once.
+        """The entries of the list; duplicates count once.
 
         Raises:
-            BulkError: the list cannot be read, or two addresses differ only in a short secret.
+            BulkError: the list cannot be read, or two URLs differ only in a short secret.
         """
         self.others.clear()
         for entry in self._entries():
@@ -54,7 +54,7 @@ class ListSource:
                 yield found_file(entry, self.path.parent / entry, key)
 
     def read(self, found: Listing) -> Content:
-        """Decode one of them, downloaded where it is a URL."""
+        """Decode one of them; a URL is downloaded."""
         if "://" in found.place:
             return Content(image.load(self._address(found.place)))
         return read_picture(self.path.parent / found.place, shorten(found.place))
@@ -73,20 +73,18 @@ class ListSource:
             known = self._addresses.setdefault(place, address)
             if known.rpartition("@")[2] != address.rpartition("@")[2]:
                 raise BulkError(
-                    f"{self.path}: two addresses differ only in a secret, {place}; label them in two runs"
+                    f"{self.path}: two URLs differ only in a secret, {place}; label them in two runs"
                 )
         return place
 
     def _address(self, place: str) -> str:
-        """The address that a place stands for, found in the list again where the journal alone knows it."""
+        """The URL of a place; if only the journal knows the place, it is looked up in the list again."""
         if HIDDEN in place and place not in self._addresses and not self.stdin:
             for entry in self._entries():
                 if "://" in entry:
                     self._named(entry)
         if HIDDEN in place and place not in self._addresses:
-            raise ImageError(
-                f"{place}: this address is no longer in {self.path}, so its secrets are not known"
-            )
+            raise ImageError(f"{place}: this URL is no longer in {self.path}, so its secrets are unknown")
         return self._addresses.get(place, place)
 
     def _entries(self) -> Iterator[str]:
@@ -121,7 +119,7 @@ class ListSource:
         if self.stdin:
             file = io.TextIOWrapper(sys.stdin.buffer, "utf-8-sig", "surrogateescape")
             yield file
-            file.detach()  # else it would be closed
+            file.detach()  # otherwise it would be closed
             return
         newline = None if self.path.suffix.lower() == ".txt" else ""
         with self.path.open(encoding="utf-8-sig", newline=newline) as opened:
@@ -129,10 +127,10 @@ class ListSource:
 
 
 def find_column(path: Path, header: list[str], column: str | None) -> str:
-    """The column that is asked for, or the first that is called `url`, `path` and the like.
+    """The requested column, or the first one that is named `url`, `path` or the like.
 
     Raises:
-        BulkError: there is none.
+        BulkError: there is no such column.
     """
     wanted = [column] if column else list(_COLUMNS)
     found = [name for name in header if name in wanted or (not column and name.lower() in wanted)]

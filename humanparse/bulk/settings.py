@@ -1,4 +1,4 @@
-"""What a run is asked: all that decides the bytes of its outputs."""
+"""The settings of a run: everything that affects the bytes of its outputs."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ModelChoice:
-    """A model and its options, as `Parser` takes them; it travels to other processes, a `Parser` does not.
+    """A model and its options for `Parser`. Unlike a `Parser`, it can be sent to other processes.
 
     Attributes:
         name: see `humanparse.list_models`.
-        weights: a checkpoint of your own, or a mapping where there are several networks.
+        weights: your own checkpoint, or a mapping if the model has several networks.
         device, precision, runtime, flip, scales, protocol, test_size, offline: see `Parser`.
     """
 
@@ -40,7 +40,7 @@ class ModelChoice:
     offline: bool | None = None
 
     def parser(self, progress: bool | None = None) -> Parser:
-        """Load it; raises what `Parser` raises."""
+        """Load the model; raises the errors of `Parser`."""
         from ..parser import Parser
 
         options = asdict(self)
@@ -49,23 +49,23 @@ class ModelChoice:
 
 @dataclass(frozen=True)
 class Settings:
-    """What is written, and how.
+    """What a run writes, and how.
 
     Attributes:
-        formats: of `writers.OFFERED`.
+        formats: some of `writers.OFFERED`.
         batch: inputs that go through the network together.
-        confidence: whether to have it, for statistics and npz; None: where the model gives it.
-        min_confidence: pixels below it (0-1) become 255; None leaves them.
+        confidence: whether to compute confidence, for statistics and npz; None: if the model has it.
+        min_confidence: pixels with a lower confidence (0-1) become 255; None leaves them.
         remap: another label scheme for the outputs.
-        approximate: accept counterparts that are not exact.
+        approximate: whether to accept a remap that is not exact.
         pack_size: inputs per tar or Parquet file.
-        people: `"detect"` tells people apart, as `Parser.predict` does, in npz, coco and overlay; models that
-            find people without being asked to do so anyway.
+        people: `"detect"` tells people apart in npz, coco and overlay, like `Parser.predict`. Models that
+            find people by themselves always do.
         min_area, fill, smooth: how the model's labels are cleaned, before all else; see `cleaning.Cleaning`.
 
     Raises:
-        BulkError: a value cannot be.
-        ModelError: a value of cleaning cannot be.
+        BulkError: a value is out of range.
+        ModelError: a value for cleaning is out of range.
     """
 
     formats: tuple[str, ...] = ("png",)
@@ -88,14 +88,14 @@ class Settings:
             if word != "scheme":
                 object.__setattr__(self, word, value)  # in the form in which the journal compares it
         if self.batch < 1 or self.pack_size < 1:
-            raise BulkError("`batch` and `pack_size` take numbers from 1 on")
+            raise BulkError("`batch` and `pack_size` must be at least 1")
         if self.min_confidence is not None and not 0 < self.min_confidence <= 1:
-            raise BulkError(f"`min_confidence` takes a number above 0, at most 1, not {self.min_confidence}")
+            raise BulkError(f"`min_confidence` must be above 0 and at most 1, not {self.min_confidence}")
         if self.min_confidence is not None and self.confidence is False:
-            raise BulkError("`min_confidence` needs the confidence that `confidence=False` leaves out")
+            raise BulkError("`min_confidence` needs confidence; leave `confidence=False` out")
 
     def described(self) -> dict[str, Any]:
-        """As a journal keeps it; cleaning that is left out is None, as in journals from before it existed."""
+        """The settings as a journal stores them; unused cleaning is None, as in journals older than it."""
         cleaning = {word: getattr(self, word) or None for word in ("min_area", "fill", "smooth")}
         return {**asdict(self), "formats": list(self.formats), **cleaning}
 
@@ -105,18 +105,20 @@ class Settings:
         return Cleaning(self.min_area, self.fill, self.smooth)
 
     def fitted(self, parser: Parser) -> Settings:
-        """The settings with what only the model decides filled in.
+        """The settings, completed with what depends on the model.
 
         Raises:
-            ModelError: the model gives no confidence, and it is asked for; or it finds people by itself, and
-                is asked to detect them.
-            SchemeError: its labels do not lead to the scheme that is asked for, or have no background and so
-                no holes to fill.
+            ModelError: confidence is requested, but the model has none; or `people` is set, but the model
+                finds people by itself.
+            SchemeError: the labels cannot be remapped as requested, or holes cannot be filled because the
+                scheme has no background.
         """
         self.cleaning.check(parser.scheme)
         gives = parser.spec.gives_logits
         if not gives and (self.confidence or self.min_confidence is not None):
-            raise ModelError(f"{parser.spec.name} gives no confidence; leave it and `min_confidence` out")
+            raise ModelError(
+                f"{parser.spec.name} has no confidence; leave `confidence` and `min_confidence` out"
+            )
         if not gives and self.people is not None:
             raise ModelError(f"{parser.spec.name} finds people by itself; leave `people` out")
         if self.remap is not None and parser.scheme.key != self.remap:
@@ -125,8 +127,8 @@ class Settings:
             remap = find_remap(parser.scheme, self.remap)
             if remap.inexact and not self.approximate:
                 raise SchemeError(
-                    f"{parser.spec.name} has {parser.scheme.key}'s labels, without exact counterpart in "
-                    f"{self.remap}'s: {remap.note}. Accept that with `approximate=True`, or take a model of "
+                    f"{parser.spec.name} has {parser.scheme.key}'s labels, with no exact counterpart in "
+                    f"{self.remap}'s: {remap.note}. Accept that with `approximate=True`, or use a model with "
                     f"{self.remap}'s labels"
                 )
         return Settings(**{**asdict(self), "confidence": gives and self.confidence is not False})
@@ -135,7 +137,7 @@ class Settings:
 def described(
     choice: ModelChoice, parser: Parser, settings: Settings, about: dict[str, Any]
 ) -> dict[str, Any]:
-    """What a journal keeps, so that a run never goes on with another model or other settings."""
+    """What a journal stores, so that a run is never resumed with another model or other settings."""
     return {
         "humanparse": __version__,
         "model": parser.spec.name,
@@ -155,13 +157,13 @@ def described(
 
 
 def revision_of(parser: Parser) -> dict[str, str]:
-    """The commit of the hub's repository that the model was read at, where it is one."""
+    """The commit of the model's hub repository, if it comes from one."""
     revision = parser.spec.revision if isinstance(parser.spec, ModelSpec) else None
     return {} if revision is None else {"revision": revision}
 
 
 def _detector_hash(choice: ModelChoice, settings: Settings) -> dict[str, str]:
-    """The same of the user's own detector, where it is used."""
+    """The sha256 of the user's own detector, if it is used."""
     from .. import hub
 
     if settings.people is None or not isinstance(choice.weights, Mapping) or "detector" not in choice.weights:
@@ -170,7 +172,7 @@ def _detector_hash(choice: ModelChoice, settings: Settings) -> dict[str, str]:
 
 
 def weights_hashes(parser: Parser) -> dict[str, str]:
-    """Role -> sha256 of its file."""
+    """Role of each network -> sha256 of its file."""
     from .. import hub
 
     return {role: hub.sha256(Path(file)) for role, file in parser.weights.items()}

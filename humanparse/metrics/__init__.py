@@ -1,4 +1,4 @@
-"""Arrays -> scores, as the originals compute them; and the data sets to compute them on."""
+"""Scores of label maps and people, computed as the originals do; and readers of their data sets."""
 
 from __future__ import annotations
 

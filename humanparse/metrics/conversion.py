@@ -1,4 +1,4 @@
-"""CIHP's annotation in LV-MHP's form, and back. Photos are not copied."""
+"""Converts CIHP's annotations to LV-MHP's form and back. Photos are not copied."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from .people import LabelMap, split_people
 def cihp_to_mhp(dataset: Dataset, target: Path) -> Path:
     """Write one label map for each person, `<stem>_<how many>_<which>.png`, and the list of the split.
 
-    People are numbered 1, 2, … in the order of their ids; where ids have gaps the original (M-CE2P) keeps
-    them, and its way back then misses a file.
+    People are numbered 1, 2, … in the order of their ids. The original (M-CE2P) keeps gaps between ids, and
+    then misses a file when converting back.
 
     Args:
         dataset: CIHP, with maps of people.
@@ -47,7 +47,7 @@ def cihp_to_mhp(dataset: Dataset, target: Path) -> Path:
 def mhp_to_cihp(dataset: Dataset, target: Path) -> Path:
     """Write `Category_ids`, `Human_ids`, `Instance_ids` (PNG, and text: id, class, person) and the list.
 
-    Where people overlap the later one lies on top; one who is wholly covered is lost.
+    Where people overlap, the later one lies on top. A person who is entirely covered is lost.
 
     Args:
         dataset: LV-MHP v2.

@@ -1,4 +1,4 @@
-"""LIP, ATR, Pascal-Person-Part, CIHP and LV-MHP v2: photos and their ground truth, read when asked for."""
+"""Readers of LIP, ATR, Pascal-Person-Part, CIHP and LV-MHP v2; files are read when they are needed."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ _PICTURES = (".jpg", ".jpeg", ".png")
 
 @dataclass(frozen=True)
 class Sample:
-    """One photo with its ground truth, which is read when it is asked for.
+    """One photo and its ground truth. The files are read when they are needed.
 
     Attributes:
-        stem: its name in the data set.
-        image: the photo; None only where photos were not asked for and this one is not there.
-        scheme: what the numbers of the label maps mean.
-        labels: its label map; where people have a map each, theirs in order.
-        humans: its map of people, or None.
-        instances: its map of part instances, or None.
-        per_person: whether `labels` holds a map for each person.
+        stem: the photo's name in the data set.
+        image: the photo's path; None only if photos were not requested and this one is missing.
+        scheme: the label scheme of the label maps.
+        labels: path of the label map; if each person has one, their paths in order.
+        humans: path of the map of people, or None.
+        instances: path of the map of part instances, or None.
+        per_person: whether `labels` has a map for each person.
     """
 
     stem: str
@@ -45,12 +45,13 @@ class Sample:
         """Read the ground truth, under the names that `instance_scores` takes.
 
         Returns:
-            `gt_category` uint8 (H, W), and what the data set has of: `gt_human` (H, W), `gt_person_map`
-            uint8 (G, H, W), `gt_instance` (H, W), `gt_instance_class` and `gt_instance_human` (K,).
+            `gt_category` uint8 (H, W), and those of the following that the data set has: `gt_human` (H, W),
+            `gt_person_map` uint8 (G, H, W), `gt_instance` (H, W), `gt_instance_class` and
+            `gt_instance_human` (K,).
 
         Raises:
-            DatasetError: a file is missing or damaged, holds labels that the scheme has not, or two of them
-                differ in size.
+            DatasetError: a file is missing or damaged, has labels outside the scheme, or two files differ in
+                size.
         """
         if self.per_person:
             return self._of_people()
@@ -126,19 +127,19 @@ def read_dataset(
     photos: bool = True,
     scheme: LabelScheme | None = None,
 ) -> Dataset:
-    """Find the files of a data set; none is opened before it is asked for.
+    """Find the files of a data set. Each is opened when it is needed.
 
     Args:
         key: one of `LAYOUTS`.
-        root: the folder that the archives were unpacked in, or one further in.
-        split: its name; None takes the one that papers score on. ATR's archive has no lists: put
-            `test_id.txt` with one stem a line into the folder, or take `"all"`.
-        photos: whether the photos must be there too; labels alone are enough to score predictions.
-        scheme: the labels of `"own"` photos, those of the model; the others have their own.
+        root: the folder in which the archives were unpacked, or a folder inside it.
+        split: name of the split; None takes the one that papers score on. ATR's archive has no lists: put
+            `test_id.txt`, with one stem per line, into the folder, or pass `"all"`.
+        photos: whether the photos are needed, too; labels are enough to score predictions.
+        scheme: for `"own"` only: the label scheme, which is that of the model.
 
     Raises:
-        DatasetError: no such data set or split, or a folder or file is missing; the message says which, and
-            where it was looked for.
+        DatasetError: no such data set or split, or a folder or file is missing; the message names it and the
+            places that were searched.
     """
     layout = LAYOUTS.get(key.lower())
     if layout is None:
@@ -148,18 +149,18 @@ def read_dataset(
         raise DatasetError(f"{layout.title} has no split {split!r}; known: {', '.join(layout.splits)}")
     if not root.is_dir():
         raise DatasetError(
-            f"{root}: no such folder; it should be where {layout.title}'s archives were unpacked"
+            f"{root}: no such folder; pass the folder where {layout.title}'s archives were unpacked"
         )
     if layout.scheme is not None:
         scheme = get_scheme(layout.scheme)
     elif scheme is None:
-        raise DatasetError(f"{key}: whose labels these are is not known without a model; name one")
+        raise DatasetError(f"{key}: the label scheme is that of the model; name a model")
     return Dataset(key.lower(), split, scheme, _Search(root, layout, split, scheme).samples(photos))
 
 
 @dataclass(frozen=True)
 class _Search:
-    """Looking for the files of one split."""
+    """Finds the files of one split."""
 
     root: Path
     layout: Layout
@@ -194,7 +195,7 @@ class _Search:
         return [self.root / pattern.format(split=self.split, folder=folder) for pattern in patterns]
 
     def listing(self, patterns: tuple[str, ...], what: str, needed: bool = True) -> dict[str, Path]:
-        """Stem -> file, of the first of these folders that is there."""
+        """Stem -> file, for the first of these folders that exists."""
         places = self.places(patterns)
         for folder in places:
             if folder.is_dir():
@@ -213,7 +214,7 @@ class _Search:
                 lines = [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
                 stems = list(dict.fromkeys(_stem(words[0]) for words in lines if words))
                 if not stems:
-                    raise DatasetError(f"{path}: names no photo; one stem a line is expected")
+                    raise DatasetError(f"{path}: the list is empty; write one stem per line")
                 return stems
         if self.split == "all":
             return list(labels)
@@ -221,7 +222,7 @@ class _Search:
         rest = "; or take `split='all'`" if "all" in self.layout.splits else ""
         raise DatasetError(
             f"{self.layout.title}: no list of the split {self.split!r}; "
-            f"write one stem a line into one of these{rest}\n{tried}"
+            f"write one stem per line into one of these{rest}\n{tried}"
         )
 
     def refuse_gaps(self, stems: list[str], files: Mapping[str, object], what: str) -> None:
@@ -246,7 +247,7 @@ def _refuse_size(path: Path, numbers: LabelMap, labels: LabelMap) -> None:
 
 
 def _stem(name: str) -> str:
-    """A line of a list may be a stem, a file name or, as VOC's, two paths."""
+    """The stem in a line of a list, which may be a stem, a file name or, as in VOC's lists, two paths."""
     file = name.rsplit("/", 1)[-1]
     stem, dot, suffix = file.rpartition(".")
     return stem if f".{suffix.lower()}" in _PICTURES and dot else file

@@ -1,4 +1,4 @@
-"""A data set and a folder of predictions -> every score that both allow."""
+"""Scores a folder of predictions against a data set."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from .semantic import ConfusionMatrix, Convention
 
 
 class Evaluation:
-    """mIoU, and AP^r, AP^p and PCP where data set and predictions know parts and people apart.
+    """Computes mIoU; also AP^r, AP^p and PCP if data set and predictions have part instances and people.
 
     Args:
         data: the data set.
-        convention: see `semantic_scores`; None is `"mce2p"` where the data set has several people in a photo,
-            `"schp_ce2p"` elsewhere.
+        convention: see `semantic_scores`; None means `"mce2p"` for data sets with several people in a photo,
+            `"schp_ce2p"` for others.
 
     Raises:
         ScoreError: the convention is unknown.
@@ -30,15 +30,15 @@ class Evaluation:
         self._matrix = ConfusionMatrix(len(self._labels))
         self._parts: PartScores | None = None
         self._people: PersonScores | None = None
-        self._matrix.scores(self.convention)  # an unknown one is refused before work starts
+        self._matrix.scores(self.convention)  # raises an error for an unknown convention before work starts
 
     def add(self, sample: Sample, predictions: Predictions, position: int) -> None:
         """Count one photo.
 
         Args:
             sample: the photo.
-            predictions: where its label map, and its parts and people if any, lie.
-            position: its place in the data set, which decides among equal scores.
+            predictions: the folder with its label map, and its parts and people if any.
+            position: the photo's position in the data set; it decides between equal scores.
 
         Raises:
             DatasetError: the ground truth cannot be read.
@@ -59,10 +59,10 @@ class Evaluation:
             raise ScoreError(f"{sample.stem}: {error}") from error
 
     def scores(self) -> dict[str, Any]:
-        """What was counted so far.
+        """The scores of all photos counted so far.
 
         Returns:
-            `convention`, `labels`, `semantic` (see `semantic_scores`), and where they were counted `region`
+            `convention`, `labels`, `semantic` (see `semantic_scores`), and if they were counted, `region`
             and `person` (see `instance_scores`).
         """
         counted = {"region": self._parts, "person": self._people}

@@ -1,7 +1,7 @@
-"""Who owns which part: AP^r of part instances, AP^p and PCP of people.
+"""AP^r of part instances, AP^p and PCP of people.
 
-As the evaluators of M-CE2P (Ruan et al., 2019; its AP^p comes from LV-MHP's) and SMP compute them, at the IoU
-thresholds 0.1 to 0.9, all strict. Kept are a few numbers for each prediction, never its pixels.
+They are computed like in the evaluators of M-CE2P (Ruan et al., 2019; its AP^p comes from LV-MHP's) and SMP,
+at the IoU thresholds 0.1 to 0.9, all strict. A few numbers are kept for each prediction, never its pixels.
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ _HALF = 4
 
 
 class PartScores:
-    """AP^r: are part instances found? Streaming and mergeable.
+    """AP^r: how well part instances are found. It is streaming and mergeable.
 
-    Each predicted instance counts as right when the best true one of its class in its image overlaps it by
-    more than the threshold. Two may claim the same true one, so an AP can exceed 1. In the mean over classes
-    one that is only predicted is left out, and one that is nowhere counts 0. That is M-CE2P's evaluator.
+    A predicted instance is right if its best IoU with a true instance of its class in the image is above the
+    threshold. Two predictions may match the same true instance, so an AP can exceed 1. In the mean over
+    classes, a class that is only predicted is left out, and a class that never occurs counts 0. This is what
+    M-CE2P's evaluator does.
 
     Args:
         num_classes: C, the background included.
@@ -44,12 +45,13 @@ class PartScores:
 
         Args:
             image: `gt_instance` and `pred_instance`, integers (H, W), 0 is none; `gt_instance_class`,
-                `pred_instance_class` and `pred_instance_score`, whose entry k-1 belongs to id k. An id
+                `pred_instance_class` and `pred_instance_score`, with the entry of id k at k-1. An id
                 without a pixel is dropped.
-            position: its place in the data set, which decides among equal scores whoever counts it.
+            position: the image's position in the data set; it decides between equal scores, so that the
+                result does not depend on how images are shared among workers.
 
         Raises:
-            ScoreError: something is missing or does not fit.
+            ScoreError: an array is missing or does not fit.
         """
         predicted, predicted_class = _instances(image, "pred", self.num_classes)
         true, true_class = _instances(image, "gt", self.num_classes)
@@ -79,7 +81,7 @@ class PartScores:
         """The scores of all images counted so far; see `instance_scores`."""
         found = np.concatenate(self._found)
         position, number, _, score, _ = found.T
-        # the original sorts upwards and then reverses: among equal scores the last comes first
+        # The original sorts in ascending order, then reverses: the last of equal scores comes first.
         found = found[np.lexsort((number, position, score))[::-1]]
         per_class = np.empty((self.num_classes - 1, len(THRESHOLDS)))
         for label in range(1, self.num_classes):
@@ -95,10 +97,11 @@ class PartScores:
 
 
 class PersonScores:
-    """AP^p and PCP: are people found, and how many of their parts? Streaming and mergeable.
+    """AP^p and PCP: how well people and their parts are found. It is streaming and mergeable.
 
-    Two people are compared by the mean IoU over the classes that either has, the background included. Each
-    predicted person, best first, takes the true one it fits best, and is wrong when that one is taken.
+    The IoU of two people is the mean over the classes that either has, the background included. Each
+    predicted person, in descending order of score, is matched to the true person with the highest IoU. It is
+    wrong if that person is already matched.
 
     Args:
         num_classes: C, the background included.
@@ -107,8 +110,8 @@ class PersonScores:
     def __init__(self, num_classes: int) -> None:
         self.num_classes = num_classes
         self._true = 0
-        # position, place in the image, score, best true person, IoU with it, its parts; parts right at each
-        # threshold
+        # Position, number in the image, score, best true person, IoU with it, its number of parts; then the
+        # number of right parts at each threshold.
         self._found = [np.empty((0, 6 + len(THRESHOLDS)))]
 
     def add(self, predicted: LabelMap, score: npt.ArrayLike, truth: LabelMap, position: int) -> None:
@@ -116,13 +119,13 @@ class PersonScores:
 
         Args:
             predicted: integers (P, H, W), the label map of each predicted person, 0 outside; may overlap.
-            score: (P,), higher is surer.
-            truth: integers (G, H, W), the same of each true person; labels outside 0 to C-1 are not counted,
-                and a map without anything but 0 is no person.
-            position: the image's place in the data set, which decides among equal scores.
+            score: (P,), higher is more certain.
+            truth: integers (G, H, W), the label map of each true person. Labels outside 0 to C-1 are not
+                counted, and a map of zeros is no person.
+            position: the image's position in the data set; it decides between equal scores.
 
         Raises:
-            ScoreError: shapes do not fit, or a prediction is no class.
+            ScoreError: shapes do not fit, or a predicted label is not a class.
         """
         predicted, truth = np.asarray(predicted), np.asarray(truth)
         scores = np.asarray(score, np.float64)
@@ -178,28 +181,29 @@ class PersonScores:
 def instance_scores(
     images: Iterable[Mapping[str, Any]], num_classes: int, kind: Kind = "region"
 ) -> dict[str, Any]:
-    """Judge parts and people, one image after the other.
+    """Score part instances or people, one image after the other.
 
     Args:
-        images: one mapping per image, arrays by name. Ground truth: `gt_category` and `gt_human`, integers
-            (H, W), or `gt_person_map` (G, H, W) where people overlap; `gt_instance` and `gt_instance_class`.
-            Predictions: those of `kind`. An image without predictions holds empty ones; leave it out to leave
-            out its ground truth, as M-CE2P's AP^r does with a file that is missing.
+        images: one mapping per image, from names to arrays. Ground truth: `gt_category` and `gt_human`,
+            integers (H, W), or `gt_person_map` (G, H, W) if people overlap; `gt_instance` and
+            `gt_instance_class`. Predictions: the arrays of `kind`. For an image without predictions pass
+            empty arrays; if you omit the image, its ground truth does not count, as in M-CE2P's AP^r for a
+            missing file.
         num_classes: C, the background included.
         kind: `"region"`: AP^r from `pred_instance` (H, W), `pred_instance_class` and `pred_instance_score`
-            (entry k-1 belongs to id k). `"person"`: AP^p and PCP from `pred_category` and `pred_human`
+            (the entry of id k is at k-1). `"person"`: AP^p and PCP from `pred_category` and `pred_human`
             (H, W), `pred_human_id` and `pred_human_score`; a listed id without a pixel is dropped.
-            `"person_smp"`: the same, with SMP's mean IoU. `"person_maps_smp"`: as SMP, from `person_map`
+            `"person_smp"`: the same, with SMP's mean IoU. `"person_maps_smp"`: like SMP, from `person_map`
             (P, H, W), which may overlap, and `person_map_score`.
 
     Returns:
-        Fractions 0-1, lists over the nine thresholds 0.1 to 0.9: `ap`, `ap_50` (that at 0.5), `ap_vol` (the
+        Fractions 0-1. Lists over the nine thresholds 0.1 to 0.9: `ap`, `ap_50` (at 0.5 only), `ap_vol` (the
         mean of the nine); for `"region"` also `ap_per_class` (label number as text -> nine values); for
-        people `pcp`, `pcp_50`; for the two of SMP `mean_best_iou`. NaN where there was nothing to find. Among
-        equal scores the first comes first for people, the last for parts.
+        people `pcp`, `pcp_50`; for the two kinds of SMP `mean_best_iou`. NaN if there is no ground truth. Of
+        equal scores, the first comes first for people, the last for parts.
 
     Raises:
-        ScoreError: the kind is unknown, or an image lacks something or does not fit.
+        ScoreError: the kind is unknown, or an array is missing or does not fit.
     """
     if kind not in get_args(Kind):
         raise ScoreError(f"kind must be one of {', '.join(get_args(Kind))}, not {kind!r}")
@@ -246,7 +250,7 @@ def true_people(image: Mapping[str, Any]) -> LabelMap:
 def person_iou(predicted: LabelMap, truth: LabelMap, num_classes: int) -> Floats:
     """IoU of each class between each predicted and each true person over the whole image.
 
-    Only pixels that belong to a true person are looked at pair by pair; the background follows from counts.
+    Only the pixels of true people are compared pair by pair; the background follows from counts.
 
     Args:
         predicted: integers (P, H, W), 0 to C-1.
@@ -257,7 +261,7 @@ def person_iou(predicted: LabelMap, truth: LabelMap, num_classes: int) -> Floats
         float64 (P, G, C), NaN where neither has the class.
 
     Raises:
-        ScoreError: a prediction is no class.
+        ScoreError: a predicted label is not a class.
     """
     people, size = len(truth), num_classes
 
@@ -288,11 +292,11 @@ def average_precision(right: npt.NDArray[np.bool_], true: int) -> Floats:
     """Area under the precision envelope over all points, as PASCAL VOC from 2010 on.
 
     Args:
-        right: bool (K, T), which of the predictions, best first, are right, at each of T thresholds.
-        true: how many there were to find.
+        right: bool (K, T), whether each prediction, best first, is right at each of T thresholds.
+        true: number of true objects.
 
     Returns:
-        float64 (T,); NaN where there was nothing to find and something was predicted, 0 where neither.
+        float64 (T,). Without true objects NaN if there are predictions, else 0.
     """
     if not len(right):
         return np.zeros(right.shape[1])

@@ -1,4 +1,4 @@
-"""A folder for the label maps of a model, from which a stopped evaluation resumes."""
+"""A folder of a model's label maps, from which an interrupted evaluation resumes."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ _SETTINGS = "settings.json"
 
 
 class Kept:
-    """Makes the label maps that a folder lacks; `settings.json` there says what they were made with.
+    """Makes the label maps that are missing in a folder; its `settings.json` records how they were made.
 
     Args:
-        folder: a new one, or one of an earlier run with the same settings.
-        settings: what decides the label maps, as JSON can hold it.
-        predict: makes a photo's `Parsing`, as `Parser.predict`.
-        people: whether it finds people; then photos become a submission for CIHP, else label PNGs.
+        folder: a new folder, or that of an earlier run with the same settings.
+        settings: everything that affects the label maps, as JSON values.
+        predict: returns a photo's `Parsing`, like `Parser.predict`.
+        people: whether it finds people. If so, a CIHP submission is written, otherwise label PNGs.
 
     Attributes:
         folder, settings: as given.
 
     Raises:
-        FormatError: the folder holds something else, or was made with other settings.
+        FormatError: the folder has other files, or was made with other settings.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Kept:
             self._begin(settings)
 
     def make(self, sample: Sample) -> None:
-        """Parse a photo, unless its files are there already."""
+        """Parse a photo, unless its files already exist."""
         names = export_names("cihp", sample.stem) if self._people else [f"{sample.stem}.png"]
         if all((self.folder / name).is_file() for name in names):
             return
@@ -57,7 +57,9 @@ class Kept:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             if any(not path.name.startswith(".") for path in folder.iterdir()):
-                raise FormatError(f"{folder} holds files of others; choose a new folder with `keep`")
+                raise FormatError(
+                    f"{folder} has files that are not label maps; choose a new folder with `keep`"
+                )
             for name in ("global_parsing", "instance_parsing", "global_tag") if self._people else ():
                 (folder / name).mkdir()
             with replacing(note) as part:
@@ -75,7 +77,9 @@ class Kept:
             raise FormatError(f"{note}: not readable ({error}); choose another folder with `keep`") from error
         other = [key for key in {**before, **settings} if before.get(key) != settings.get(key)]
         if other:
-            changes = "\n".join(f"  {key}: {before.get(key)} there, {settings.get(key)} now" for key in other)
+            changes = "\n".join(
+                f"  {key}: {before.get(key)} before, {settings.get(key)} now" for key in other
+            )
             raise FormatError(
                 f"{self.folder} holds label maps made with other settings; delete it, or choose another "
                 f"with `keep`\n{changes}"

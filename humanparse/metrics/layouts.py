@@ -1,8 +1,8 @@
-"""Where LIP, ATR, Pascal-Person-Part, CIHP and LV-MHP v2 keep their files, as their archives are published.
+"""The folders of LIP, ATR, Pascal-Person-Part, CIHP and LV-MHP v2, as their archives are published.
 
-`own` is for photos and label maps of a user's own, in the labels of the model that is scored.
+`own` is for a user's own photos and label maps, in the label scheme of the scored model.
 
-A layout is data: the places where each kind of file may lie, in the order in which they are tried.
+A layout is data: for each kind of file, the places where it may be, in the order in which they are tried.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Layout:
-    """Where a data set keeps its files.
+    """Where a data set has its files.
 
-    In each place `{split}` stands for the split's name and `{folder}` for the folder that holds it.
+    In a place, `{split}` stands for the split's name and `{folder}` for the split's folder.
 
     Attributes:
         title: the data set's name.
-        scheme: key of its label scheme; None where it has the labels of the model that is scored.
-        splits: names of the splits -> their folders; the first is the one that papers score on.
-        lists: files with one stem a line.
+        scheme: key of its label scheme; None if it is that of the scored model.
+        splits: name of each split -> its folder; the first is the one that papers score on.
+        lists: files with one stem per line.
         images: folders of photos.
-        labels: folders of label maps; of one map for each person where `per_person`.
-        humans: folders of maps of people, may be empty.
-        instances: folders of maps of part instances, may be empty.
-        per_person: whether people have a label map each, `<stem>_<how many>_<which>.png`.
+        labels: folders of label maps; with `per_person`, of one map for each person.
+        humans: folders of maps of people; may be empty.
+        instances: folders of maps of part instances; may be empty.
+        per_person: whether each person has a label map, `<stem>_<how many>_<which>.png`.
     """
 
     title: str
@@ -58,7 +58,7 @@ LAYOUTS = {
         images=_in(_LIP_TOPS, "{split}_images"),
         labels=_in(_LIP_LABEL_TOPS, "{split}_segmentations"),
     ),
-    "atr": Layout(  # its archive has no lists: they are the user's, or all photos are taken
+    "atr": Layout(  # the archive has no lists: the user adds one, or all photos are taken
         title="ATR",
         scheme="atr",
         splits={"test": "", "val": "", "train": "", "all": ""},

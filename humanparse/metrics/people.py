@@ -1,6 +1,6 @@
-"""Three ways to write down who owns which part, and the ways between them.
+"""Converts between three representations of people's parts.
 
-One label map for each person (LV-MHP), a label map with a map of people, and part instances (both CIHP).
+They are: a label map for each person (LV-MHP), a label map with a map of people, and part instances (CIHP).
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ LabelMap = npt.NDArray[np.integer[Any]]
 
 
 def split_people(labels: LabelMap, humans: LabelMap, ids: LabelMap | None = None) -> LabelMap:
-    """One label map for each person.
+    """Make one label map for each person.
 
     Args:
         labels: integers (H, W).
-        humans: integers (H, W), whose pixel it is; 0 is nobody's.
-        ids: which people, in this order; None takes all that own a pixel, ascending.
+        humans: integers (H, W), the id of each pixel's person; 0 for none.
+        ids: the people to take, in this order; None takes all that have a pixel, in ascending order.
 
     Returns:
         (N, H, W) of the labels' type, 0 outside the person.
@@ -33,13 +33,13 @@ def split_people(labels: LabelMap, humans: LabelMap, ids: LabelMap | None = None
 
 
 def merge_people(maps: LabelMap) -> tuple[LabelMap, LabelMap]:
-    """The inverse of `split_people`, where people may overlap: the later person lies on top.
+    """The inverse of `split_people`. People may overlap; the later person lies on top.
 
     Args:
         maps: integers (N, H, W), 0 outside the person.
 
     Returns:
-        `labels` uint8 (H, W) and `humans` int32 (H, W), 1 to N; as M-CE2P converts LV-MHP to CIHP.
+        `labels` uint8 (H, W) and `humans` int32 (H, W), 1 to N, like M-CE2P's conversion of LV-MHP to CIHP.
     """
     labels, humans = np.zeros(maps.shape[1:], np.uint8), np.zeros(maps.shape[1:], np.int32)
     for number, person in enumerate(maps, start=1):
@@ -52,11 +52,11 @@ def part_instances(labels: LabelMap, humans: LabelMap) -> tuple[LabelMap, LabelM
     """Number the parts of all people: person by person, label by label.
 
     Args:
-        labels: integers (H, W); 0 and 255 are no part.
+        labels: integers (H, W); 0 and 255 are not parts.
         humans: integers (H, W).
 
     Returns:
-        `instances` int32 (H, W), 0 is none; and for each id the class and the person, int64 (K,), at id - 1.
+        `instances` int32 (H, W), 0 is none; then the class and the person of each id, int64 (K,), at id - 1.
     """
     part = (labels != 0) & (labels != IGNORE) & (humans != 0)
     codes, number = np.unique(humans[part].astype(np.int64) * 256 + labels[part], return_inverse=True)
@@ -76,7 +76,7 @@ def describe_instances(
         humans: integers (H, W), 0 to 255.
 
     Returns:
-        Two int64 arrays (K,), K the largest id; 0 where an id owns no pixel.
+        Two int64 arrays (K,), where K is the largest id; 0 for an id without a pixel.
     """
     count = int(instances.max(initial=0))
     there = instances > 0

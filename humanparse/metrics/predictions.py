@@ -1,4 +1,4 @@
-"""Folders of predictions: label maps, and the layouts that CIHP's and LV-MHP's evaluations ask for."""
+"""Reads folders of predictions: label maps, and the submission layouts of CIHP and LV-MHP."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from .people import LabelMap
 
 
 class Predictions:
-    """Someone's results, one photo at a time.
+    """A folder of results, read one photo at a time.
 
-    `<stem>.png` lies in the folder itself, in `global_parsing/` (CIHP) or in `global_seg/` (LV-MHP).
-    `instance_parsing/<stem>.png` and `.txt` (`class score` of each id, a line each) are part instances;
-    `global_tag/<stem>.png` says whose each pixel is, with the people's scores in `global_tag/<stem>.txt`
-    (the first number of each line; SCHP) or in `results.txt` (`<stem> 1 <score> 2 <score> …`; M-CE2P and
-    LV-MHP).
+    Label maps are `<stem>.png` in the folder itself, in `global_parsing/` (CIHP) or in `global_seg/`
+    (LV-MHP). Part instances are `instance_parsing/<stem>.png` and `.txt`, with a line `class score` for each
+    id. People are `global_tag/<stem>.png`, with an id for each pixel. Their scores are in
+    `global_tag/<stem>.txt` (the first number of each line; SCHP) or in `results.txt`
+    (`<stem> 1 <score> 2 <score> …`; M-CE2P and LV-MHP).
 
     Args:
         root: the folder.
-        scheme: what the numbers of the label maps mean.
+        scheme: the label scheme of the label maps.
 
     Attributes:
-        has_parts: whether there are part instances.
-        has_people: whether there are people.
+        has_parts: whether the folder has part instances.
+        has_people: whether the folder has people.
 
     Raises:
         FormatError: there is no such folder.
@@ -47,25 +47,25 @@ class Predictions:
         self.has_parts, self.has_people = self._parts.is_dir(), self._people.is_dir()
 
     def missing(self, stems: list[str]) -> list[str]:
-        """Those photos of which no label map is here."""
+        """The photos without a label map in the folder."""
         return [stem for stem in stems if not self.path(stem).is_file()]
 
     def path(self, stem: str) -> Path:
-        """Where the label map of a photo is looked for."""
+        """The path of a photo's label map."""
         return self._labels / f"{stem}.png"
 
     def labels(self, stem: str) -> LabelMap:
         """The label map of a photo, uint8 (H, W).
 
         Raises:
-            FormatError: missing, damaged, not in the scheme, or made in another one, as files of our own say.
+            FormatError: it is missing, damaged, or has labels of another scheme.
         """
         path = self.path(stem)
         stated = formats.stated_scheme(path)
         if stated is not None and stated.names != self.scheme.names:
             raise FormatError(
-                f"{path}: says that its labels are {stated.key}'s, but {self.scheme.key}'s are scored; "
-                "take a model of that data set, or remap its results"
+                f"{path}: its labels are {stated.key}'s, but {self.scheme.key}'s are scored; "
+                "use a model of that data set, or remap its results"
             )
         return read_mask(path, FormatError, self.scheme)
 
@@ -79,11 +79,13 @@ class Predictions:
         rows = _numbers(self._parts / f"{stem}.txt", columns=2)
         if ids.max(initial=0) > len(rows):
             raise FormatError(
-                f"{self._parts / stem}.txt lists {len(rows)} parts, but the map goes up to {ids.max()}"
+                f"{self._parts / stem}.txt lists {len(rows)} parts, but the map has ids up to {ids.max()}"
             )
         classes = rows[:, 0].astype(np.int64)
         if classes.size and not 0 <= classes.min() <= classes.max() < len(self.scheme):
-            raise FormatError(f"{self._parts / stem}.txt: a class that is no label of {self.scheme.key}")
+            raise FormatError(
+                f"{self._parts / stem}.txt: one of the classes is not a label of {self.scheme.key}"
+            )
         return {
             "pred_instance": ids,
             "pred_instance_class": classes,
@@ -105,7 +107,7 @@ class Predictions:
         unscored = sorted({*np.unique(tags[tags > 0]).tolist()} - {*scores})
         if unscored:
             raise FormatError(
-                f"{self._people / stem}.png: no score for person {unscored[0]}; it belongs into {own} "
+                f"{self._people / stem}.png: no score for person {unscored[0]}; add it to {own} "
                 f"or {self.root / 'results.txt'}"
             )
         return {
@@ -140,4 +142,4 @@ def _numbers(path: Path, columns: int) -> npt.NDArray[np.float64]:
     except OSError as error:
         raise FormatError(f"{path}: {error.strerror or error}") from error
     except ValueError as error:
-        raise FormatError(f"{path}: expected {columns} numbers a line ({error})") from error
+        raise FormatError(f"{path}: expected {columns} numbers per line ({error})") from error

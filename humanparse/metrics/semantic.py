@@ -1,6 +1,7 @@
-"""mIoU, accuracies and frequency-weighted IoU from label maps, in the conventions of three code bases.
+"""mIoU, accuracies and frequency-weighted IoU of label maps, in the conventions of three code bases.
 
-A confusion matrix is all that is kept, so any number of images fits; matrices of several workers add up.
+Only a confusion matrix is kept, so memory does not grow with the number of images. Matrices of several
+workers can be merged.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ Convention = Literal["schp_ce2p", "mce2p", "ssseg"]
 
 
 class ConfusionMatrix:
-    """How often each true label was predicted as each label.
+    """Counts how often each true label was predicted as each label.
 
     Args:
         num_classes: C, the background included.
-        ignore: true label of pixels that are not counted. True labels outside 0 to C-1 are not counted
-            either, as in the originals.
+        ignore: true label of pixels that are not counted. As in the originals, pixels with true labels
+            outside 0 to C-1 are not counted either.
 
     Attributes:
         counts: int64 (C, C) pixels; rows are true labels, columns predicted ones.
@@ -45,7 +46,7 @@ class ConfusionMatrix:
             truth: integers (H, W).
 
         Raises:
-            ScoreError: the sizes differ, or a prediction that counts is no class.
+            ScoreError: the sizes differ, or a predicted label that counts is not a class.
         """
         predicted, truth = np.asarray(predicted), np.asarray(truth)
         if predicted.shape != truth.shape:
@@ -58,7 +59,7 @@ class ConfusionMatrix:
         if columns.size and (columns.min() < 0 or columns.max() >= self.num_classes):
             outside = sorted({*columns.tolist()} - {*range(self.num_classes)})
             raise ScoreError(
-                f"predictions hold {', '.join(map(str, outside))}, but classes are 0 to "
+                f"predictions have labels {', '.join(map(str, outside))}, but classes are 0 to "
                 f"{self.num_classes - 1}; map them to the ground truth's labels first"
             )
         size = self.num_classes
@@ -68,10 +69,10 @@ class ConfusionMatrix:
         """Add what another worker counted.
 
         Raises:
-            ScoreError: it counted other classes, or ignored another label.
+            ScoreError: it has another number of classes, or ignores another label.
         """
         if (self.num_classes, self.ignore) != (other.num_classes, other.ignore):
-            raise ScoreError("matrices of other classes or another ignored label cannot be merged")
+            raise ScoreError("only matrices with equal num_classes and ignore can be merged")
         self.counts += other.counts
 
     def scores(self, convention: Convention = "schp_ce2p") -> dict[str, Any]:
@@ -81,7 +82,7 @@ class ConfusionMatrix:
             raise ScoreError(f"convention must be one of {known}, not {convention!r}")
         right, true = np.diag(self.counts), self.counts.sum(axis=1)
         union = true + self.counts.sum(axis=0) - right
-        if convention == "schp_ce2p":  # divisors of at least 1: what is absent counts 0 in the means
+        if convention == "schp_ce2p":  # divisors of at least 1: an absent class counts 0 in the means
             accuracy, iou = right / np.maximum(true, 1), right / np.maximum(union, 1)
         else:
             accuracy, iou = ratio(right, true), ratio(right, union)
@@ -108,18 +109,17 @@ def semantic_scores(
     Args:
         pairs: (prediction, ground truth) of each image, integers (H, W).
         num_classes: C, the background included.
-        convention: whose way to treat a class that is absent. `"schp_ce2p"` (the scripts of SCHP and CE2P):
-            it counts 0 in the means. `"mce2p"` (M-CE2P) and `"ssseg"` (SSSegmentation): it is NaN and left
-            out.
-        ignore: true label that is not counted.
+        convention: how absent classes are treated. `"schp_ce2p"` (the scripts of SCHP and CE2P): they count 0
+            in the means. `"mce2p"` (M-CE2P) and `"ssseg"` (SSSegmentation): they are NaN and left out.
+        ignore: true label of pixels that are not counted.
 
     Returns:
         Fractions 0-1: `pixel_accuracy`, `mean_accuracy`, `mean_iou`, `frequency_weighted_iou`, `iou` (a list
-        of C); and `confusion_matrix` (C lists of C pixel counts, rows are true labels). NaN where nothing
-        was counted.
+        of C); and `confusion_matrix` (C lists of C pixel counts, rows are true labels). NaN if nothing was
+        counted.
 
     Raises:
-        ScoreError: the convention is unknown, sizes differ, or a prediction is no class.
+        ScoreError: the convention is unknown, sizes differ, or a predicted label is not a class.
     """
     matrix = ConfusionMatrix(num_classes, ignore)
     for predicted, truth in pairs:
@@ -128,12 +128,12 @@ def semantic_scores(
 
 
 def ratio(part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """`part / whole`, NaN where the whole is 0."""
+    """`part / whole`, NaN where `whole` is 0."""
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(whole > 0, part / whole, np.nan)
 
 
 def known_mean(values: npt.NDArray[np.float64]) -> float:
-    """Mean of what is not NaN; NaN where nothing is left."""
+    """Mean of the values that are not NaN; NaN if there are none."""
     known = values[~np.isnan(values)]
     return float(known.mean()) if known.size else float("nan")

@@ -27,7 +27,7 @@ class Grouping(NamedTuple):
 
     Attributes:
         scores: float32 (N,), 0-1.
-        closeness: float32 (N, h, w), highest for the person of the cell; it means nothing elsewhere.
+        closeness: float32 (N, h, w), highest for the person that a cell belongs to; undefined on background.
     """
 
     scores: Tensor

@@ -50,7 +50,7 @@ def assembled(
     flip = spec.flip if options.flip is None else options.flip
     scales = check_scales(spec.scales if options.scales is None else options.scales)
     if not spec.gives_logits and (flip or scales != (1.0,)):
-        raise ModelError(f"{spec.name} has no test-time augmentation: leave flip and scales out")
+        raise ModelError(f"{spec.name} cannot average several views of a photo: leave flip and scales out")
     fitted = spec.input if options.test_size is None else input_at(spec.input, options.test_size)
     shared: dict[str, Any] = {
         "name": name,

@@ -119,13 +119,16 @@ class Semantic(Pipeline):
         confidence: bool = False,
         finders: Sequence[Finder] | None = None,
     ) -> Callable[[], list[Parsing]]:
-        """Bring logits back to the photos. The returned function waits for the device, then parses.
+        """Bring logits back to the photos.
 
         Args:
             frames: the photos' frames.
             batch: the logits of `views`, (B, C, h, w) for each scale.
             keep_logits, confidence: as for `start`.
             finders: for each photo, the function that finds its people; None finds nobody.
+
+        Returns:
+            A function that waits for the device and returns the parsings.
         """
         coming = []
         for place, frame in enumerate(frames):

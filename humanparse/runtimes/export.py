@@ -1,4 +1,4 @@
-"""A model as a file that runs without humanparse, and how well that file agrees with it."""
+"""Exports a model to a file that runs without humanparse, and measures how well the file agrees with it."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ _RUNTIMES = {"onnx": "onnxruntime", "openvino": "openvino"}
 
 @dataclass(frozen=True)
 class Agreement:
-    """An exported network against the one it was made from, on one picture.
+    """How well an exported network agrees with the original one, on one picture.
 
     Attributes:
         logits: the largest difference between two logits.
-        deviation: the standard deviation of the logits, to judge it by.
-        labels: share of the cells in which both put the same class highest, 0-1.
+        deviation: the standard deviation of the logits, for comparison.
+        labels: share (0-1) of the cells with the same best class.
     """
 
     logits: float
@@ -46,11 +46,11 @@ class Agreement:
 
 
 def check_export(spec: ModelSpec, path: Path, to: Kind) -> None:
-    """See that a model can be exported, before anything is loaded.
+    """Raise an error, before anything is loaded, if a model cannot be exported.
 
     Raises:
-        FormatError: unknown kind of file, or a name that does not fit it.
-        ModelError: the model gives no logits.
+        FormatError: unknown kind of file, or a name with another suffix.
+        ModelError: the model has no logits.
         DeviceError: packages are missing; the message names the extra.
     """
     if to not in _ENDINGS:
@@ -58,7 +58,7 @@ def check_export(spec: ModelSpec, path: Path, to: Kind) -> None:
     if path.suffix != _ENDINGS[to]:
         raise FormatError(f"{path}: the name of an {to} file must end in {_ENDINGS[to]}")
     if not spec.gives_logits:
-        raise ModelError(f"{spec.name} gives maps of several kinds, not logits, and cannot be exported")
+        raise ModelError(f"{spec.name} cannot be exported: its output is several kinds of maps, not logits")
     require(_RUNTIMES[to])
 
 
@@ -66,13 +66,13 @@ def export(network: nn.Module, spec: ModelSpec, path: Path, to: Kind) -> Agreeme
     """Write a network: `image` float32 (B, 3, h, w), normalised -> `logits` float32 (B, C, h', w').
 
     Args:
-        network: with its weights, on the CPU.
-        spec: the model, whose `facts` go into the file.
-        path: ends in .onnx, or in .xml for OpenVINO, which puts a .bin beside it.
+        network: the network with its weights, on the CPU.
+        spec: the model; its `facts` are written to the file.
+        path: the file, which ends in .onnx, or in .xml for OpenVINO, which also writes a .bin beside it.
         to: `"onnx"` or `"openvino"`.
 
     Returns:
-        What was measured with the written file, run by ONNX Runtime or OpenVINO.
+        How well the written file agrees with the network, run by ONNX Runtime or OpenVINO.
 
     Raises:
         FormatError, ModelError, DeviceError: see `check_export`.
@@ -90,7 +90,7 @@ def export(network: nn.Module, spec: ModelSpec, path: Path, to: Kind) -> Agreeme
 
 
 def facts(spec: ModelSpec) -> dict[str, str]:
-    """What a file of this model must carry to be used: text, or JSON of `InputSpec` and of label names."""
+    """The metadata that a user of the file needs: plain text, or JSON of `InputSpec` and label names."""
     return {
         "model": spec.name,
         "input": json.dumps(asdict(spec.input)),

@@ -1,4 +1,4 @@
-"""A loaded network as it runs: norms folded into convolutions, blocks in faster forms, channels-last."""
+"""Prepares a loaded network to run: folds norms into convolutions, swaps in faster blocks, channels-last."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from ..models._fast import fold
 
 
 def folded(network: nn.Module) -> nn.Module:
-    """The same function, up to rounding, with less to do: norms after convolutions are folded into them.
+    """Fold norms into the convolutions before them; the function stays the same, up to rounding.
 
-    A norm counts as following a convolution when it is defined right after it in the same module, which
-    holds for all our families. Norms are torch's `BatchNorm2d` and modules with a method `fold_into`, which
-    returns the activation that remains. Then what a block's method `merged` gives replaces the block.
+    A norm follows a convolution if it is defined right after it in the same module, which holds for all
+    families here. Norms are torch's `BatchNorm2d` and modules with a method `fold_into`, which returns the
+    remaining activation. Afterwards each block with a method `merged` is replaced by the result of that
+    method.
 
     Args:
-        network: in evaluation mode, with its weights loaded; it is changed.
+        network: the network in evaluation mode, with its weights; it is changed.
 
     Returns:
-        `network`, its convolutions channels-last.
+        `network`, with channels-last convolutions.
     """
     for module in network.modules():
         for (_, conv), (name, norm) in pairwise(list(module.named_children())):
@@ -37,15 +38,15 @@ def folded(network: nn.Module) -> nn.Module:
 
 
 def split(network: nn.Module) -> None:
-    """Replace each block that has a form for grids known beforehand, which its method `split` gives.
+    """Replace each block with a method `split` by its result, a faster form for inputs of fixed size.
 
-    Norms must be folded before.
+    Norms must already be folded.
     """
     _replace(network, "split")
 
 
 def _replace(network: nn.Module, method: str) -> None:
-    """Replace each block that has a method of that name by what it gives."""
+    """Replace each block that has a method of that name by the method's result."""
     for module in list(network.modules()):
         for name, block in list(module.named_children()):
             if (faster := getattr(block, method, None)) is not None:

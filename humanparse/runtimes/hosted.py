@@ -1,4 +1,4 @@
-"""A loaded network handed to the runtime that was asked for."""
+"""Hands a loaded network to the chosen runtime."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from .placement import DTYPES
 
 
 class HalfNetwork:
-    """A network whose weights and products are half precision: float32 (B, 3, h, w) -> float32 logits.
+    """A network with weights and products in half precision: float32 (B, 3, h, w) -> float32 logits.
 
-    Sums are float32 inside the kernels. Twice the batch fits into memory, and nothing is cast at each call.
+    The kernels sum in float32. Twice the batch fits into memory, and weights are not cast at each call.
 
     Args:
-        network: it is changed.
+        network: the network; it is changed.
         dtype: bfloat16 or float16.
     """
 
@@ -42,36 +42,37 @@ class HalfNetwork:
 
 
 def hosted(network: nn.Module, spec: ModelSpec, runtime: str, precision: str) -> Callable[[Tensor], Tensor]:
-    """The same function, float32 (B, 3, h, w) -> logits, computed by a runtime.
+    """Hand a network to a runtime; the result computes float32 (B, 3, h, w) -> logits.
 
     Args:
-        network: folded, on its device, may be changed; runtimes other than torch want it on the CPU.
+        network: the folded network on its device; it may be changed. Runtimes other than torch need it on the
+            CPU.
         spec: the model.
         runtime: `"torch"`, `"onnxruntime"` or `"openvino"`.
-        precision: of the matrix products; torch is told when a network that finds people is run.
+        precision: precision of the matrix products. Networks that find people get it when they run.
 
     Raises:
-        DeviceError: this CPU does not have that precision.
-        ModelError: the model gives no logits, so only torch can run it.
+        DeviceError: this CPU does not support the precision.
+        ModelError: the model has no logits, so only torch can run it.
         WeightsError: the graph cannot be written to the cache folder, or read from it.
     """
     if runtime == "torch":
-        split(network)  # not for graphs, whose grids are free
+        split(network)  # not for graphs, which take inputs of any size
         whole = precision == "float32" or not spec.gives_logits
         return network if whole else HalfNetwork(network, DTYPES[precision])
     if not spec.gives_logits:
-        raise ModelError(f"{spec.name} gives maps of several kinds, not logits: take runtime='torch'")
+        raise ModelError(f"{spec.name} outputs several kinds of maps, not logits: use runtime='torch'")
     return _of_graph(cached_graph(network, spec), runtime, precision)
 
 
 def hosted_with_people(
     network: nn.Module, spec: ModelSpec, runtime: str, precision: str
 ) -> Callable[[Tensor], tuple[Tensor, ...]]:
-    """A network with its people head: float32 (B, 3, h, w) -> logits and the maps of people.
+    """Hand a network and its people head to a runtime: float32 (B, 3, h, w) -> logits and maps of people.
 
     Args:
-        network: as it is after `hosted`.
-        spec, runtime, precision: as for `hosted`, whose networks do not compute the people head.
+        network: a network after `hosted`, which leaves the people head out.
+        spec, runtime, precision: as for `hosted`.
 
     Raises:
         DeviceError, WeightsError: as `hosted`.
@@ -85,20 +86,20 @@ def hosted_with_people(
 
 
 def hosted_file(path: Path, spec: ModelSpec, size: tuple[int, int]) -> OnnxFile:
-    """A user's ONNX file of a model, under ONNX Runtime: float32 (B, 3, h, w) -> logits.
+    """Load a user's ONNX file of a model into ONNX Runtime: float32 (B, 3, h, w) -> logits.
 
     Args:
         path: the file.
         spec: the model.
-        size: (height, width) of its input.
+        size: (height, width) of the model's input.
 
     Raises:
         WeightsError: the file cannot be read, or is of another model.
-        ModelError: the model gives no logits.
+        ModelError: the model has no logits.
     """
     if not spec.gives_logits:
         raise ModelError(
-            f"{spec.name} gives maps of several kinds, not logits: no ONNX file of it can be run"
+            f"{spec.name} outputs several kinds of maps, not logits: its ONNX files are not supported"
         )
     return OnnxFile(path, len(spec.scheme), size)
 

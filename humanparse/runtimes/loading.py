@@ -1,4 +1,4 @@
-"""Checkpoint files, given or downloaded -> networks that are ready to run."""
+"""Loads networks from checkpoint files, the user's own or downloaded ones."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ Weights = PathLike | Mapping[str, PathLike]
 
 
 def given_files(name: str, weights: Weights | None, roles: tuple[str, ...]) -> Mapping[str, PathLike]:
-    """What a network does -> the checkpoint of it that the user gave, for those that were given.
+    """The user's own checkpoints, by the role of their network.
 
     Args:
-        name: of the model.
-        weights: as `Parser` takes it.
-        roles: what the model's networks do.
+        name: the model's name.
+        weights: as for `Parser`.
+        roles: the roles of the model's networks.
 
     Raises:
-        ModelError: the model has other networks.
+        ModelError: the model has no network with such a role.
     """
     if isinstance(weights, Mapping):
         unknown = set(weights) - {*roles, "detector"}
@@ -48,7 +48,7 @@ def given_files(name: str, weights: Weights | None, roles: tuple[str, ...]) -> M
 
 
 def file_of(spec: Published, given: PathLike | None, offline: bool | None, progress: bool | None) -> Path:
-    """The checkpoint that was given, or the published one, downloaded where it is not here.
+    """The user's own checkpoint, or the published one, which is downloaded if it is not in the cache.
 
     Raises:
         WeightsError: it cannot be downloaded.
@@ -57,19 +57,19 @@ def file_of(spec: Published, given: PathLike | None, offline: bool | None, progr
 
 
 def is_graph(given: PathLike | None) -> bool:
-    """Whether the user gave an ONNX file: by its content, and by its name where that tells nothing."""
+    """Whether the user's file is an ONNX file: by its content, or by its name if the content is unclear."""
     if given is None or not Path(given).is_file():
         return False
     return Path(given).suffix.lower() == ".onnx" or is_onnx(Path(given))
 
 
 def load_network(spec: ModelSpec, path: Path, published: bool) -> nn.Module:
-    """The network of a model, on the CPU, its norms folded.
+    """Load the network of a model on the CPU, and fold its norms.
 
     Args:
         spec: the model.
         path: its checkpoint.
-        published: whether the hub verified the file, which is then converted once, beside it.
+        published: whether the hub verified the file. If so, it is converted once, to a file beside it.
 
     Raises:
         WeightsError: the file is damaged, or does not fit.
@@ -83,10 +83,10 @@ def load_network(spec: ModelSpec, path: Path, published: bool) -> nn.Module:
 
 
 def load_detector(name: str, path: Path, published: bool) -> Detector:
-    """A detector of people, on the CPU.
+    """Load a detector of people on the CPU.
 
     Args:
-        name: of its builder in torchvision.
+        name: name of its builder in torchvision.
         path, published: as for `load_network`.
 
     Raises:

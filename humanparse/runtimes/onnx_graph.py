@@ -1,4 +1,4 @@
-"""A loaded network as an ONNX graph: batch, height and width stay free."""
+"""Writes a loaded network as an ONNX graph with variable batch size, height and width."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from ..ops.float32 import exact_float32
 from ..registry import ModelSpec
 
 OPSET = 17
-"""The first with layer norm as one operator."""
+"""ONNX opset: the first with layer norm as one operator."""
 
 
 class AveragePooling(nn.Module):
-    """`nn.AdaptiveAvgPool2d` to a square, as two products with matrices made from the input's size.
+    """`nn.AdaptiveAvgPool2d` to a square, as two products with matrices that depend on the input's size.
 
-    ONNX has no adaptive pooling; its exporter takes only sizes known beforehand that the result divides.
+    ONNX has no adaptive pooling; its exporter only supports fixed sizes that are multiples of the result's.
     """
 
     def __init__(self, cells: int) -> None:
@@ -39,7 +39,7 @@ class AveragePooling(nn.Module):
         return rows @ x @ columns.T
 
     def _weights(self, length: int, x: Tensor) -> Tensor:
-        """(cells, length): how much of each position goes into each cell."""
+        """(cells, length): the weight of each position in each cell."""
         position = torch.arange(length, device=x.device)
         cell = torch.arange(self.cells, device=x.device)[:, None]
         start = torch.div(cell * length, self.cells, rounding_mode="floor")
@@ -67,10 +67,10 @@ def write_graph(
     """Write a network as ONNX: `image` float32 (B, 3, h, w) -> `logits` float32 (B, C, h', w').
 
     Args:
-        network: on the CPU, in evaluation mode; it is not changed.
-        path: the file; it appears under this name only when it is whole.
-        metadata: kept in the graph's `metadata_props`.
-        outputs: names of what it returns, maps (B, *, *, *), the logits first.
+        network: the network on the CPU, in evaluation mode; it is not changed.
+        path: the file; it appears under this name only when it is complete.
+        metadata: entries of the graph's `metadata_props`.
+        outputs: names of its outputs, maps (B, *, *, *), the logits first.
 
     Raises:
         WeightsError: the file cannot be written.
@@ -78,7 +78,7 @@ def write_graph(
     import onnx
 
     shared = {id(tensor): tensor for tensor in (*network.parameters(), *network.buffers())}
-    network = deepcopy(network, shared)  # modules of its own, the same weights
+    network = deepcopy(network, shared)  # new modules that share the weights
     for module in list(network.modules()):
         for name, child in list(module.named_children()):
             if isinstance(child, nn.AdaptiveAvgPool2d):
@@ -101,7 +101,7 @@ def _export(network: nn.Module, path: Path, outputs: Sequence[str]) -> None:
     free |= {name: {0: "batch", 2: f"{name}_rows", 3: f"{name}_columns"} for name in outputs[1:]}
     photos = torch.zeros((2, 3, 96, 128), dtype=torch.float32, device="cpu")
     with warnings.catch_warnings(), exact_float32(photos.device):  # autocast would become part of the graph
-        # The tracing exporter is ten times faster than the one that succeeds it, and needs no onnxscript.
+        # The tracing exporter is ten times faster than its successor, and needs no onnxscript.
         warnings.filterwarnings("ignore", category=DeprecationWarning)
         warnings.filterwarnings("ignore", message=".*might cause the trace to be incorrect")
         warnings.filterwarnings("ignore", message="Constant folding - Only steps=1")
@@ -118,15 +118,14 @@ def _export(network: nn.Module, path: Path, outputs: Sequence[str]) -> None:
 
 
 def cached_graph(network: nn.Module, spec: ModelSpec, people: bool = False) -> Path:
-    """The graph of a loaded network in the cache folder, written if it is not there yet.
+    """The graph of a loaded network in the cache folder, written if it does not exist.
 
-    Its name holds a hash of the weights, of the architecture, which weights alone do not tell, and of the
-    versions of humanparse and torch that made it.
+    Its name contains a hash of the weights, the architecture, and the versions of humanparse and torch.
 
     Args:
-        network: on the CPU, in evaluation mode.
+        network: the network on the CPU, in evaluation mode.
         spec: its model.
-        people: also compute the maps of its people head, as the second output, `people`.
+        people: whether to add the maps of its people head as a second output, `people`.
 
     Raises:
         WeightsError: the cache folder cannot be written.

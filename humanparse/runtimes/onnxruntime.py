@@ -1,4 +1,4 @@
-"""A network under ONNX Runtime, on the CPU."""
+"""Runs a network with ONNX Runtime, on the CPU."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from ..ops.forks import check_process
 
 
 class OnnxRuntimeNetwork:
-    """float32 (B, 3, h, w) -> logits float32 (B, C, h', w'), as the network the graph was made from.
+    """A graph in ONNX Runtime: float32 (B, 3, h, w) -> logits float32 (B, C, h', w').
 
     Args:
         graph: an ONNX file of `onnx_graph.write_graph`.
-        threads: how many it computes with; None is as many as torch.
+        threads: number of threads; None uses torch's number.
 
     Raises:
         WeightsError: the file cannot be read.
-        DeviceError: when called in a process that was forked after it was made.
+        DeviceError: it is called in a process that was forked after it was made.
     """
 
     def __init__(self, graph: Path, threads: int | None = None) -> None:
@@ -56,19 +56,19 @@ class OnnxRuntimeNetwork:
 class OnnxFile:
     """A user's ONNX file of a network: float32 (B, 3, h, w) -> logits float32 (B, C, h', w').
 
-    Names of inputs and outputs do not matter. Of several outputs of C channels (SCHP's exports also give the
-    parsing from before fusion) the one that most of the graph leads to is taken.
+    Names of inputs and outputs do not matter. If several outputs have C channels, the one that depends on
+    most of the graph is taken: SCHP's exports also output the parsing from before fusion.
 
     Args:
-        path: the file, with one input (N, 3, H, W) of float32 or float16.
+        path: the file, with one input (N, 3, H, W) in float32 or float16.
         classes: C.
-        size: (H, W) of the input that it will be given.
-        threads: how many it computes with; None is as many as torch.
+        size: (H, W) of the inputs that it will get.
+        threads: number of threads; None uses torch's number.
 
     Raises:
         WeightsError: the file cannot be read, or has no such input or output.
-        ModelError: when called with an input of another size than it is made for.
-        DeviceError: when called in a process that was forked after it was made.
+        ModelError: it is called with an input of another size than it was made for.
+        DeviceError: it is called in a process that was forked after it was made.
     """
 
     def __init__(self, path: Path, classes: int, size: tuple[int, int], threads: int | None = None) -> None:
@@ -84,7 +84,7 @@ class OnnxFile:
             or (isinstance(shape[0], int) and shape[0] != 1)
         ):
             found = ", ".join(f"{value.name} {value.shape}" for value in inputs)
-            raise WeightsError(f"{path}: takes {found}; expected is one picture (N, 3, H, W)")
+            raise WeightsError(f"{path}: its inputs are {found}; expected is one picture (N, 3, H, W)")
         self._dtype = torch.float16 if self._input.type == "tensor(float16)" else torch.float32
         self._check_size(size, WeightsError)
         self.output = self._logits(classes)
@@ -111,7 +111,7 @@ class OnnxFile:
         fixed = tuple(self._input.shape[2:])
         if any(isinstance(own, int) and own != given for own, given in zip(fixed, size, strict=True)):
             raise kind(
-                f"{self.path} takes pictures of {fixed[0]}x{fixed[1]} only, not {size[0]}x{size[1]}: name "
+                f"{self.path} only takes pictures of {fixed[0]}x{fixed[1]}, not {size[0]}x{size[1]}: name "
                 "the model that it was made from, and leave scales and test_size out"
             )
 
@@ -122,14 +122,14 @@ class OnnxFile:
         if not fitting:
             found = ", ".join(f"{name} of {channels} channels" for name, channels in maps.items())
             raise WeightsError(
-                f"{self.path}: no output has {classes} channels, one for each label; it gives "
+                f"{self.path}: no output has {classes} channels, one for each label; it has "
                 f"{found or 'no map'}"
             )
         return fitting[0] if len(fitting) == 1 else _last_of(self.path, fitting)
 
 
 def _session_of_users(path: Path, threads: int | None) -> Any:
-    """A session of a file that nobody vouches for; what it is instead of a graph is said."""
+    """A session of a user's file; if it is no graph, the error says what it is."""
     import onnxruntime
 
     if (told := impostor(path)) is not None:
@@ -146,7 +146,7 @@ def _session_of_users(path: Path, threads: int | None) -> Any:
 
 
 def _last_of(path: Path, outputs: Sequence[str]) -> str:
-    """The output that most nodes lead to; of equals the second, which SCHP's exports have fused logits in."""
+    """The output that depends on most nodes; at a tie the second, SCHP's fused logits."""
     import onnx
 
     makers = {name: node for node in onnx.load(str(path)).graph.node for name in node.output}

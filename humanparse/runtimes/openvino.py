@@ -1,4 +1,4 @@
-"""A network under OpenVINO, on the CPU."""
+"""Runs a network with OpenVINO, on the CPU."""
 
 from __future__ import annotations
 
@@ -21,19 +21,18 @@ _PRECISIONS = {"float32": "f32", "bf16": "bf16"}
 
 
 class OpenVinoNetwork:
-    """float32 (B, 3, h, w) -> logits float32 (B, C, h', w'), as the network the graph was made from.
+    """A graph in OpenVINO: float32 (B, 3, h, w) -> logits float32 (B, C, h', w').
 
-    One call at a time: others wait.
+    It computes one call at a time; other calls wait.
 
     Args:
         graph: an ONNX file of `onnx_graph.write_graph`, or OpenVINO's own `.xml`.
-        precision: `"float32"` or `"bf16"`, of the matrix products.
-        threads: how many it computes with; None is as many as torch.
-        keep: keep what OpenVINO makes of the graph in a file beside it, from which it starts sooner.
+        precision: precision of the matrix products, `"float32"` or `"bf16"`.
+        threads: number of threads; None uses torch's number.
+        keep: whether to cache the compiled graph in a file beside it, which makes later starts faster.
 
     Raises:
-        DeviceError: this CPU does not compute in bf16; or, when called, this process was forked after it was
-            made.
+        DeviceError: this CPU has no bf16; or it is called in a process that was forked after it was made.
         WeightsError: the file cannot be read, or the file beside it cannot be written.
     """
 
@@ -46,11 +45,11 @@ class OpenVinoNetwork:
         self._pid = os.getpid()
         core = openvino.Core()
         if precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-            raise DeviceError("OpenVINO has no bf16 on this CPU; take float32, or runtime='torch'")
+            raise DeviceError("OpenVINO has no bf16 on this CPU; use float32, or runtime='torch'")
         options = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": threads or torch.get_num_threads(),
-            # its own choice would be bf16 where the CPU has it
+            # OpenVINO itself would choose bf16 if the CPU supports it
             "INFERENCE_PRECISION_HINT": _PRECISIONS[precision],
         }
         compiled = _kept(core, graph, options) if keep else _compiled(core, graph, options)
@@ -79,9 +78,9 @@ def _compiled(core: Any, graph: Path, options: dict[str, Any]) -> Any:
 
 
 def _kept(core: Any, graph: Path, options: dict[str, Any]) -> Any:
-    """The compiled graph, read from a file beside it; compiled and kept there the first time.
+    """The compiled graph, from a cache file beside the graph, which the first call writes.
 
-    The file's name holds a hash of what it depends on: OpenVINO's version, the CPU and the options.
+    The file's name contains a hash of OpenVINO's version, the CPU and the options.
     """
     import openvino
 
@@ -91,7 +90,7 @@ def _kept(core: Any, graph: Path, options: dict[str, Any]) -> Any:
     if kept.is_file():
         try:
             return core.import_model(kept.read_bytes(), "CPU", options)
-        except RuntimeError:  # OpenVINO sees that it is damaged; it is made again
+        except RuntimeError:  # the cache file is damaged; it is written again
             kept.unlink(missing_ok=True)
     compiled = _compiled(core, graph, options)
     try:
@@ -103,12 +102,12 @@ def _kept(core: Any, graph: Path, options: dict[str, Any]) -> Any:
 
 
 def write_openvino(graph: Path, path: Path, metadata: dict[str, str]) -> None:
-    """Write an ONNX graph in OpenVINO's own form: `path`, whose name ends in .xml, and a .bin beside it.
+    """Convert an ONNX graph to OpenVINO's own format: an .xml file, and a .bin beside it.
 
     Args:
         graph: an ONNX file.
-        path: the file to write.
-        metadata: kept in the model's runtime information, under `humanparse`.
+        path: the .xml file to write.
+        metadata: entries of the model's runtime information, under `humanparse`.
 
     Raises:
         WeightsError: the file cannot be written.

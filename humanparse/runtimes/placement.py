@@ -1,4 +1,7 @@
-"""Where and how a network runs: runtime, device, precision. What is not there is an error, never replaced."""
+"""Chooses the runtime, the device and the precision of a network.
+
+An unavailable choice raises an error; nothing falls back silently.
+"""
 
 from __future__ import annotations
 
@@ -23,25 +26,25 @@ _PACKAGES: dict[str, tuple[str, ...]] = {
     "onnxruntime": ("onnx", "onnxruntime"),
     "openvino": ("onnx", "openvino"),
 }
-"""What a runtime needs; all of it comes with the extra of the runtime's name."""
+"""Packages that each runtime needs; the extra with the runtime's name installs them."""
 
 
 def choose_runtime(
     name: Runtime, device: str, precision: Precision, specs: Iterable[ModelSpec]
 ) -> tuple[Runtime, str, Precision]:
-    """The runtime, and the device and precision to ask for with it.
+    """Choose the runtime, and the device and precision to request from it.
 
-    `"auto"` is the fastest installed runtime in float32 on the CPU, as measured for the model's family (see
-    `Family.faster`); it is torch on other devices and in half precision.
+    For float32 on the CPU, `"auto"` is the fastest installed runtime, as measured for the model's family (see
+    `Family.faster`). On other devices and in half precision it is torch.
 
     Args:
-        name: as the user gave it.
-        device: as the user gave it; other runtimes than torch run on the CPU, so it must be that or `"auto"`.
-        precision: as the user gave it; OpenVINO computes in float32 or bf16, ONNX Runtime in float32.
+        name: the user's choice.
+        device: the user's choice; runtimes other than torch only take the CPU or `"auto"`.
+        precision: the user's choice; OpenVINO computes in float32 or bf16, ONNX Runtime in float32.
         specs: the model's networks.
 
     Raises:
-        DeviceError: unknown, not installed, or not for this device or precision.
+        DeviceError: the runtime is unknown, not installed, or does not support the device or precision.
     """
     if name not in get_args(Runtime):
         raise DeviceError(f"runtime must be {', '.join(get_args(Runtime))}, not {name!r}")
@@ -51,21 +54,21 @@ def choose_runtime(
         return "torch", device, precision
     require(name)
     if device not in ("auto", "cpu"):
-        raise DeviceError(f"runtime={name!r} runs on the CPU; leave device out, or take runtime='torch'")
+        raise DeviceError(f"runtime={name!r} runs on the CPU; leave device out, or use runtime='torch'")
     if precision not in ("auto", *_PRECISIONS[name]):
         known = " or ".join(_PRECISIONS[name])
-        raise DeviceError(f"runtime={name!r} computes in {known}; for {precision} take runtime='torch'")
+        raise DeviceError(f"runtime={name!r} computes in {known}; for {precision} use runtime='torch'")
     return name, "cpu", precision
 
 
 def choose_for_onnx(name: Runtime) -> Runtime:
-    """The runtime for weights that are an ONNX file: ONNX Runtime.
+    """Choose the runtime for an ONNX file, which is ONNX Runtime.
 
     Raises:
-        DeviceError: another one is asked for.
+        DeviceError: another runtime was requested.
     """
     if name == "openvino":
-        raise DeviceError("an ONNX file is run by ONNX Runtime; leave `runtime` out")
+        raise DeviceError("only ONNX Runtime runs an ONNX file; leave `runtime` out")
     return "onnxruntime"
 
 
@@ -84,53 +87,53 @@ def _missing(runtime: str) -> list[str]:
 
 
 def require(runtime: str) -> None:
-    """See that the packages of a runtime are installed, without importing them.
+    """Check that the packages of a runtime are installed, without importing them.
 
     Raises:
-        DeviceError: they are not; the message names the extra.
+        DeviceError: a package is missing; the message names the extra.
     """
     missing = _missing(runtime)
     if missing:
         raise DeviceError(
-            f"{runtime} needs {' and '.join(missing)}, not installed here; "
+            f"{runtime} needs {' and '.join(missing)}, which is not installed; "
             f"run: pip install 'humanparse[{runtime}]'"
         )
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of that name; `"auto"` is CUDA when it is there, else the CPU.
+    """Choose a device by name; `"auto"` is CUDA if it is available, else the CPU.
 
     Raises:
-        DeviceError: no device, or not here; or one that a forked process cannot use.
+        DeviceError: the device is unknown or not available, or a forked process cannot use it.
     """
     if name.startswith(("auto", "cuda")) and torch.cuda._is_in_bad_fork() and torch.cuda.device_count():
         raise DeviceError(
-            f"this process was forked after CUDA was used, and cannot use it: {SPAWN}, or take device='cpu'"
+            f"this process was forked after CUDA was used, and cannot use it: {SPAWN}, or use device='cpu'"
         )
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise DeviceError(f"{name!r} is no device; use auto, cpu, cuda, cuda:N or mps") from error
+        raise DeviceError(f"{name!r} is not a device; use auto, cpu, cuda, cuda:N or mps") from error
     if device.type == "cuda" and not torch.cuda.is_available():
         raise DeviceError(
-            f"{name} was asked for, but this torch ({torch.__version__}) sees no CUDA; use device='cpu'"
+            f"{name} is not available: this torch ({torch.__version__}) finds no CUDA; use device='cpu'"
         )
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise DeviceError(f"{name} was asked for, but there are {torch.cuda.device_count()} CUDA devices")
+        raise DeviceError(f"{name} is not available: there are only {torch.cuda.device_count()} CUDA devices")
     if device.type == "mps" and not torch.backends.mps.is_available():
-        raise DeviceError("mps was asked for, but this torch sees no Apple GPU; use device='cpu'")
+        raise DeviceError("mps is not available: this torch finds no Apple GPU; use device='cpu'")
     if device.type not in ("cpu", "cuda", "mps"):
         raise DeviceError(f"{name!r} is not supported; use auto, cpu, cuda, cuda:N or mps")
     return device
 
 
 def choose_precision(name: Precision, device: torch.device) -> str:
-    """A key of `DTYPES`; `"auto"` is fp16 on CUDA, float32 elsewhere.
+    """Choose a precision, a key of `DTYPES`; `"auto"` is fp16 on CUDA, float32 elsewhere.
 
     Raises:
-        DeviceError: unknown, or not for this device.
+        DeviceError: the precision is unknown, or the device does not support it.
     """
     if name == "auto":
         return "fp16" if device.type == "cuda" else "float32"

@@ -24,9 +24,9 @@ def create_app(settings: Settings | None = None, parsers: Mapping[str, Parser] |
     """The service as an ASGI application, for a server of your own or inside another FastAPI application.
 
     Args:
-        settings: how it behaves; None is `Settings()`.
-        parsers: models that are loaded already, by their names in `settings.models`; the others are loaded
-            once the application runs.
+        settings: the service's settings; None means `Settings()`.
+        parsers: models that are already loaded, by their names in `settings.models`. The other models are
+            loaded when the application starts.
 
     Raises:
         ServeError: the packages of the extra `serve` are missing.
@@ -39,17 +39,17 @@ def create_app(settings: Settings | None = None, parsers: Mapping[str, Parser] |
 
 
 def run(settings: Settings, host: str = "127.0.0.1", port: int = 8000, workers: int = 1) -> None:
-    """Serve until SIGTERM or Ctrl-C; what is under way then is finished.
+    """Serve until SIGTERM or Ctrl-C, then finish the requests in progress.
 
     Args:
         settings: how it behaves.
-        host: address to listen at; the default is reached from this machine only.
-        port: 0 takes a free one.
+        host: address to listen on; the default can be reached from this machine only.
+        port: port to listen on; 0 picks a free one.
         workers: processes, each with its own models; with two or more, one that dies is replaced.
 
     Raises:
         ServeError: the address is taken, or the packages of the extra `serve` are missing.
-        WeightsError: the weights of a model cannot be had.
+        WeightsError: the weights of a model cannot be downloaded or verified.
     """
     try:
         from . import running

@@ -1,6 +1,6 @@
 """Limits on what the service holds at a time: photos, bytes of uploads and answers, decoded pixels.
 
-All of it runs in the event loop's thread.
+Everything here runs in the event loop's thread.
 """
 
 from __future__ import annotations
@@ -13,42 +13,42 @@ from contextlib import asynccontextmanager, contextmanager
 from .refusals import Refusal
 
 
-class Places:
-    """A number of places; who finds none is told to come back.
+class PhotoLimit:
+    """A limit on photos in the service; a request beyond it is refused.
 
     Args:
-        most: how many there are.
+        most: how many photos may wait or be parsed at a time.
     """
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self.taken = 0
+        self.held = 0
 
     @contextmanager
-    def place(self, retry_after: int) -> Iterator[None]:
-        """Hold a place.
+    def hold(self, retry_after: int) -> Iterator[None]:
+        """Count one photo while the block runs.
 
         Raises:
-            Refusal: all are taken.
+            Refusal: the limit is reached.
         """
         self.check(retry_after)
-        self.taken += 1
+        self.held += 1
         try:
             yield
         finally:
-            self.taken -= 1
+            self.held -= 1
 
     def check(self, retry_after: int) -> None:
-        """Refuse when all places are taken."""
-        if self.taken >= self._most:
-            raise Refusal("busy", f"{self._most} photos are waiting; come back later", retry_after)
+        """Raise `Refusal` if the limit is reached."""
+        if self.held >= self._most:
+            raise Refusal("busy", f"{self._most} photos are waiting; try again later", retry_after)
 
 
 class Bytes:
-    """Bytes of uploads and answers, taken as they come up.
+    """A limit on the bytes of uploads and answers; a request beyond it is refused.
 
     Args:
-        most: how many may be held.
+        most: how many bytes may be held at a time.
     """
 
     def __init__(self, most: int) -> None:
@@ -57,7 +57,7 @@ class Bytes:
 
     @contextmanager
     def account(self) -> Iterator[Account]:
-        """An account that is settled at the end of the block."""
+        """An account of one request; its bytes are released at the end of the block."""
         account = Account(self)
         try:
             yield account
@@ -68,15 +68,15 @@ class Bytes:
         """Count bytes as held.
 
         Raises:
-            Refusal: they would be too many.
+            Refusal: the limit would be passed.
         """
         if self.held + count > self._most:
-            raise Refusal("busy", "too many large requests are under way; come back later", 1)
+            raise Refusal("busy", "too many large requests are in progress; try again later", 1)
         self.held += count
 
 
 class Account:
-    """What one request holds."""
+    """The bytes that one request holds."""
 
     def __init__(self, stock: Bytes) -> None:
         self._stock = stock
@@ -89,10 +89,10 @@ class Account:
 
 
 class Pixels:
-    """Decoded pixels; who finds too few waits, first come, first served.
+    """A limit on decoded pixels; a request beyond it waits its turn.
 
     Args:
-        most: how many may be held.
+        most: how many pixels may be held at a time.
     """
 
     def __init__(self, most: int) -> None:
@@ -102,7 +102,7 @@ class Pixels:
 
     @asynccontextmanager
     async def room(self, count: int) -> AsyncIterator[None]:
-        """Wait until there is room for that many, at most `most`, and hold it."""
+        """Wait until there is room for `count` pixels (at most `most`), and hold them during the block."""
         if self._waiting or self.held + count > self._most:
             turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.append((count, turn))

@@ -1,4 +1,4 @@
-"""A parsing as the bytes of an answer: JSON with run lengths, label PNG, overlay or npz."""
+"""Encodes a parsing as the body of an answer: JSON with run lengths, label PNG, overlay or npz."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MEDIA_TYPES = {
     "overlay": "image/png",
     "npz": "application/octet-stream",
 }
-"""Format -> type of its answer."""
+"""Format -> media type of its answer."""
 
 _ACCEPTED = {
     "*/*": "json",
@@ -39,7 +39,7 @@ def chosen_format(accept: str) -> str:
     """The format that an Accept header asks for; without one, JSON.
 
     Raises:
-        Refusal: nothing that it takes can be given.
+        Refusal: no format matches the header.
     """
     if not accept.strip():
         return "json"
@@ -62,14 +62,14 @@ def chosen_format(accept: str) -> str:
 
 
 def reachable(scheme: LabelScheme) -> list[str]:
-    """Keys of the schemes in which any label map of this one can be given exactly, its own first."""
+    """Keys of the schemes into which this one remaps without loss, its own key first."""
     found = [scheme.key]
     for key in scheme_names():
         try:
-            way = find_remap(scheme, key)
+            remap = find_remap(scheme, key)
         except SchemeError:
             continue
-        if key != scheme.key and not way.inexact and None not in way.table:
+        if key != scheme.key and not remap.inexact and None not in remap.table:
             found.append(key)
     return found
 
@@ -78,7 +78,7 @@ def encode(parsing: Parsing, photo: npt.NDArray[np.uint8], kind: str, millisecon
     """The answer's body.
 
     Args:
-        parsing: of the photo.
+        parsing: the parsing of the photo.
         photo: RGB uint8 (H, W, 3).
         kind: one of `MEDIA_TYPES`.
         milliseconds: how long it took, for JSON.
@@ -93,7 +93,7 @@ def encode(parsing: Parsing, photo: npt.NDArray[np.uint8], kind: str, millisecon
 
 
 def describe(parsing: Parsing) -> dict[str, Any]:
-    """A parsing as JSON says it: run lengths are of the whole picture, (height, width)."""
+    """A parsing as a JSON object. Run lengths cover the whole picture, (height, width)."""
     scheme, colours = parsing.scheme, parsing.scheme.palette("display")
     return {
         "model": parsing.model,

@@ -24,22 +24,22 @@ from ..cleaning import Cleaning
 from ..errors import ModelError
 from ..parser import Parser
 from . import answers, docs, interface, metrics
+from .draining import DrainRefused
 from .head import Head
 from .headers import PlainHeaders
-from .linger import Linger
 from .refusals import Refusal
-from .service import Service, Wish
+from .service import ParseRequest, Service
 from .settings import Settings
 
 PAGE = Path(__file__).parent / "page"
 
 
 def build(settings: Settings, parsers: Mapping[str, Parser]) -> FastAPI:
-    """The application; its models are loaded in a thread once it runs.
+    """Build the application. It loads its models in a thread when it starts.
 
     Args:
-        settings: how it behaves.
-        parsers: models that are loaded already, by name.
+        settings: the service's settings.
+        parsers: models that are already loaded, by name.
     """
     service = Service(settings, parsers)
 
@@ -55,7 +55,7 @@ def build(settings: Settings, parsers: Mapping[str, Parser]) -> FastAPI:
     app = FastAPI(title="humanparse", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.service = service
     app.add_middleware(PlainHeaders)
-    app.add_middleware(Linger)
+    app.add_middleware(DrainRefused)
     app.add_middleware(Head)
     _errors(app)
     _pages(app)
@@ -82,19 +82,26 @@ def _interface(app: FastAPI, service: Service) -> None:
     )
     async def parse(
         request: Request,
-        model: Annotated[str, Query(description="A served model; the default is the first.")] = "",
-        scheme: Annotated[str, Query(description="Label scheme of the answer; the model's own.")] = "",
+        model: Annotated[str, Query(description="A served model; default: the first one.")] = "",
+        scheme: Annotated[
+            str, Query(description="Label scheme of the answer; default: the model's own.")
+        ] = "",
         people: Annotated[
             Literal["none", "detect"], Query(description="Whether to tell people apart.")
         ] = "none",
         format: Annotated[
-            Literal["json", "png", "overlay", "npz"] | None, Query(description="Instead of an Accept header.")
+            Literal["json", "png", "overlay", "npz"] | None,
+            Query(description="Format of the answer; overrides the Accept header."),
         ] = None,
         min_area: Annotated[
-            str, Query(description="Islands smaller than that go: pixels, or a share such as 0.1%.")
+            str, Query(description="Remove islands smaller than this: pixels, or a share such as 0.1%.")
         ] = "0",
-        fill: Annotated[str, Query(description="Holes inside a part up to that are filled.")] = "0",
-        smooth: Annotated[int, Query(description="Radius in pixels to which borders are smoothed.")] = 0,
+        fill: Annotated[
+            str, Query(description="Fill holes in a part up to this size: pixels, or a share such as 0.1%.")
+        ] = "0",
+        smooth: Annotated[
+            int, Query(description="Radius in pixels for smoothing borders; 0 leaves them.")
+        ] = 0,
     ) -> Response:
         """Label every pixel of a photo."""
         words = {"min_area", "fill", "smooth"}
@@ -106,12 +113,14 @@ def _interface(app: FastAPI, service: Service) -> None:
             cleaning = Cleaning(min_area, fill, smooth)
         except ModelError as error:
             raise Refusal("invalid_parameter", str(error)) from None
-        wish = Wish(model or service.models.default, scheme.lower(), people == "detect", kind, cleaning)
-        return await service.parse(request, wish)
+        wanted = ParseRequest(
+            model or service.models.default, scheme.lower(), people == "detect", kind, cleaning
+        )
+        return await service.parse(request, wanted)
 
     @app.get("/v1/models", dependencies=[Depends(key)])
     async def models() -> dict[str, Any]:
-        """The models that are served, and the label schemes each can answer in."""
+        """The served models, and the label schemes that each can answer in."""
         return service.models.describe()
 
     @app.get("/metrics", dependencies=[Depends(key)])
@@ -126,7 +135,7 @@ def _interface(app: FastAPI, service: Service) -> None:
 
     @app.get("/readyz")
     async def readyz() -> dict[str, str]:
-        """Whether all models are loaded; 503 while they are not."""
+        """Whether all models are loaded; 503 until they are."""
         service.models.ready()
         return {"status": "ready"}
 
@@ -140,7 +149,7 @@ def _pages(app: FastAPI) -> None:
     async def described(request: Request) -> Response:
         return HTMLResponse(docs.page(app.openapi(), str(request.base_url).rstrip("/")))
 
-    mimetypes.add_type("text/javascript", ".js")  # on Windows other programs may have set another
+    mimetypes.add_type("text/javascript", ".js")  # on Windows other programs may have changed it
     app.mount("/page", StaticFiles(directory=PAGE, check_dir=False), name="page")
 
 
@@ -149,7 +158,7 @@ def _check_key(wanted: str | None, request: Request) -> None:
         return
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     given = token.strip() if scheme.lower() == "bearer" else request.headers.get("x-api-key", "")
-    # Of hashes, because comparing texts of unequal length tells their length.
+    # Hashes are compared, because comparing texts of unequal length reveals their length.
     hashes = (hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest() for key in (wanted, given))
     if not hmac.compare_digest(*hashes):
         raise Refusal("unauthorized", "send the API key: Authorization: Bearer KEY, or X-API-Key: KEY")
@@ -177,7 +186,7 @@ def _errors(app: FastAPI) -> None:
         return answer(Refusal(code, f"{request.method} {request.url.path}: {error.detail}; see /docs"))
 
     async def defect(request: Request, error: Exception) -> Response:
-        return answer(Refusal("internal_error", "this is a defect; the service's log has its traceback"))
+        return answer(Refusal("internal_error", "this is a bug; the service's log has the traceback"))
 
     app.add_exception_handler(Refusal, refused)
     app.add_exception_handler(RequestValidationError, invalid)

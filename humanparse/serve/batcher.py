@@ -1,4 +1,4 @@
-"""Requests that come at about the same time go through the network together."""
+"""Batches requests that arrive at about the same time."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class _Job:
 
 
 class Batcher:
-    """One thread that takes the photos that wait, in groups, and parses them.
+    """One thread that parses waiting photos in batches.
 
     Args:
         parser: the model.
-        together: most photos that go through the network together. With 1 a photo's labels are those of
-            `Parser.predict` to the last pixel; with more, the network rounds otherwise.
-        wait: seconds that the first photo of a group waits for others.
-        done: told of each group how many photos it had and how many seconds it took.
+        together: most photos in a batch. With 1, a photo's labels equal those of `Parser.predict`; with more,
+            the network rounds differently.
+        wait: seconds that the first photo of a batch waits for others.
+        done: called after each batch with its number of photos and the seconds it took.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Batcher:
         self._thread.start()
 
     def submit(self, photo: Picture, detect: bool) -> Future[Parsing]:
-        """Queue a photo, RGB uint8 (H, W, 3), which nobody changes then; cancelling the future takes it out.
+        """Queue a photo, RGB uint8 (H, W, 3), that must not change any more; cancel the future to remove it.
 
         Raises:
             RuntimeError: after `close`.
@@ -60,7 +60,7 @@ class Batcher:
         return job.answer
 
     def close(self) -> None:
-        """Take no more, finish what is queued, and return then."""
+        """Accept no more photos; return when the queued ones are finished."""
         with self._lock:
             if self._open:
                 self._open = False
@@ -78,7 +78,7 @@ class Batcher:
                 self._done(len(batch), time.monotonic() - start)
 
     def _collect(self) -> tuple[list[_Job], bool]:
-        """The jobs of the next batch, and whether more may come."""
+        """The jobs of the next batch, and whether more may follow."""
         job = self._jobs.get()
         batch: list[_Job] = []
         end = time.monotonic() + self._wait
@@ -97,7 +97,7 @@ class Batcher:
             jobs = [job for job in batch if job.people == people]
             try:
                 self._parse_together(jobs, people)
-            except Exception:  # one photo's failure must not be the others', so each is tried alone
+            except Exception:  # one bad photo must not fail the others, so each is tried alone
                 for job in jobs:
                     self._parse_alone(job)
 
@@ -110,5 +110,5 @@ class Batcher:
     def _parse_alone(self, job: _Job) -> None:
         try:
             self._parse_together([job], job.people)
-        except Exception as error:  # it is the caller's to see
+        except Exception as error:  # raised again for the caller
             job.answer.set_exception(error)

@@ -1,7 +1,7 @@
-"""The page at /docs: what `/openapi.json` says, in words, with examples that can be copied.
+"""The page at /docs: the contents of `/openapi.json` in words, with examples to copy.
 
-FastAPI's own page loads its scripts from another site, which our policy forbids and a machine without
-internet cannot do.
+FastAPI's own page loads its scripts from another site. The content security policy forbids that, and a
+machine without internet cannot do it.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ EXAMPLES = (
         "Labels as a NumPy archive, by Accept header",
         'curl -H "Accept: application/octet-stream" -F image=@me.jpg "{base}/v1/parse" -o me.npz',
     ),
-    ("The models, and the schemes that each can answer in", 'curl "{base}/v1/models"'),
+    ("The models, and the label schemes that each can answer in", 'curl "{base}/v1/models"'),
 )
-"""What it does -> a command."""
+"""Description -> command."""
 
 PYTHON = """\
 import json, urllib.request
@@ -43,11 +43,11 @@ mask = decode_rle(answer["parts"][0]["rle"])   # bool (height, width)
 
 
 def page(api: dict[str, Any], base: str) -> str:
-    """The page.
+    """The page as HTML.
 
     Args:
-        api: the application's OpenAPI record.
-        base: the address that the service is reached at, without a final slash.
+        api: the application's OpenAPI document.
+        base: the URL of the service, without a final slash.
     """
     base = escape(base)
     body = [f"<h1>{escape(api['info']['title'])} {escape(api['info']['version'])}</h1>"]
@@ -57,7 +57,7 @@ def page(api: dict[str, Any], base: str) -> str:
     for what, command in EXAMPLES:
         body.append(f"<p>{escape(what)}:</p><pre>{escape(command).replace('{base}', base)}</pre>")
     body.append(f"<p>From Python:</p><pre>{escape(PYTHON).replace('{base}', base)}</pre>")
-    body.append("<p>Where a key is needed, send it too: <code>-H 'X-API-Key: KEY'</code>.</p>")
+    body.append("<p>If the service asks for a key, send it, too: <code>-H 'X-API-Key: KEY'</code>.</p>")
     for path, methods in api["paths"].items():
         for method, about in methods.items():
             body += _operation(f"{method.upper()} {path}", about)

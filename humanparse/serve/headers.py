@@ -13,12 +13,12 @@ _HEADERS = (
     (b"content-security-policy", POLICY.encode()),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
-    (b"cache-control", b"no-cache"),  # else a browser keeps scripts of the version before
+    (b"cache-control", b"no-cache"),  # otherwise a browser keeps the scripts of an older version
 )
 
 
 class PlainHeaders:
-    """Adds these headers to the answers of an application."""
+    """Adds these headers to the application's answers."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

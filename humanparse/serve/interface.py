@@ -1,4 +1,4 @@
-"""What OpenAPI says of `POST /v1/parse` beyond its parameters: bodies, answers, refusals, worked examples."""
+"""The OpenAPI description of `POST /v1/parse` beyond its parameters: bodies, answers, errors, examples."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _BOX = {"type": "array", "items": {"type": "integer"}, "minItems": 4, "maxItems"
 _SIZE = {"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 2}
 _RLE = {
     "type": "object",
-    "description": "COCO run lengths of the whole picture: columns first, the first run counts zeros.",
+    "description": "COCO run lengths of the whole picture, column by column; the first run counts zeros.",
     "properties": {"size": _SIZE, "counts": {"type": "array", "items": {"type": "integer"}}},
 }
 _PART = {
@@ -21,7 +21,7 @@ _PART = {
         "label": {"type": "integer"},
         "name": {"type": "string"},
         "pixels": {"type": "integer"},
-        "share": {"type": "number", "description": "Of the picture, 0 to 1."},
+        "share": {"type": "number", "description": "Share of the picture, 0 to 1."},
         "box": {**_BOX, "description": "x0, y0, x1, y1 in pixels, half-open."},
         "rle": _RLE,
     },
@@ -53,7 +53,7 @@ _PARSING = {
         "classes": {"type": "array", "items": _CLASS},
         "groups": {
             "type": "object",
-            "description": "Labels that belong together, by the group's name; those of the whole scheme.",
+            "description": "Name of each group of the scheme -> its labels.",
             "additionalProperties": {"type": "array", "items": {"type": "integer"}},
         },
         "parts": {"type": "array", "items": _PART},
@@ -84,12 +84,12 @@ _EXAMPLE = {
     "people": [],
     "milliseconds": 48.2,
 }
-"""4 x 3 pixels with two of a face; shortened: `classes` and `groups` list the whole scheme."""
+"""A 4x3 picture with two pixels of a face; shortened: real answers list all classes and groups."""
 
 BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
-        "description": "One picture: itself, in a form, or in JSON.",
+        "description": "One picture: as the body itself, in a form, or in JSON.",
         "content": {
             "image/*": {"schema": _BINARY},
             "application/octet-stream": {"schema": _BINARY},
@@ -107,7 +107,7 @@ BODY: dict[str, Any] = {
                 "examples": {
                     "base64": {"value": {"image_base64": "/9j/4AAQSkZJRg…"}},
                     "address": {
-                        "summary": "Where the service was started with --allow-urls.",
+                        "summary": "Only if the service was started with --allow-urls.",
                         "value": {"url": "https://example.com/me.jpg"},
                     },
                 },
@@ -130,7 +130,7 @@ def _refusals() -> dict[int | str, dict[str, Any]]:
 
 ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "The parsing, as asked for by the parameter format or by the Accept header.",
+        "description": "The parsing, in the format of the parameter `format` or of the Accept header.",
         "headers": {
             "X-Humanparse-Model": {"schema": {"type": "string"}},
             "X-Humanparse-Milliseconds": {"schema": {"type": "number"}},

@@ -1,4 +1,4 @@
-"""Counters of the service, for Prometheus; of all worker processes together where there are several."""
+"""Counters of the service for Prometheus, summed over all worker processes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 MEDIA_TYPE = CONTENT_TYPE_LATEST
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-"""Environment variable that names the folder in which worker processes share their counters."""
+"""Environment variable with the folder in which worker processes share their counters."""
 
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _SIZES = (1, 2, 4, 8, 16, 32, 64)
@@ -29,8 +29,8 @@ class Metrics:
     """The counters of one service.
 
     Args:
-        waiting: tells how many photos wait or are worked on.
-        held: tells how many bytes of uploads and answers are held.
+        waiting: returns how many photos wait or are being parsed.
+        held: returns how many bytes of uploads and answers are held.
     """
 
     def __init__(self, waiting: Callable[[], int], held: Callable[[], int]) -> None:
@@ -43,27 +43,27 @@ class Metrics:
         )
         self._seconds = Histogram(
             "humanparse_request_seconds",
-            "From the end of the upload to the answer.",
+            "Time from the end of the upload to the answer.",
             buckets=_SECONDS,
             registry=registry,
         )
         self._batches = Histogram(
             "humanparse_batch_photos",
-            "Photos that were taken from the queue together.",
+            "Photos per batch.",
             ("model",),
             buckets=_SIZES,
             registry=registry,
         )
         self._network = Histogram(
             "humanparse_batch_seconds",
-            "Time in which they were parsed.",
+            "Time to parse a batch.",
             ("model",),
             buckets=_SECONDS,
             registry=registry,
         )
         waiting_gauge = Gauge(
             "humanparse_photos_waiting",
-            "Photos that wait or are worked on.",
+            "Photos that wait or are being parsed.",
             multiprocess_mode="livesum",
             registry=registry,
         )
@@ -76,7 +76,7 @@ class Metrics:
         self._gauges = ((waiting_gauge, waiting), (held_gauge, held))
 
     def answered(self, model: str, kind: str, status: int) -> None:
-        """Count an answer; 499 is a caller that left before."""
+        """Count an answer; 499 is a caller that left before it."""
         self._answers.labels(model, kind, str(status)).inc()
 
     def took(self, seconds: float) -> None:
@@ -89,7 +89,7 @@ class Metrics:
         self._network.labels(model).observe(seconds)
 
     def sample(self) -> None:
-        """Bring the gauges up to date; other processes read them where this one left them."""
+        """Update the gauges, so that other processes read their present values."""
         for gauge, value in self._gauges:
             gauge.set(value())
 

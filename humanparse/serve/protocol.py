@@ -1,7 +1,8 @@
-"""uvicorn's HTTP protocol with what it leaves to a proxy in front: nobody may be slow for ever.
+"""uvicorn's HTTP protocol with time limits for slow clients, which uvicorn leaves to a proxy in front.
 
-Who sends no complete request head in time gets 408; who does not read an answer is cut off; a body that ends
-before its length is a 400. uvicorn itself only limits how long a connection may rest between requests.
+A client that sends no complete request head in time gets a 408. A client that does not read its answer is
+disconnected. A body shorter than its Content-Length gets a 400. uvicorn itself only limits how long a
+connection may stay idle between requests.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from .refusals import Refusal
 
 HEAD_SECONDS = 10.0
-"""Time for a request's head to come in."""
+"""Seconds in which a request's head must arrive."""
 
 READ_SECONDS = 30.0
-"""Time in which a caller must take the next piece of an answer, a few hundred kilobytes."""
+"""Seconds in which a client must read the next piece of an answer, a few hundred kilobytes."""
 
 
 class PunctualProtocol(H11Protocol):
@@ -30,12 +31,12 @@ class PunctualProtocol(H11Protocol):
         self._read_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Expect the first head."""
+        """Start the timer for the first head."""
         super().connection_made(transport)
         self._head_timer = self.loop.call_later(HEAD_SECONDS, self._too_late)
 
     def data_received(self, data: bytes) -> None:
-        """Stop the clock once a head is complete."""
+        """Stop the timer once a head is complete."""
         super().data_received(data)
         if self._under_way:
             self._stop_head_timer()
@@ -43,30 +44,30 @@ class PunctualProtocol(H11Protocol):
             self._head_timer = self.loop.call_later(HEAD_SECONDS, self._too_late)
 
     def eof_received(self) -> None:
-        """Say that a body was cut off, as long as its sender still listens."""
+        """Answer a body that was cut off, if the client still listens."""
         if self._under_way and self.cycle.more_body and not self.cycle.response_started:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
             self.send_400_response("the body ended before its length; send it again")
 
     def pause_writing(self) -> None:
-        """Start the clock for a caller that does not read."""
+        """Start the timer for a client that does not read."""
         super().pause_writing()
         self._read_timer = self.loop.call_later(READ_SECONDS, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """Stop it."""
+        """Stop that timer."""
         super().resume_writing()
         self._stop_read_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop all clocks."""
+        """Stop all timers."""
         self._stop_head_timer()
         self._stop_read_timer()
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP, in the form of all other refusals."""
+        """Answer a request that is not valid HTTP, in the form of all other errors."""
         self._refuse(Refusal("malformed_request", msg))
 
     @property

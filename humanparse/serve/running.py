@@ -1,4 +1,4 @@
-"""uvicorn around the application: the address, the worker processes, the end."""
+"""Runs the application in uvicorn: the address, the worker processes, the shutdown."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from .served import needed_detector
 from .settings import VARIABLE, Settings
 
 _DRAIN = 5.0
-"""Seconds beyond the timeout of a request in which a service that ends may finish what is under way."""
+"""Seconds beyond a request's timeout that a service gets to finish its requests when it shuts down."""
 
 _SILENCE = 10
-"""Seconds after which a worker that does not respond is replaced; loading torch may take some of them."""
+"""Seconds after which a worker that does not respond is replaced; loading torch may take some time."""
 
 
 def run(settings: Settings, host: str, port: int, workers: int) -> None:
@@ -32,7 +32,7 @@ def run(settings: Settings, host: str, port: int, workers: int) -> None:
         threads = settings.threads or max(1, (os.cpu_count() or 1) // workers)
         settings = replace(settings, threads=threads, load_first=True)
     os.environ[VARIABLE] = settings.to_json()
-    if workers == 1:  # without a folder to clear away: uvicorn ends by the signal that it was sent
+    if workers == 1:  # no folder to remove afterwards: uvicorn ends by the signal that it was sent
         return _serve(settings, host, port, workers)
     with tempfile.TemporaryDirectory(prefix="humanparse-serve-", ignore_cleanup_errors=True) as folder:
         os.environ[metrics.FOLDER] = folder
@@ -56,10 +56,10 @@ def _serve(settings: Settings, host: str, port: int, workers: int) -> None:
 
 
 def fetch(settings: Settings) -> None:
-    """Have the files of all models here before the service begins, so that their lack is an error at once.
+    """Download the files of all models before the service starts, so that a missing file is an error at once.
 
     Raises:
-        WeightsError: one cannot be had.
+        WeightsError: a file cannot be downloaded or verified.
     """
     for name in settings.models:
         spec, given = hub.find_model(name), settings.weights.get(name)
@@ -75,11 +75,11 @@ def fetch(settings: Settings) -> None:
 
 
 def _check_address(host: str, port: int) -> None:
-    """Find out whether the address is free, where uvicorn would only log that it is not."""
+    """Raise an error if the address is taken; uvicorn would only log it."""
     try:
         kind = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         with socket.socket(kind[0]) as probe:
-            if os.name != "nt":  # there it would take an address that is in use
+            if os.name != "nt":  # on Windows it would take an address that is in use
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(kind[4])
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The models that a service answers with: loaded once, each with its batcher."""
+"""The models of a service: each is loaded once and has its own batcher."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .settings import Settings
 log = logging.getLogger("humanparse.serve")
 
 _ON_GPU = 8
-"""Photos that go through the network together, unless said; on a CPU one, where more is no faster."""
+"""Default batch size by device; 1 on a CPU, where larger batches are no faster."""
 
 Observe = Callable[[str, int, float], None]
 
@@ -35,9 +35,9 @@ class Models:
     """All models of a service, by name, the default first.
 
     Args:
-        settings: names them.
-        parsers: those that are loaded already.
-        observe: told of each batch its model, its photos and its seconds.
+        settings: the service's settings, with the models' names.
+        parsers: models that are already loaded, by name.
+        observe: called after each batch with its model, number of photos and seconds.
     """
 
     def __init__(self, settings: Settings, parsers: Mapping[str, Parser], observe: Observe) -> None:
@@ -54,11 +54,11 @@ class Models:
 
     @property
     def default(self) -> str:
-        """Name of the model that answers when none is named."""
+        """Name of the model for requests that name none."""
         return self._settings.models[0]
 
     def load(self) -> None:
-        """Load all that is not loaded; what fails is logged, and said to those who ask for it."""
+        """Load the remaining models. Failures are logged, and requests for such a model are refused."""
         for name in self._specs:
             try:
                 parser = self._given.get(name) or self._parser(name)
@@ -73,15 +73,17 @@ class Models:
             log.info("%r is ready", parser)
 
     def get(self, name: str) -> Loaded:
-        """A model that is ready.
+        """A loaded model.
 
         Raises:
-            Refusal: it is not served, or not ready.
+            Refusal: the model is not served, or not ready.
         """
         if name not in self._specs:
-            raise Refusal("unknown_model", f"served are {', '.join(self._specs)}, not {name!r}")
+            raise Refusal(
+                "unknown_model", f"this service has no model {name!r}, only {', '.join(self._specs)}"
+            )
         if self._closed:
-            raise Refusal("not_ready", "the service is ending; try again", 1)
+            raise Refusal("not_ready", "the service is shutting down; try again", 1)
         if name in self._failed:
             raise Refusal("not_ready", f"{name} could not be loaded; the service's log says why")
         if name not in self._loaded:
@@ -89,7 +91,7 @@ class Models:
         return self._loaded[name]
 
     def ready(self) -> None:
-        """Raise what `get` raises where any model is not ready."""
+        """Raise the `Refusal` of `get` if any model is not ready."""
         for name in self._specs:
             self.get(name)
 
@@ -113,7 +115,7 @@ class Models:
         }
 
     def close(self) -> None:
-        """Finish what is queued and take no more."""
+        """Accept no more photos, and finish the queued ones."""
         with self._lock:
             self._closed = True
         for model in self._loaded.values():
@@ -149,7 +151,7 @@ class Models:
 
 
 def needed_detector(settings: Settings, name: str) -> registry.DetectorSpec | None:
-    """What must be downloaded for a model to find people; None where it needs nothing."""
+    """The detector that a model needs to find people; None if it needs none."""
     given = settings.weights.get(name)
     if isinstance(given, Mapping) and "detector" in given:
         return None

@@ -25,7 +25,7 @@ from ..errors import ImageError, ImageKindError, ImageSizeError, SchemeError
 from ..parser import Parser
 from ..results import Parsing
 from . import answers, uploads, urls
-from .admission import Account, Bytes, Pixels, Places
+from .admission import Account, Bytes, PhotoLimit, Pixels
 from .metrics import Metrics
 from .refusals import Refusal
 from .served import Loaded, Models
@@ -37,12 +37,20 @@ Value = TypeVar("Value")
 _NAME = "the picture"
 _PIECE = 1 << 18
 _GONE = 499
-"""Status under which callers are counted that left before their answer."""
+"""Status under which clients are counted that disconnect before their answer."""
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What a request asks for: a model's name, a scheme's key or "", whether to find people, and so on."""
+class ParseRequest:
+    """The parameters of a request.
+
+    Attributes:
+        model: a model's name.
+        scheme: a label scheme's key; "" for the model's own.
+        detect: whether to tell people apart.
+        kind: format of the answer, one of `answers.MEDIA_TYPES`.
+        cleaning: how labels are cleaned.
+    """
 
     model: str
     scheme: str
@@ -52,15 +60,16 @@ class Wish:
 
 
 class HeldAnswer(Response):
-    """An answer whose bytes count until its caller has taken them.
+    """An answer whose bytes count as held until the client has read them.
 
-    It goes out in pieces, each once the one before is nearly gone, so that a slow line is told from none.
+    It is sent in pieces, each when the one before is nearly gone, so that a slow connection can be told from
+    a dead one.
 
     Args:
         content: the body.
         media_type: its type.
-        headers: beside those of its type and length.
-        held: closed once it is sent, or its caller has left.
+        headers: headers besides those of type and length.
+        held: closed once the answer is sent, or the client has disconnected.
     """
 
     def __init__(self, content: bytes, media_type: str, headers: dict[str, str], held: ExitStack) -> None:
@@ -83,30 +92,30 @@ class Service:
     """The models, the limits and the threads of one process.
 
     Args:
-        settings: how it behaves.
-        parsers: models that are loaded already, by name.
+        settings: the service's settings.
+        parsers: models that are already loaded, by name.
     """
 
     def __init__(self, settings: Settings, parsers: Mapping[str, Parser]) -> None:
         self.settings = settings
-        self._places = Places(settings.queue)
+        self._photos = PhotoLimit(settings.queue)
         self._bytes = Bytes(settings.most_bytes)
         self._pixels = Pixels(settings.most_pixels)
-        self.metrics = Metrics(lambda: self._places.taken, lambda: self._bytes.held)
+        self.metrics = Metrics(lambda: self._photos.held, lambda: self._bytes.held)
         self.models = Models(settings, parsers, self._observe)
-        self._pace = 0.05  # seconds per photo, as of late
+        self._pace = 0.05  # seconds per photo, a moving average
         threads = min(8, os.cpu_count() or 1)
         self._threads = ThreadPoolExecutor(threads, "humanparse-serve")
         self._fetchers = ThreadPoolExecutor(8, "humanparse-fetch")
-        self._limits = uploads.Limits(settings.max_bytes, settings.upload_seconds)
+        self._limits = uploads.UploadLimits(settings.max_bytes, settings.upload_seconds)
 
     def close(self) -> None:
-        """Finish what is queued, then end the threads."""
+        """Finish the queued photos, then stop the threads."""
         self.models.close()
         self._threads.shutdown(cancel_futures=True)
         self._fetchers.shutdown(wait=False, cancel_futures=True)
 
-    async def parse(self, request: Request, wish: Wish) -> Response:
+    async def parse(self, request: Request, wanted: ParseRequest) -> Response:
         """Answer a request for a parsing.
 
         Raises:
@@ -114,7 +123,7 @@ class Service:
         """
         status = 500
         try:
-            response = await self._parse(request, wish)
+            response = await self._parse(request, wanted)
             status = response.status_code
             return response
         except Refusal as refusal:
@@ -124,52 +133,53 @@ class Service:
             status = _GONE
             return Response(status_code=_GONE)
         finally:
-            known = wish.model if wish.model in self.models.schemes else "unknown"
-            self.metrics.answered(known, wish.kind, status)
+            known = wanted.model if wanted.model in self.models.schemes else "unknown"
+            self.metrics.answered(known, wanted.kind, status)
             self.metrics.sample()
 
-    async def _parse(self, request: Request, wish: Wish) -> Response:
-        model = self._accept(wish)
-        self._places.check(self._retry_after())
+    async def _parse(self, request: Request, wanted: ParseRequest) -> Response:
+        model = self._accept(wanted)
+        self._photos.check(self._retry_after())
         headers = {key.lower(): value for key, value in request.headers.items()}
         with ExitStack() as held:
             account = held.enter_context(self._bytes.account())
             picture = await uploads.receive(headers, request.stream(), self._limits, account)
             start = time.monotonic()
-            with self._places.place(self._retry_after()):
-                work = self._answer(model, picture, wish, account, start)
+            with self._photos.hold(self._retry_after()):
+                work = self._answer(model, picture, wanted, account, start)
                 content = await _unless_gone(request, work, self.settings.timeout)
             account.take(len(content))
             seconds = time.monotonic() - start
             self.metrics.took(seconds)
             about = {
-                "X-Humanparse-Model": wish.model,
+                "X-Humanparse-Model": wanted.model,
                 "X-Humanparse-Milliseconds": f"{1000 * seconds:.1f}",
                 "Vary": "Accept",
             }
-            return HeldAnswer(content, answers.MEDIA_TYPES[wish.kind], about, held.pop_all())
+            return HeldAnswer(content, answers.MEDIA_TYPES[wanted.kind], about, held.pop_all())
 
-    def _accept(self, wish: Wish) -> Loaded:
-        """The model that is asked for, once all that is asked of it can be done."""
-        model = self.models.get(wish.model)
-        schemes = self.models.schemes[wish.model]
-        if wish.scheme and wish.scheme not in schemes:
+    def _accept(self, wanted: ParseRequest) -> Loaded:
+        """The requested model, if it can do everything that is requested."""
+        model = self.models.get(wanted.model)
+        schemes = self.models.schemes[wanted.model]
+        if wanted.scheme and wanted.scheme not in schemes:
             raise Refusal(
-                "invalid_parameter", f"{wish.model} answers in {', '.join(schemes)}, not in {wish.scheme!r}"
+                "invalid_parameter",
+                f"{wanted.model} answers in {', '.join(schemes)}, not in {wanted.scheme!r}",
             )
-        if wish.detect and not self.models.people[wish.model]:
+        if wanted.detect and not self.models.people[wanted.model]:
             raise Refusal(
                 "invalid_parameter",
                 "people=detect needs a detector, which this service does not have: start it with --people",
             )
         try:
-            wish.cleaning.check(model.parser.scheme)
+            wanted.cleaning.check(model.parser.scheme)
         except SchemeError as error:
             raise Refusal("invalid_parameter", str(error)) from None
         return model
 
     async def _answer(
-        self, model: Loaded, picture: uploads.Picture, wish: Wish, account: Account, start: float
+        self, model: Loaded, picture: uploads.Picture, wanted: ParseRequest, account: Account, start: float
     ) -> bytes:
         content = picture.content
         if picture.url is not None:
@@ -178,19 +188,19 @@ class Service:
         pixels = await self._in_thread(_pixel_count, content, self.settings.max_pixels)
         async with self._pixels.room(pixels):
             photo = await self._in_thread(_decoded, content, self.settings.max_pixels)
-            detect = wish.detect and not model.parser.finds_people  # these find them anyway
+            detect = wanted.detect and not model.parser.finds_people  # such models find people anyway
             try:
                 queued = model.batcher.submit(photo, detect)
             except RuntimeError:
-                raise Refusal("not_ready", "the service is ending; try again", 1) from None
+                raise Refusal("not_ready", "the service is shutting down; try again", 1) from None
             parsing = await asyncio.wrap_future(queued)
-            return await self._in_thread(_encoded, parsing, photo, wish, start)
+            return await self._in_thread(_encoded, parsing, photo, wanted, start)
 
     async def _fetch(self, url: str) -> bytes:
         settings = self.settings
         if not settings.allow_urls:
-            raise Refusal("address_refused", "this service fetches no addresses; send the picture itself")
-        limits = urls.Limits(settings.max_bytes, settings.upload_seconds, settings.allow_local)
+            raise Refusal("address_refused", "this service does not fetch URLs; send the picture itself")
+        limits = urls.FetchLimits(settings.max_bytes, settings.upload_seconds, settings.allow_local)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._fetchers, urls.fetch, url, limits)
 
@@ -202,15 +212,15 @@ class Service:
         self.metrics.batch(model, photos, seconds)
 
     def _retry_after(self) -> int:
-        """Seconds after which half of what waits should be done."""
-        return max(1, min(60, round(self._places.taken * self._pace / 2)))
+        """Seconds in which half of the waiting photos should be done."""
+        return max(1, min(60, round(self._photos.held * self._pace / 2)))
 
 
 async def _unless_gone(request: Request, work: Coroutine[Any, Any, bytes], timeout: float) -> bytes:
-    """What `work` gives, unless the caller leaves or time runs out; then it is cancelled.
+    """The result of `work`, which is cancelled if the client disconnects or time runs out.
 
     Raises:
-        ClientDisconnect: the caller left.
+        ClientDisconnect: the client disconnected.
         Refusal: it took too long.
     """
 
@@ -226,9 +236,12 @@ async def _unless_gone(request: Request, work: Coroutine[Any, Any, bytes], timeo
             return task.result()
         if leaving.done():
             raise ClientDisconnect
-        raise Refusal("timeout", f"no answer within {timeout:g} s; try again later, or a smaller picture", 5)
+        raise Refusal(
+            "timeout", f"no answer within {timeout:g} s; try again later, or send a smaller picture", 5
+        )
     finally:
-        task.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody else will look
+        # Reading the exception keeps asyncio from warning that nobody did.
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
         for one in (task, leaving):
             one.cancel()
 
@@ -237,7 +250,7 @@ def _pixel_count(content: bytes, most: int) -> int:
     with _readable():
         count = decode.pixel_count(content, _NAME)
     if count > most:
-        raise Refusal("too_many_pixels", f"{count} pixels; at most {most} are taken: shrink the picture")
+        raise Refusal("too_many_pixels", f"the picture has {count} pixels, more than {most}; shrink it")
     return count
 
 
@@ -246,11 +259,11 @@ def _decoded(content: bytes, most: int) -> npt.NDArray[np.uint8]:
         return decode.stream_to_rgb(io.BytesIO(content), _NAME, most)
 
 
-def _encoded(parsing: Parsing, photo: npt.NDArray[np.uint8], wish: Wish, start: float) -> bytes:
-    parsing = parsing.cleaned(**wish.cleaning.words())
-    if wish.scheme:
-        parsing = parsing.remap(wish.scheme)
-    return answers.encode(parsing, photo, wish.kind, 1000 * (time.monotonic() - start))
+def _encoded(parsing: Parsing, photo: npt.NDArray[np.uint8], wanted: ParseRequest, start: float) -> bytes:
+    parsing = parsing.cleaned(**wanted.cleaning.words())
+    if wanted.scheme:
+        parsing = parsing.remap(wanted.scheme)
+    return answers.encode(parsing, photo, wanted.kind, 1000 * (time.monotonic() - start))
 
 
 @contextmanager

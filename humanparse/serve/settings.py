@@ -1,4 +1,4 @@
-"""`Settings`: all that decides how the service behaves, as one value that a worker process can be given."""
+"""`Settings`: all settings of the service, in one value that can be passed to a worker process."""
 
 from __future__ import annotations
 
@@ -11,39 +11,40 @@ from .. import hub, registry, runtimes
 from ..errors import ServeError
 
 VARIABLE = "HUMANPARSE_SERVE"
-"""Environment variable in which worker processes find their settings, as JSON."""
+"""Environment variable with the settings of worker processes, as JSON."""
 
-_FRAMING = 65536  # what a body may hold beside its picture
+_FRAMING = 65536  # bytes that a body may have besides its picture
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How a service behaves; the defaults suit one machine and photos from phones.
+    """Settings of the service; the defaults suit one machine and photos from phones.
 
     Attributes:
         models: names of the models to serve, the default first.
-        weights: model -> a checkpoint file of your own, or what each network does -> its file.
-        people: whether `people=detect` is offered by models that need a detector for it; None: where the
-            detector's file is here already. Models that find people by themselves always offer it.
+        weights: model -> your own checkpoint file, or a mapping from each network's role to its file.
+        people: whether models that need a detector offer `people=detect`. None: only if the detector's file
+            is already on this machine. Models that find people by themselves always offer it.
         detector, device, precision, runtime: as for `Parser`.
         max_pixels: largest height x width of a photo.
         max_bytes: largest photo as a file, in bytes.
-        timeout: seconds from the upload's end to the answer.
-        upload_seconds: seconds an upload may take.
-        queue: most photos that wait or are worked on; the next is told to come back (429).
-        batch: most photos that go through the network together; 0 is 8 on a GPU and 1 on a CPU, where more
-            is no faster. A photo's labels are those of `Parser.predict` with 1; with more the network rounds
-            otherwise, so a pixel in a million may differ.
-        threads: with how many the network computes on a CPU; 0 leaves it to torch. Not for `create_app`.
-        load_first: whether nothing is answered before all models are loaded; among several processes, one
-            that begins must not take what the others could do.
-        wait: seconds a photo waits for others to share its batch.
-        buffer_bytes: most bytes of uploads and unsent answers held at a time; 0 is 8 photos of `max_bytes`.
-        buffer_pixels: most decoded pixels held at a time; 0 is 4 photos of `max_pixels`.
-        api_key: what callers must show; None lets everybody in.
-        allow_urls: whether photos may be given by address.
-        allow_local: whether such an address may be this machine's or a private one: only where all callers
-            may see all that this machine sees.
+        timeout: seconds from the end of the upload to the answer.
+        upload_seconds: seconds that an upload may take.
+        queue: most photos that wait or are being parsed; further requests get a 429.
+        batch: most photos that go through the network together. 0 means 8 on a GPU and 1 on a CPU, where
+            more is no faster. With 1, a photo's labels equal those of `Parser.predict`; with more, the
+            network rounds differently, and a pixel in a million may differ.
+        threads: CPU threads of the network; 0 leaves it to torch. `create_app` ignores it.
+        load_first: whether the service answers nothing until all models are loaded. With several processes
+            this keeps a starting one from taking requests that the others could answer.
+        wait: seconds that a photo waits for others to share its batch.
+        buffer_bytes: most bytes of uploads and unsent answers held at a time; 0 means 8 photos of
+            `max_bytes`.
+        buffer_pixels: most decoded pixels held at a time; 0 means 4 photos of `max_pixels`.
+        api_key: key that clients must send; None lets everybody in.
+        allow_urls: whether clients may send the URL of a photo.
+        allow_local: whether such a URL may lead to this machine or a private network. Use it only if all
+            clients may see everything that this machine sees.
 
     Raises:
         ModelError: an unknown model.
@@ -96,20 +97,20 @@ class Settings:
 
     @property
     def most_bytes(self) -> int:
-        """The bytes of uploads that are held at a time."""
+        """Most bytes of uploads and unsent answers held at a time."""
         return self.buffer_bytes or 8 * (self.max_bytes + _FRAMING)
 
     @property
     def most_pixels(self) -> int:
-        """The decoded pixels that are held at a time."""
+        """Most decoded pixels held at a time."""
         return self.buffer_pixels or 4 * self.max_pixels
 
     def to_json(self) -> str:
-        """For `from_environment`, in another process."""
+        """The settings as JSON, for `from_environment` in another process."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_environment(cls) -> Settings:
-        """What a worker process was given."""
+        """The settings that a worker process was started with."""
         record = json.loads(os.environ[VARIABLE])
         return cls(**{**record, "models": tuple(record["models"])})

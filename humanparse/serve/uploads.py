@@ -1,4 +1,4 @@
-"""A request's body -> the bytes of one picture, whatever way it was sent, never holding more than allowed."""
+"""Reads the picture from a request's body, in any supported form, without holding more than allowed."""
 
 from __future__ import annotations
 
@@ -23,38 +23,38 @@ _WAYS = (
     'JSON such as {"image_base64": "…"}'
 )
 _FRAMING = 65536
-"""Bytes that a form or JSON may have beside the picture."""
+"""Bytes that a form or JSON may have besides the picture."""
 
 _MARKS = 64
-"""Most brackets and commas of JSON: millions of them would become a hundred times their size in memory."""
+"""Most brackets and commas in JSON; parsed, millions of them take a hundred times their size in memory."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """What was sent: the bytes of a picture, or the address of one."""
+    """A picture as it was sent: its bytes, or its URL."""
 
     content: bytes = b""
     url: str | None = None
 
 
 @dataclass(frozen=True)
-class Limits:
-    """What an upload may cost: bytes of the picture, seconds until its last byte."""
+class UploadLimits:
+    """Limits of an upload: bytes of the picture, seconds until its last byte."""
 
     most_bytes: int
     seconds: float
 
 
 async def receive(
-    headers: dict[str, str], body: AsyncIterator[bytes], limits: Limits, account: Account
+    headers: dict[str, str], body: AsyncIterator[bytes], limits: UploadLimits, account: Account
 ) -> Picture:
     """Read a body.
 
     Args:
-        headers: of the request, names in lower case.
-        body: what comes in, piece by piece.
-        limits: what it may cost.
-        account: counts what is held.
+        headers: the request's headers, names in lower case.
+        body: the body, piece by piece.
+        limits: how large and how slow it may be.
+        account: counts the bytes that are held.
 
     Raises:
         Refusal: wrong type, too large, too slow, or not what its type says.
@@ -66,7 +66,7 @@ async def receive(
     content = await _whole(headers, body, most, limits.seconds, account)
     if kind not in ("application/json", "multipart/form-data"):
         return Picture(_bounded(content, limits.most_bytes))
-    account.take(len(content))  # what is unpacked lies beside it for a moment
+    account.take(len(content))  # for a moment the unpacked picture is in memory, too
     if kind == "application/json":
         return await asyncio.to_thread(_from_json, content, limits.most_bytes)
     return await asyncio.to_thread(_from_form, content, parameter, limits.most_bytes)
@@ -81,7 +81,7 @@ def _kind(headers: dict[str, str]) -> tuple[str, str]:
     kind = message.get_content_type()
     known = ("application/json", "multipart/form-data", "application/octet-stream")
     if kind not in known and not kind.startswith("image/"):
-        raise Refusal("unsupported_media_type", f"{kind} is not taken: {_WAYS}")
+        raise Refusal("unsupported_media_type", f"{kind} is not supported: {_WAYS}")
     boundary = message.get_param("boundary", "")
     if kind == "multipart/form-data" and not boundary:
         raise Refusal(
@@ -110,14 +110,14 @@ async def _whole(
     except asyncio.TimeoutError:
         raise Refusal(
             "slow_upload",
-            f"the upload was not complete after {seconds:g} s ({len(content)} bytes came); send it faster, "
-            "or a smaller picture",
+            f"the upload was not complete after {seconds:g} s ({len(content)} bytes arrived); use a faster "
+            "connection, or send a smaller picture",
         ) from None
     return bytes(content)
 
 
 def _too_large(most: int) -> Refusal:
-    return Refusal("too_many_bytes", f"more than {most} bytes; send a smaller picture")
+    return Refusal("too_many_bytes", f"the body has more than {most} bytes; send a smaller picture")
 
 
 def _bounded(content: bytes, most: int) -> bytes:
@@ -129,12 +129,12 @@ def _bounded(content: bytes, most: int) -> bytes:
 def _from_json(content: bytes, most: int) -> Picture:
     if sum(map(content.count, (b",", b"[", b"{"))) > _MARKS:
         raise Refusal(
-            "malformed_request", 'the JSON holds too much; send an object such as {"image_base64": "…"}'
+            "malformed_request", 'the JSON has too many values; send an object such as {"image_base64": "…"}'
         )
     try:
         record = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise Refusal("malformed_request", f"the body is no JSON: {error}") from None
+        raise Refusal("malformed_request", f"the body is not JSON: {error}") from None
     if not isinstance(record, dict):
         raise Refusal("malformed_request", 'send an object such as {"image_base64": "…"}')
     return _picture({key: record[key] for key in record if record[key] is not None}, most)
@@ -165,54 +165,54 @@ def _picture(fields: dict[str, Any], most: int) -> Picture:
     if misplaced:
         raise Refusal(
             "malformed_request",
-            f"{misplaced[0]} is a parameter of the address, not of the body: POST /v1/parse?{misplaced[0]}=…",
+            f"{misplaced[0]} belongs in the URL, not in the body: POST /v1/parse?{misplaced[0]}=…",
         )
     unknown = set(fields) - {"image", "image_base64", "url"}
     if unknown or len(fields) != 1:
         given = ", ".join(sorted(fields)) or "nothing"
         raise Refusal(
-            "malformed_request", f"one of image (a file), image_base64 or url is needed; here is {given}"
+            "malformed_request", f"send one of image (a file), image_base64 or url; the body has {given}"
         )
     ((name, value),) = fields.items()
     if name == "image" and isinstance(value, bytes):
         return Picture(_bounded(value, most))
     if not isinstance(value, str) or name == "image":
-        raise Refusal("malformed_request", f"{name} cannot be given this way; {_WAYS}")
+        raise Refusal("malformed_request", f"{name} cannot be sent like this; {_WAYS}")
     if name == "url":
         return Picture(url=value.strip())
     return Picture(_bounded(_from_base64(value), most))
 
 
 def _transferred(name: str, encoding: str, sent: bytes) -> bytes:
-    """The bytes of a form's field, whose part says how they were sent."""
+    """The bytes of a form's field, decoded from the transfer encoding that its part names."""
     if encoding in ("", "binary", "8bit", "7bit"):
         return sent
     if encoding == "quoted-printable":
         return quopri.decodestring(sent)
     if encoding != "base64":
         raise Refusal(
-            "malformed_request", f"{name} comes in the transfer encoding {encoding}; send it without one"
+            "malformed_request", f"{name} is in the transfer encoding {encoding}; send it without one"
         )
     try:
         return base64.b64decode(b"".join(sent.split()), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise Refusal("malformed_request", f"{name} is no base64, as its part says: {error}") from None
+        raise Refusal("malformed_request", f"{name} is not base64, as its part says: {error}") from None
 
 
 def _from_base64(text: str) -> bytes:
     if text.startswith("data:"):
         head, _, text = text.partition(",")
         if not head.endswith(";base64"):
-            raise Refusal("malformed_request", "a data: address must be in base64")
+            raise Refusal("malformed_request", "a data: URL must be in base64")
     try:
         return base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise Refusal("malformed_request", f"image_base64 is no base64: {error}") from None
+        raise Refusal("malformed_request", f"image_base64 is not base64: {error}") from None
 
 
 @dataclass
 class _Form:
-    """The parts of a form, as the parser meets them."""
+    """Collects the parts of a form from the parser's callbacks."""
 
     fields: list[tuple[str, str, bytes]] = field(default_factory=list)  # name, transfer encoding, value
     complete: bool = False

@@ -1,7 +1,7 @@
-"""Pictures by address, where a service allows it: never from this machine or a private network.
+"""Fetches pictures by URL, where a service allows it, but never from this machine or a private network.
 
-The name is resolved once, every address it has must be public, and the connection goes to the address that
-was checked, so a name that changes its mind in between changes nothing. Redirects are checked the same way.
+A host name is resolved once, all its addresses must be public, and the connection goes to a checked address.
+So a name that resolves to something else a moment later gains nothing. Redirects are checked, too.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _SILENCE = 10.0
 
 
 @dataclass(frozen=True)
-class Limits:
-    """What a fetch may cost.
+class FetchLimits:
+    """Limits of a fetch.
 
     Attributes:
-        most_bytes: of the answer.
-        seconds: for all of it, redirects included.
-        allow_local: whether addresses may be private; for tests.
+        most_bytes: largest answer in bytes.
+        seconds: time for the whole fetch, redirects included.
+        allow_local: whether private addresses are allowed.
     """
 
     most_bytes: int
@@ -41,11 +41,11 @@ class Limits:
     allow_local: bool = False
 
 
-def fetch(url: str, limits: Limits) -> bytes:
-    """The content behind an address.
+def fetch(url: str, limits: FetchLimits) -> bytes:
+    """Fetch the content of a URL.
 
     Raises:
-        Refusal: the address is not allowed, or gives no content within the limits.
+        Refusal: the URL is not allowed, or gives no content within the limits.
     """
     end = time.monotonic() + limits.seconds
     for _ in range(REDIRECTS + 1):
@@ -59,10 +59,10 @@ def fetch(url: str, limits: Limits) -> bytes:
 
 
 def public_address(host: str, port: int, allow_local: bool = False) -> str:
-    """The IP address to connect to for a name.
+    """The IP address to connect to for a host name.
 
     Raises:
-        Refusal: the name is unknown, or any of its addresses is not public.
+        Refusal: the name is unknown, or one of its addresses is not public.
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -76,7 +76,7 @@ def public_address(host: str, port: int, allow_local: bool = False) -> str:
 
 
 def is_public(text: str) -> bool:
-    """Whether an IP address is on the internet, and so is any other that it stands for."""
+    """Whether an IP address is public, and any IPv4 address embedded in it, too."""
     address = ipaddress.ip_address(text.partition("%")[0])
     if isinstance(address, ipaddress.IPv4Address):
         return address.is_global and not address.is_multicast and not address.is_reserved
@@ -96,7 +96,7 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: the last four bytes 
 
 
 class _Connection(http.client.HTTPConnection):
-    """To an address that was checked, under the name that it was found by."""
+    """A connection to a checked address that still sends the host's name."""
 
     def __init__(self, host: str, port: int, address: str, secure: bool, timeout: float) -> None:
         super().__init__(host, port, timeout=timeout)
@@ -112,23 +112,23 @@ class _Connection(http.client.HTTPConnection):
             self.sock.do_handshake()
 
     def cut(self) -> None:
-        """End all waiting for the other side, from another thread."""
+        """Interrupt all waiting for the server; called from another thread."""
         with contextlib.suppress(OSError, AttributeError):  # closed already, or not open yet
             self.sock.shutdown(socket.SHUT_RDWR)
 
 
 def secure() -> ssl.SSLContext:
-    """What checks certificates, against this machine's authorities."""
+    """A context that checks certificates against this machine's authorities."""
     return ssl.create_default_context()
 
 
-def _fetch_once(url: str, limits: Limits, end: float) -> bytes | str:
-    """The content, or where a redirect leads."""
+def _fetch_once(url: str, limits: FetchLimits, end: float) -> bytes | str:
+    """The content, or the target of a redirect."""
     scheme, host, port, target = _taken_apart(url)
     address = public_address(host, port, limits.allow_local)
     left = _left(end)
     connection = _Connection(host, port, address, scheme == "https", min(_SILENCE, left))
-    # The socket's own timeout starts anew with each byte.
+    # The socket's own timeout restarts with each byte.
     clock = threading.Timer(left, connection.cut)
     clock.daemon = True
     clock.start()
@@ -188,14 +188,14 @@ def _left(end: float) -> float:
     return left
 
 
-def _content(answer: http.client.HTTPResponse, limits: Limits, end: float) -> bytes:
+def _content(answer: http.client.HTTPResponse, limits: FetchLimits, end: float) -> bytes:
     content = bytearray()
     while chunk := answer.read1(65536):
         content += chunk
         if len(content) > limits.most_bytes:
             raise Refusal("too_many_bytes", f"the answer has more than {limits.most_bytes} bytes")
         _left(end)
-    _left(end)  # what was cut for its time looks like an end
+    _left(end)  # a connection that was cut for being slow looks like a complete answer
     if answer.length:
         raise Refusal("address_failed", "the answer was cut off; try again")
     return bytes(content)

@@ -1,4 +1,4 @@
-"""Lets callers finish sending what is refused, because who is still sending cannot read why."""
+"""Drains a refused upload so that the client can read the error."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 _SECONDS = 2.0
 
 
-class Linger:
-    """Before a refusal closes a connection, reads and drops what its sender is still sending, for 2 s.
+class DrainRefused:
+    """Before an error closes a connection, reads and drops the rest of the upload, for at most 2 s.
 
-    Connections that stay open need nothing: the server drops the rest of a body after the answer. Who asks
-    first (`Expect: 100-continue`) is not sending yet.
+    A client that is still sending cannot read the answer. Connections that stay open need no draining: the
+    server drops the rest of the body after the answer. Nor do clients that ask first
+    (`Expect: 100-continue`): they are not sending yet.
     """
 
     def __init__(self, app: ASGIApp) -> None:
