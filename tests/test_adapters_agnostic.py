@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from command import Run, runner
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
@@ -100,6 +100,7 @@ def test_more_can_be_hidden_and_more_left() -> None:
     ),
     radius=st.integers(0, 4),
 )
+@settings(deadline=None)
 def test_the_mask_grows_over_the_background_only_by_so_many_pixels(labels: np.ndarray, radius: int) -> None:
     parsing = Parsing(labels, ATR)
     bare = agnostic_mask(parsing, dilate=0) > 0

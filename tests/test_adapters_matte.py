@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from command import Run, runner
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
@@ -79,6 +79,7 @@ def test_the_band_is_wide_at_hair_and_narrow_elsewhere() -> None:
         np.uint8, st.tuples(st.integers(1, 20), st.integers(1, 20)), elements=st.sampled_from([0, 0, 2, 4])
     )
 )
+@settings(deadline=None)
 def test_something_of_the_mask_and_of_the_rest_is_always_sure(labels: npt.NDArray[np.uint8]) -> None:
     mask = labels > 0
     found = matte.trimap(Parsing(labels, ATR), mask)
