@@ -358,8 +358,8 @@ def test_people_from_a_file_are_told_apart_and_written_for_others(run: Run, tmp_
 
 
 def test_labelme_takes_photos_in_which_nobody_was_looked_for(run: Run, tmp_path: Path) -> None:
-    assert run("predict", HOPPER, "-o", "out", "--format", "labelme").status == 0
-    shapes = json.loads((tmp_path / "out" / f"{HOPPER.stem}.labelme.json").read_text())["shapes"]
+    assert run("predict", CREW, "-o", "out", "--format", "labelme").status == 0
+    shapes = json.loads((tmp_path / "out" / f"{CREW.stem}.labelme.json").read_text())["shapes"]
     assert shapes and {shape["group_id"] for shape in shapes} == {None}
 
 
