@@ -153,10 +153,10 @@ def remaps() -> Iterator[str]:
     rows = []
     for source in map(get_scheme, scheme_names()):
         for target in remap_targets(source):
-            way = find_remap(source, target)
-            loose = [source.name(label) for label in sorted(way.inexact)]
+            remap = find_remap(source, target)
+            loose = [source.name(label) for label in sorted(remap.inexact)]
             inexact = "all" if len(loose) == len(source) else ", ".join(loose) or "none"
-            rows.append((source.key, target, inexact, way.note))
+            rows.append((source.key, target, inexact, remap.note))
     yield table(("from", "to", "labels without exact counterpart", "what happens"), rows)
 
 

@@ -1,7 +1,7 @@
-"""Addresses as messages, logs, journals and names of files show them: without what is secret in them.
+"""Removes secrets from URLs for messages, logs, journals and file names.
 
-Left out, each shown as `…`: the user name and the password of an address, and in its query the values of what
-is called token, signature, password and the like (see `_SECRET`), or is called key and looks like one.
+Each secret is replaced by `…`: the user name and the password; in the query, the values of parameters named
+token, signature, password and the like (see `_SECRET`), and of a parameter `key` that looks like a key.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ def printable(address: str) -> str:
 
 
 def distinct(address: str) -> str:
-    """What an address is called where no two are alike: `printable`, and a hash of long secrets in the query.
+    """A unique name of a URL without secrets: `printable`, and a hash of long secrets in the query.
 
-    Who may see a picture, and so the user name and the password, does not decide which picture it is. What an
-    address is called is called so itself.
+    User name and password are not hashed: they decide who may see a picture, not which one it is. Applied to
+    its own result, this returns it unchanged.
     """
     text, secrets = _hide(address)
     return f"{text} #{_hash(secrets)}" if secrets else text

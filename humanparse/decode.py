@@ -1,21 +1,21 @@
-"""Encoded pictures and PIL images to RGB: what `cv2.imread(path, IMREAD_COLOR)` gives, flipped to RGB.
+"""Encoded pictures and PIL images to RGB: the pixels of `cv2.imread(path, IMREAD_COLOR)`, in RGB order.
 
-The base is Pillow, because it names what is wrong with a file and raises on a truncated one, where OpenCV
-fills the missing part with grey or prints on stderr. What OpenCV does is kept: the EXIF orientation is
+Pillow decodes, because it says what is wrong with a file and raises an error for a truncated one; OpenCV
+fills the missing part with grey or prints on stderr. The result is that of OpenCV: the EXIF orientation is
 applied, alpha is dropped without blending, grey becomes three equal channels, 16 bits become 8 by `>> 8`,
-colour profiles are ignored, of several frames the first is taken. Equal byte for byte to OpenCV 4.11 and 5.0:
-JPEG (baseline, progressive, every subsampling, grey, CMYK, YCCK), MPO, PNG of every kind, APNG, WebP, BMP,
-PPM, PGM, PBM, JPEG 2000, AVIF, opaque GIF, and TIFF, all with these exceptions:
+colour profiles are ignored, and the first of several frames is taken. Equal byte for byte to OpenCV 4.11 and
+5.0 are JPEG (baseline, progressive, every subsampling, grey, CMYK, YCCK), MPO, PNG of every kind, APNG, WebP,
+BMP, PPM, PGM, PBM, JPEG 2000, AVIF, opaque GIF, and TIFF, with these exceptions:
 
 - TIFF with 16-bit colour, uncompressed YCbCr or premultiplied alpha: off by one level; CIELab TIFF: by more.
 - GIF with transparent pixels: they keep their palette colour here; OpenCV 4.11 cannot read GIF at all.
 - APNG with a still image outside the animation: that image here and in 4.11, the first frame in 5.0.
-- AVIF with an orientation, and in 4.11 WebP: OpenCV leaves them lying, here they stand upright.
+- AVIF with an orientation, and in 4.11 WebP: turned upright here, not by OpenCV.
 - Float TIFF with values in 0-1, ICO, and HEIC once pillow-heif is registered: read here, not by OpenCV.
 - Radiance HDR and PFM: read by OpenCV, refused here.
 
-Pillow is shown files without their metadata (`humanparse.metadata`): damaged or oversized, it costs no
-picture. Nothing here prints; the libtiff inside Pillow may, on a corrupt TIFF, and Pillow may warn of one.
+Pillow gets files without their metadata (`humanparse.metadata`), so damaged metadata is harmless.
+Nothing here prints, but for a corrupt TIFF the libtiff inside Pillow may print, and Pillow may warn.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from PIL import Image, ImageFile
 from . import metadata
 from .errors import ImageError, ImageKindError, ImageSizeError
 
-# Pixel formats only: EPS, for one, would start Ghostscript on whatever a stranger uploads. HEIF and JXL are
-# there when their plugins are. What `Image.preinit` knows stands first: a JPEG never pays for other plugins.
+# Pixel formats only: EPS, for example, would run Ghostscript on a stranger's upload. HEIF and JXL need their
+# plugins. The formats of `Image.preinit` come first, so that a JPEG does not load other plugins.
 FORMATS = (
     *("JPEG", "PNG", "BMP", "DIB", "GIF", "PPM"),
     *("WEBP", "TIFF", "AVIF", "JPEG2000", "SUN", "ICO", "HEIF", "JXL"),
@@ -51,16 +51,16 @@ _UPRIGHT = {
 
 _ORIENTATION = 0x0112  # EXIF's tag
 
-_HALF_LEVEL = 0.5 / 255  # of float pixels: what is rounded to 0 or 255 all the same
-_OVERSHOOT = 0.25  # so far bicubic and Lanczos filters may leave 0-1
+_HALF_LEVEL = 0.5 / 255  # float pixels so far outside 0-1 are still rounded to 0 or 255
+_OVERSHOOT = 0.25  # how far bicubic and Lanczos filters may leave 0-1
 
 
 def stream_to_rgb(stream: IO[bytes], name: str, max_pixels: int) -> NDArray[np.uint8]:
     """Decode the first frame of an encoded picture.
 
     Args:
-        stream: seekable binary stream that holds the picture from its first byte; left open.
-        name: what error messages call it.
+        stream: seekable binary stream that starts with the picture's first byte; it is left open.
+        name: the picture's name in error messages.
         max_pixels: largest height x width; checked against the header, before anything is decoded.
 
     Returns:
@@ -87,11 +87,11 @@ def pixel_count(content: bytes, name: str) -> int:
 
 
 def picture_to_rgb(picture: Image.Image, name: str, max_pixels: int) -> NDArray[np.uint8]:
-    """Turn a PIL image, its file decoded or not, into pixels; of several frames, the one it stands at.
+    """Turn a PIL image into pixels; of several frames, the current one. Its file may be decoded or not.
 
     Args:
-        picture: any mode; loaded if it was not, otherwise unchanged.
-        name: what error messages call it.
+        picture: an image of any mode; it is loaded if need be, otherwise unchanged.
+        name: the picture's name in error messages.
         max_pixels: largest height x width.
 
     Returns:
@@ -108,7 +108,7 @@ def picture_to_rgb(picture: Image.Image, name: str, max_pixels: int) -> NDArray[
         if file is None or file.closed or picture.tell():
             raise
         file.seek(0)
-        try:  # once more without its metadata
+        try:  # again without its metadata
             return stream_to_rgb(file, name, max_pixels)
         except ImageError:
             raise error from error.__cause__
@@ -116,10 +116,10 @@ def picture_to_rgb(picture: Image.Image, name: str, max_pixels: int) -> NDArray[
 
 
 def copied(picture: Image.Image, name: str, max_pixels: int) -> Image.Image:
-    """A copy of a PIL image, that gives `picture_to_rgb` the same pixels, whatever becomes of the original.
+    """Copy a PIL image, so that `picture_to_rgb` gives the same pixels even if the original changes.
 
-    Of several frames, the current one. Where possible, a picture that is not decoded yet is not decoded here:
-    the content of its file is read, and decoded when the copy is.
+    Of several frames, the current one is copied. If possible, a picture that is not decoded yet is not
+    decoded here: its file is read, and decoded when the copy is used.
 
     Args:
         picture, name, max_pixels: as for `picture_to_rgb`.
@@ -132,11 +132,11 @@ def copied(picture: Image.Image, name: str, max_pixels: int) -> Image.Image:
         _refuse_size(picture, name, max_pixels)
         try:
             _load(picture, name)
-        except ImageError:  # perhaps by its metadata alone
+        except ImageError:  # perhaps only because of its metadata
             return Image.fromarray(picture_to_rgb(picture, name, max_pixels))
         own = picture.copy()
         own.format = picture.format
-    own.info.clear()  # not another one: PNG's decoder adds to this
+    own.info.clear()  # keep this dict: PNG's decoder adds to it
     own.info.update(picture.info)
     if getattr(picture, "_exif", None) is not None and "exif" in own.info:
         exif = Image.Exif()
@@ -146,7 +146,7 @@ def copied(picture: Image.Image, name: str, max_pixels: int) -> Image.Image:
 
 
 def _reopened(picture: Image.Image, name: str) -> Image.Image | None:
-    """A second picture from the content of its file; None unless it is surely still as it is in there."""
+    """A second picture from the content of its file; None if the picture may differ from its file."""
     file = getattr(picture, "fp", None)
     tile = getattr(picture, "tile", None)  # empty once it is decoded
     if picture.format not in ("JPEG", "MPO", "PNG") or not (file and tile) or picture.tell():
@@ -157,7 +157,7 @@ def _reopened(picture: Image.Image, name: str) -> Image.Image | None:
         content = file.read()
         file.seek(position)
         own = _identify(io.BytesIO(content), name)
-    except (OSError, ValueError):  # closed, or no such file: its decoding will say so
+    except (OSError, ValueError):  # closed, or no such file: decoding it raises the error
         return None
     same = (own.format, own.size, own.mode, own.tile) == (picture.format, picture.size, picture.mode, tile)
     return own if same else None  # `draft` changes them
@@ -179,7 +179,7 @@ def _load(picture: Image.Image, name: str) -> None:
         picture.load()
     except MemoryError:
         raise
-    except Exception as error:  # a damaged file brings anything out of Pillow's plugins
+    except Exception as error:  # Pillow's plugins raise many kinds of errors for a damaged file
         raise _damaged(name, picture.format or "", error) from error
 
 
@@ -189,7 +189,7 @@ def _upright(picture: Image.Image, name: str) -> NDArray[np.uint8]:
 
 
 def floats_to_bytes(values: NDArray[Any], name: str) -> NDArray[np.uint8]:
-    """Scale floats in 0-1 to 0-255, rounded to the nearest; half a level beyond either end is cut off.
+    """Scale floats in 0-1 to 0-255, rounded to the nearest; up to half a level outside is clipped.
 
     Raises:
         ImageError: a value is NaN, infinite or further outside 0-1.
@@ -199,7 +199,7 @@ def floats_to_bytes(values: NDArray[Any], name: str) -> NDArray[np.uint8]:
         raise ImageError(f"{name}: float pixels hold NaN or infinity; replace them first")
     if low < -_HALF_LEVEL or high > 1 + _HALF_LEVEL:
         if low >= -_OVERSHOOT and high <= 1 + _OVERSHOOT:
-            repair = "if resizing made them overshoot, cut that off first: pixels.clip(0, 1)"
+            repair = "if resizing made them overshoot, clip them first: pixels.clip(0, 1)"
         elif low < 0:
             repair = "undo the normalisation (pixels * std + mean) first"
         else:
@@ -214,7 +214,7 @@ def floats_to_bytes(values: NDArray[Any], name: str) -> NDArray[np.uint8]:
 def _identify(stream: IO[bytes], name: str) -> ImageFile.ImageFile:
     """Find the plugin that reads this header.
 
-    `Image.open` would do, but it holds every file to PIL's own limit and warns on stderr from half of it on.
+    `Image.open` does the same, but it applies PIL's own size limit and warns on stderr at half of it.
     """
     try:
         head = stream.read(256)
@@ -253,7 +253,7 @@ def _identify(stream: IO[bytes], name: str) -> ImageFile.ImageFile:
 
 def _accepts(accept: Callable[[bytes], bool | str] | None, head: bytes) -> bool:
     try:
-        return accept is None or accept(head) is True  # a string says what this build of Pillow lacks
+        return accept is None or accept(head) is True  # a string names what this build of Pillow lacks
     except (IndexError, struct.error):  # too short for this plugin
         return False
 
@@ -265,7 +265,7 @@ def _damaged(name: str, container: str, error: Exception) -> ImageError:
 
 
 def _foreign(head: bytes) -> str:
-    """Say what a file is that people often pass as a picture, and what to do; empty if unknown."""
+    """For files that people often pass as a picture: what it is, and what to do; "" for others."""
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if text.startswith((b"<!doctype html", b"<html")):
         return "it is a web page (HTML); pass the address or the file of the picture itself"
@@ -289,8 +289,8 @@ def _foreign(head: bytes) -> str:
 def _orientation(picture: Image.Image) -> int:
     """EXIF orientation, 1 if there is none.
 
-    Not `picture.getexif()`: that falls back to XMP, which OpenCV ignores. But changes to what it gave count:
-    somebody who deletes the tag there has turned the picture. A TIFF is turned by its loading.
+    `picture.getexif()` is not used, because it falls back to XMP, which OpenCV ignores. But changes to its
+    result count: whoever deletes the tag there has turned the picture. A TIFF is turned when it is loaded.
     """
     block = picture.info.get("exif")
     value = metadata.orientation_of(block.removeprefix(b"Exif\0\0")) if isinstance(block, bytes) else 1
@@ -314,16 +314,16 @@ def _to_rgb(picture: Image.Image, container: str, name: str) -> NDArray[np.uint8
         )
     if mode == "F":
         return np.repeat(floats_to_bytes(np.asarray(picture), name)[..., None], 3, axis=2)
-    if mode in ("La", "RGBa"):  # premultiplied modes convert to nothing but their plain form
+    if mode in ("La", "RGBa"):  # premultiplied modes only convert to their plain form
         picture = picture.convert(mode.upper())
-    if "transparency" in picture.info:  # Pillow would warn on stderr, or refuse what it does not understand
+    if "transparency" in picture.info:  # Pillow would warn on stderr, or refuse an unknown value
         picture = picture.copy()
         del picture.info["transparency"]
     return np.array(picture if picture.mode == "RGB" else picture.convert("RGB"))
 
 
 def _cmyk_to_rgb(cmyk: NDArray[np.uint8], container: str) -> NDArray[np.uint8]:
-    """Multiply the light that ink and black let through, with the rounding of OpenCV (JPEG) or libtiff."""
+    """Multiply the light that each ink and black let through, rounded like OpenCV (JPEG) or libtiff."""
     light = (255 - cmyk).astype(np.uint16)
     if container == "TIFF":
         return (light[..., :3] * light[..., 3:] // 255).astype(np.uint8)
@@ -332,5 +332,5 @@ def _cmyk_to_rgb(cmyk: NDArray[np.uint8], container: str) -> NDArray[np.uint8]:
 
 
 def _premultiplied(rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Multiply colour by alpha as libtiff does, so OpenCV too: TIFF alone does not just drop its alpha."""
+    """Multiply colour by alpha, like libtiff and so OpenCV; other formats just drop their alpha."""
     return ((rgba[..., :3].astype(np.uint16) * rgba[..., 3:] + 127) // 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Whatever a user has that says where people are -> boxes, scores and masks."""
+"""Reads people in any of the usual forms into boxes, scores and masks."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ Size = tuple[int, int]
 _COCO_PERSON = 1
 
 _SOFT = 0.5
-"""Least value of a float mask on a person."""
+"""Least value of a float mask that counts as person."""
 
 _SLACK = 0.1
-"""So far detectors' boxes in 0-1 may leave the picture."""
+"""How far a detector's boxes in 0-1 may extend beyond the picture."""
 
 
 @dataclass(frozen=True, eq=False)
 class Detections:
-    """People that were found in a picture.
+    """The people of a picture.
 
     Attributes:
         boxes: float64 (N, 4), x0, y0, x1, y1 in pixels, half-open, inside the picture.
         scores: float64 (N,), 0-1.
-        masks: bool (N, H, W), may overlap; None where only boxes are known.
+        masks: bool (N, H, W), which may overlap; None if only boxes are known.
     """
 
     boxes: npt.NDArray[np.float64]
@@ -43,30 +43,33 @@ class Detections:
         return len(self.boxes)
 
     def take(self, chosen: Sequence[int] | npt.NDArray[Any]) -> Detections:
-        """Only these, in this order."""
+        """Only the chosen people, in this order."""
         index = np.asarray(chosen, dtype=np.int64)
         masks = None if self.masks is None else self.masks[index]
         return Detections(self.boxes[index], self.scores[index], masks)
 
 
 def read_people(people: Any, size: Size) -> Detections:
-    """Understand people in any of the usual forms.
+    """Read people in any of the usual forms.
 
     Args:
-        people: boxes (N, 4), x0, y0, x1, y1 in pixels, half-open; masks (N, H, W), true, non-zero or, as
-            floats, at least 0.5 on the person; a mapping with `boxes` and perhaps `scores`, `masks` and
-            `labels` (1 is a person, as in torchvision); a list of COCO results (`bbox` x, y, width, height;
-            `score`; `segmentation`; `category_id` 1 is a person where several occur); or an object with
-            `xyxy`, `mask`, `confidence`, `class_id` such as supervision's `Detections`.
+        people: one of
+            - boxes (N, 4): x0, y0, x1, y1 in pixels, half-open;
+            - masks (N, H, W): true, non-zero or, as floats, at least 0.5 on the person;
+            - a mapping with `boxes`, `masks` or both, and optionally `scores` and `labels` (1 is a person, as
+              in torchvision);
+            - a list of COCO results with `bbox` (x, y, width, height), `segmentation` or both, and optionally
+              `score` and `category_id` (1 is a person if several ids occur);
+            - an object with `xyxy`, `mask`, `confidence` and `class_id`, such as supervision's `Detections`.
         size: (height, width) of the picture.
 
     Returns:
-        All people that were given, in their order; boxes are cut to the picture, masks give boxes where there
-        are none, and a person without a score has 1.
+        Everyone passed, in the same order. Boxes are clipped to the picture, missing boxes are computed from
+        masks, and a missing score is 1.
 
     Raises:
-        PeopleError: another form, numbers that are no box, a box outside the picture, a mask of another size
-            or without a pixel.
+        PeopleError: unknown form, invalid numbers, a box outside the picture, or a mask that has another size
+            or no pixel.
     """
     if hasattr(people, "xyxy"):
         return _from_supervision(people, size)
@@ -88,7 +91,7 @@ def read_people(people: Any, size: Size) -> Detections:
 
 
 def read_people_in_pixels(people: Any, size: Size) -> Detections:
-    """As `read_people`, but boxes that all lie in the first pixel are refused: they are in 0-1.
+    """Like `read_people`, but refuses boxes that all lie in the first pixel, because they are fractions.
 
     Raises:
         PeopleError: as for `read_people`; or boxes in fractions of the picture.
@@ -96,7 +99,9 @@ def read_people_in_pixels(people: Any, size: Size) -> Detections:
     found = read_people(people, size)
     boxes = found.boxes
     if len(found) and max(size) > 2 and boxes.max() <= 1 + _SLACK:
-        if found.masks is not None and found.masks.sum() <= len(found):  # people of one pixel
+        if found.masks is not None and found.masks.sum() <= len(
+            found
+        ):  # their masks prove that they have one pixel each
             return found
         raise PeopleError(
             f"boxes run from {boxes.min():.4g} to {boxes.max():.4g}, so they are fractions of the picture; "
@@ -115,7 +120,7 @@ def _from_supervision(people: Any, size: Size) -> Detections:
     elif kinds is not None and len(set(np.asarray(kinds).tolist())) > 1:
         raise PeopleError(
             f"detections of the classes {sorted(set(np.asarray(kinds).tolist()))} without class names; keep "
-            "the people only, such as detections[detections.class_id == 0]"
+            "only the people, for example with detections[detections.class_id == 0]"
         )
     scores = None if confidence is None else _array(confidence)[chosen]
     return _checked(boxes[chosen], scores, None if mask is None else _array(mask)[chosen], size)
@@ -125,7 +130,7 @@ def _from_mapping(people: Mapping[str, Any], size: Size) -> Detections:
     unknown = set(people) - {"boxes", "scores", "masks", "labels"}
     if unknown or not {"boxes", "masks"} & set(people):
         raise PeopleError(
-            f"a mapping of people has boxes or masks, and perhaps scores and labels, not {sorted(people)}"
+            f"a mapping of people needs boxes or masks, and may have scores and labels, not {sorted(people)}"
         )
     boxes, scores, masks = (
         None if people.get(key) is None else _array(people[key]) for key in ("boxes", "scores", "masks")
@@ -151,7 +156,7 @@ def _from_coco(people: Sequence[Mapping[str, Any]], size: Size) -> Detections:
     if all(one.get("segmentation") for one in chosen):
         masks = np.stack([_segmented(one["segmentation"], size) for one in chosen])
     elif any("bbox" not in one for one in chosen):
-        raise PeopleError("some people have only a bbox, some only a segmentation; give one kind for all")
+        raise PeopleError("some people have only a bbox, some only a segmentation; pass the same for all")
     boxes = None
     if all("bbox" in one for one in chosen):
         corners = _array([one["bbox"] for one in chosen]).astype(np.float64).reshape(-1, 4)
@@ -160,16 +165,16 @@ def _from_coco(people: Sequence[Mapping[str, Any]], size: Size) -> Detections:
 
 
 def _segmented(segmentation: Any, size: Size) -> Mask:
-    """A mask from COCO's run lengths or polygons."""
+    """Decode a mask from COCO's run lengths or polygons."""
     if isinstance(segmentation, Mapping):
         try:
             return decode_rle(segmentation)
         except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise PeopleError(f"a segmentation is no run-length mask ({error})") from error
+            raise PeopleError(f"a segmentation is not a run-length mask ({error})") from error
     canvas = Image.new("1", (size[1], size[0]))
     for polygon in segmentation:
         if len(polygon) < 6:
-            raise PeopleError(f"a polygon needs three corners, x0, y0, x1, y1, …, not {polygon}")
+            raise PeopleError(f"a polygon needs at least three corners, x0, y0, x1, y1, …, not {polygon}")
         ImageDraw.Draw(canvas).polygon([float(value) for value in polygon], fill=1)
     return np.array(canvas, dtype=np.bool_)
 
@@ -181,7 +186,7 @@ def _array(values: Any) -> npt.NDArray[Any]:
     try:
         array = np.asarray(values)
     except ValueError as error:
-        raise PeopleError(f"people are no regular array: {error}") from error
+        raise PeopleError(f"people are not a regular array: {error}") from error
     if array.dtype.kind not in "biuf":
         raise PeopleError(f"people must be numbers, not {array.dtype}; see help(humanparse.Parser.predict)")
     return array
@@ -193,16 +198,16 @@ def _checked(
     masks: npt.NDArray[Any] | None,
     size: Size,
 ) -> Detections:
-    """See that all fits together and the picture, and fill in what is missing."""
+    """Check that boxes, scores, masks and picture fit together, and fill in what is missing."""
     if masks is not None and len(masks):
         if masks.ndim == 4 and masks.shape[1] == 1:
-            masks = masks[:, 0]  # torchvision keeps a channel
+            masks = masks[:, 0]  # torchvision's masks have a channel
         masks = masks >= _SOFT if masks.dtype.kind == "f" else masks.astype(np.bool_)
         if masks.shape[1:] != size:
             raise PeopleError(f"masks are {masks.shape[1:]} but the picture is {size} (height, width)")
         empty = np.flatnonzero(~masks.any(axis=(1, 2)))
         if len(empty):
-            raise PeopleError(f"the mask of person {int(empty[0])} has no pixel; leave that person out")
+            raise PeopleError(f"the mask of person {int(empty[0])} has no pixels; leave that person out")
         boxes = np.array([tight_box(mask) for mask in masks]) if boxes is None else boxes
     corners = np.zeros((0, 4)) if boxes is None else boxes.astype(np.float64).reshape(-1, 4)
     ranks = np.ones(len(corners)) if scores is None else scores.astype(np.float64).reshape(-1)
@@ -222,11 +227,11 @@ def _checked(
 
 
 def masks_from_boxes(boxes: npt.NDArray[np.float64], size: Size) -> npt.NDArray[np.bool_]:
-    """Masks for people of whom only boxes are known.
+    """Make masks for people with boxes only.
 
-    In several boxes, a pixel goes to the one whose middle is nearest, measured in halves of the box's width
-    and height; of equals, to the first. So neighbours whose boxes overlap part where the boxes' ellipses
-    meet.
+    A pixel in several boxes goes to the person with the nearest box centre, measured in half widths and half
+    heights of the box; at a tie, to the first. So overlapping neighbours are divided where the ellipses in
+    their boxes meet.
 
     Args:
         boxes: float64 (N, 4), half-open.

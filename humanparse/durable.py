@@ -15,13 +15,13 @@ from .errors import FormatError
 
 @contextmanager
 def replacing(path: Path, ending: str = ".part") -> Iterator[Path]:
-    """Give a new, empty file beside `path` to write to; when the block ends well, it takes the name `path`.
+    """Make a new, empty file beside `path` to write to; it is renamed to `path` if the block succeeds.
 
-    When the block fails the new file is removed and whatever was at `path` stays as it was.
+    If the block fails, the new file is removed and `path` is left as it was.
 
     Args:
         path: the final name.
-        ending: of the new file's name, for writers that look at it.
+        ending: suffix of the new file's name, for writers that depend on it.
 
     Raises:
         OSError: the folder is missing or read-only, or the disk is full.
@@ -61,7 +61,7 @@ def writing_file(path: Path, make_folder: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """The same with a folder, whose final name must be free or that of an empty folder.
+    """The same for a folder; the final name must be free or that of an empty folder.
 
     Raises:
         OSError: the folder around it is missing or read-only, the disk is full, or `path` holds files.
@@ -102,7 +102,7 @@ def folded(name: str) -> str:
 
 
 def sync_folder(folder: Path) -> None:
-    """Let new names in a folder outlive a power cut; on systems that cannot do so, nothing happens.
+    """Make new names in a folder survive a power cut, on systems that support it.
 
     Raises:
         OSError: the folder is missing or cannot be read.

@@ -1,4 +1,4 @@
-"""What lies behind an address on the web, bounded in bytes and time."""
+"""Downloads a picture from the web, with limits on bytes and time."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from urllib.request import (
 from .errors import ImageError
 
 SAFE = "%/:=&?~#+!$,;'@()*[]"
-"""Characters of an address that stay as they are: people paste spaces and umlauts, and what is escaped."""
+"""Characters of a URL that are not escaped. Users paste spaces and umlauts, and also escaped text."""
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """What a download may cost.
+    """Limits of a download.
 
     Attributes:
-        most: bytes, compressed and not.
+        most: largest number of bytes, both compressed and uncompressed.
         timeout: seconds that the server may stay silent.
-        seconds: for all of it.
+        seconds: seconds for the whole download.
     """
 
     most: int
@@ -44,21 +44,21 @@ class Bounds:
 
 
 class TooLarge(ValueError):
-    """Something has more bytes than are allowed."""
+    """Something has more bytes than allowed."""
 
 
 def fetch(url: str, name: str, bounds: Bounds) -> bytes:
     """Download a picture.
 
-    A user name and a password in the address are sent as Basic authentication, to that server only.
+    A user name and a password in the URL are sent as Basic authentication, to that server only.
 
     Args:
-        url: http or https.
-        name: what messages call it.
-        bounds: what it may cost.
+        url: an http or https URL.
+        name: the picture's name in error messages.
+        bounds: limits of the download.
 
     Raises:
-        ImageError: the address, the server or the network is at fault.
+        ImageError: the URL is wrong, or the server or the network failed.
     """
     try:
         return _download(url, bounds)
@@ -109,7 +109,7 @@ def _download(url: str, bounds: Bounds) -> bytes:
 
 
 def _opener() -> OpenerDirector:
-    """Not `build_opener`: its handlers would let a redirect lead to ftp."""
+    """An opener for http and https only; `build_opener` would also follow redirects to ftp."""
     opener = OpenerDirector()
     for handler in (
         *(ProxyHandler(), HTTPHandler(), HTTPSHandler(), _Redirects()),
@@ -120,12 +120,12 @@ def _opener() -> OpenerDirector:
 
 
 class _Redirects(HTTPRedirectHandler):
-    """Takes user name and password along to the same server only, and reads those of the new address."""
+    """Sends user name and password to the same server only, and reads those of the new URL."""
 
     def redirect_request(
         self, req: Request, fp: IO[bytes], code: int, msg: str, headers: http.client.HTTPMessage, newurl: str
     ) -> Request | None:
-        # 308 is 307 made permanent; Python 3.10 knows only the latter.
+        # Python 3.10 does not know 308, the permanent form of 307.
         found = super().redirect_request(req, fp, min(code, 307), msg, headers, newurl)
         if found is None:
             return None
@@ -140,16 +140,16 @@ class _Redirects(HTTPRedirectHandler):
 
 
 def take_apart(url: str) -> tuple[str, str | None]:
-    """An address as servers take it, without user name and password; and these as `Authorization` has them.
+    """Split a URL into the URL without user name and password, and the `Authorization` header for these.
 
     Raises:
-        ValueError: it is no address; the message does not repeat it.
+        ValueError: it is not a URL; the message does not repeat it, because it may contain a password.
     """
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
         host = host if host.isascii() else host.encode("idna").decode()
-    except ValueError:  # what it says may hold a password
+    except ValueError:  # its message may contain a password
         raise ValueError(
             "the address cannot be read; in a user name or a password write / ? # @ as %2F %3F %23 %40"
         ) from None
@@ -169,23 +169,23 @@ def _server(url: str) -> tuple[Any, ...]:
 
 
 def unpacked(content: bytes, encoding: str, most: int) -> bytes:
-    """A body without the compression that nobody asked for.
+    """Uncompress a body that the server compressed without being asked.
 
     Args:
-        content: as it came.
-        encoding: its `Content-Encoding`. Where the content is not compressed, whatever that says, it is kept.
-        most: bytes that it may have.
+        content: the body as received.
+        encoding: its `Content-Encoding`. Content that is in fact not compressed is returned unchanged.
+        most: most bytes after uncompressing.
 
     Raises:
-        TooLarge: it has more.
-        ValueError: it is cut off, or of a compression that is not read.
+        TooLarge: it has more bytes.
+        ValueError: it is cut off, or its compression is not supported.
     """
     for kind in reversed(encoding.lower().replace(" ", "").split(",")):
         if kind in ("br", "zstd", "compress", "x-compress"):
-            raise ValueError(f"the server compressed the answer with {kind}, which nobody asked for")
+            raise ValueError(f"the server compressed the answer with {kind}, which is not supported")
         if kind in ("gzip", "x-gzip") and content.startswith(b"\x1f\x8b"):
             content = _inflated(content, 31, most)
-        elif kind == "deflate":  # with a header by the standard, without one by some servers
+        elif kind == "deflate":  # the standard requires a header, which some servers omit
             zipped = (
                 len(content) > 1 and content[0] & 15 == 8 and int.from_bytes(content[:2], "big") % 31 == 0
             )
@@ -204,7 +204,7 @@ def _inflated(content: bytes, form: int, most: int) -> bytes:
         if len(found) > most:
             raise TooLarge
         if not stream.eof:
-            raise ValueError("the compressed answer ends before its end")
+            raise ValueError("the compressed answer is cut off")
         content = stream.unused_data
         if form != 31 or not content.startswith(b"\x1f\x8b"):  # gzip may have several parts
             return bytes(found)

@@ -1,7 +1,7 @@
-"""Whatever a user has, to RGB uint8 (H, W, 3): path, URL, bytes, file object, PIL image, array, tensor.
+"""Loads a picture as RGB uint8 (H, W, 3) from a path, URL, bytes, file object, PIL image, array or tensor.
 
-Encoded pictures give the pixels of `cv2.imread(path, cv2.IMREAD_COLOR)`, in RGB order; `humanparse.decode`
-says how, and lists the few kinds of file where it is not so. Of an animation the first frame is taken.
+Encoded pictures have the pixels of `cv2.imread(path, cv2.IMREAD_COLOR)`, in RGB order. `humanparse.decode`
+describes this, and lists the few exceptions. Of an animation, the first frame is taken.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .fetching import Bounds, fetch
 from .messages import said, shorten
 
 MAX_PIXELS = 200_000_000
-"""Largest height x width that is decoded; a file whose header declares more is refused. Raise it at will."""
+"""Largest height x width to decode; a file with more in its header is refused. You may change it."""
 
 MAX_BYTES = 200_000_000
 """Largest answer accepted from a URL."""
@@ -31,7 +31,7 @@ TIMEOUT = 30.0
 """Seconds that a web server may stay silent."""
 
 MAX_SECONDS = 300.0
-"""Seconds that one download may take in all."""
+"""Seconds that a whole download may take."""
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://|(data):")
 _SHAPES = "(H, W, 3), (H, W, 4), (H, W, 1) or (H, W)"
@@ -43,27 +43,26 @@ def load(source: Any, *, name: str | None = None, copy: bool = True) -> NDArray[
 
     Args:
         source: one of
-            - `str` or `os.PathLike`: a file; a `str` that begins with http:// or https:// is downloaded: a
+            - `str` or `os.PathLike`: a file. A `str` that starts with http:// or https:// is downloaded: a
               user name and a password in it are sent as Basic authentication, blanks around it are dropped;
             - `bytes`, `bytearray`, `memoryview`: the content of a file;
-            - a binary file object: read from where it stands to its end, and left open;
-            - a PIL image of any mode: read like its file, so one that still carries an EXIF orientation is
-              turned upright;
-            - a numpy array, or what turns into one (`__array__`): RGB (H, W, 3), RGBA (H, W, 4), grey (H, W)
-              or (H, W, 1); uint8 0-255, uint16 0-65535 (`>> 8`, as OpenCV does), bool, or float in 0-1
-              (rounded to the nearest of 256 levels; half a level beyond 0 or 1 is cut off);
+            - a binary file object: read from its position to its end, and left open;
+            - a PIL image of any mode: treated like its file, so that an EXIF orientation is applied;
+            - a numpy array, or an object with `__array__`: RGB (H, W, 3), RGBA (H, W, 4), grey (H, W) or
+              (H, W, 1); uint8 0-255, uint16 0-65535 (`>> 8`, as OpenCV does), bool, or float in 0-1 (rounded
+              to the nearest of 256 levels; up to half a level outside is clipped);
             - a torch tensor on any device: (3, H, W), (4, H, W), (1, H, W) or (H, W), values as for arrays.
 
             Alpha is dropped, not blended. Arrays from cv2 are BGR: flip them (`array[..., ::-1]`) first.
-        name: what messages call it; None describes the source.
-        copy: False may give the source's own pixels, where it is an array or a tensor.
+        name: the picture's name in error messages; None describes the source.
+        copy: False may return the source's own pixels if it is an array or a tensor.
 
     Returns:
-        RGB uint8 (H, W, 3), C-contiguous. With `copy` a new array: changing it leaves the source as it is.
+        RGB uint8 (H, W, 3), C-contiguous. With `copy` it is a new array.
 
     Raises:
-        ImageError: the source cannot be read, is not a picture, is truncated, larger than `MAX_PIXELS`, or
-            has a shape, dtype or value range that could mean two things. The message names the source.
+        ImageError: the source cannot be read, is not a picture, is truncated or larger than `MAX_PIXELS`, or
+            its shape, dtype or value range is ambiguous. The message names the source.
     """
     name = describe(source) if name is None else name
     if isinstance(source, str):
@@ -133,14 +132,14 @@ def _load_file(path: str, name: str) -> NDArray[np.uint8]:
 
 
 def read_file(file: Any, name: str) -> bytes | bytearray | memoryview:
-    """What an open binary file holds from where it stands.
+    """Read an open binary file from its position to its end.
 
     Raises:
-        ImageError: it cannot be read, is at its end, or gives text.
+        ImageError: it cannot be read, is at its end, or is in text mode.
     """
     try:
         content = file.read()
-    except Exception as error:  # any object may call itself a file
+    except Exception as error:  # any object may claim to be a file
         raise ImageError(f"{name}: reading failed: {error}") from error
     if not isinstance(content, bytes | bytearray | memoryview):
         raise ImageError(
@@ -159,26 +158,26 @@ def _load_url(url: str, scheme: str, name: str) -> NDArray[np.uint8]:
             "file": "pass the path itself",
             "data": "decode the base64 part after the comma and pass the bytes",
         }.get(scheme, "download the file and pass its path")
-        raise ImageError(f"{name}: only http and https addresses are downloaded; {repair}")
+        raise ImageError(f"{name}: only http and https URLs are downloaded; {repair}")
     content = fetch(url, name, Bounds(MAX_BYTES, TIMEOUT, MAX_SECONDS))
     return decode.stream_to_rgb(io.BytesIO(content), name, MAX_PIXELS)
 
 
 def is_array_like(source: Any) -> bool:
-    """Whether this says that it turns into a numpy array."""
+    """Whether this object claims to convert to a numpy array."""
     return hasattr(source, "__array_interface__") or hasattr(source, "__array__")
 
 
 def as_array(source: Any, name: str) -> NDArray[Any]:
-    """What `is_array_like`, as an array.
+    """Convert an object that `is_array_like` to an array.
 
     Raises:
-        ImageError: it does not turn into one.
+        ImageError: it cannot be converted.
     """
     try:
         return np.asarray(source)
-    except Exception as error:  # what a foreign __array__ raises is up to it
-        raise ImageError(f"{name}: it does not turn into a numpy array: {said(error)}") from error
+    except Exception as error:  # a foreign __array__ may raise any error
+        raise ImageError(f"{name}: it cannot be converted to a numpy array: {said(error)}") from error
 
 
 def is_tensor(source: Any) -> bool:
@@ -196,7 +195,7 @@ def _tensor_to_rgb(tensor: Any, name: str, copy: bool) -> NDArray[np.uint8]:
         tensor = tensor.detach().cpu()
         array = np.asarray((tensor.float() if tensor.is_floating_point() else tensor).numpy())
     except (RuntimeError, TypeError, NotImplementedError) as error:  # sparse, meta, quantised
-        raise ImageError(f"{name}: the tensor does not turn into an array: {error}") from error
+        raise ImageError(f"{name}: the tensor cannot be converted to an array: {error}") from error
     return _array_to_rgb(array if array.ndim == 2 else array.transpose(1, 2, 0), name, copy)
 
 

@@ -1,4 +1,4 @@
-"""What messages show of the values of users: no secrets, and never more than some hundred characters."""
+"""Prepares users' values for messages: without secrets, and at most a few hundred characters long."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def presentable(text: str) -> str:
 
 
 def said(error: BaseException) -> str:
-    """What an error of another package says, with its kind, for a message or a log."""
+    """The type and text of another package's error, for a message or a log."""
     return presentable(f"{type(error).__name__}: {shorten(str(error), _MOST)}")
 
 

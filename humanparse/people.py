@@ -1,4 +1,4 @@
-"""`Person` and `Part`: who is in a photo, and what of them is where, as values."""
+"""`Person` and `Part`: the people of a photo and their parts, as values."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Person:
         scheme: LabelScheme,
         part_scores: Mapping[str, float] | None = None,
     ) -> Person:
-        """A person out of maps of the whole picture.
+        """Cut a person out of maps of the whole picture.
 
         Args:
             id: see `Person`.
@@ -167,7 +167,7 @@ class Person:
 
 
 def paint_people(people: tuple[Person, ...], size: tuple[int, int]) -> npt.NDArray[np.int32]:
-    """int32 (H, W): the id of the person whose pixel it is, the lower id on top; 0 where nobody is."""
+    """int32 (H, W): the id of the person at each pixel, the lower id on top; 0 for nobody."""
     tags = np.zeros(size, dtype=np.int32)
     for person in reversed(people):
         x0, y0, x1, y1 = person.box

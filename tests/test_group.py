@@ -147,7 +147,7 @@ def test_people_of_one_pixel_and_at_the_border_are_parsed(parser: Parser) -> Non
 @pytest.mark.parametrize(
     ("people", "words"),
     [
-        (np.zeros((1, 600, 512), bool), "has no pixel; leave that person out"),
+        (np.zeros((1, 600, 512), bool), "has no pixels; leave that person out"),
         ([[600, 0, 700, 90]], "holds no pixel of the 512x600 picture"),
         ("detekt", '"detect" or say where'),
     ],

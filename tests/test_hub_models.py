@@ -436,7 +436,7 @@ def test_a_folder_goes_through_eval_on_photos_of_ones_own(run: Run, folder: Path
     right = 1 - 8 * 64 * 2 / ((80 + 81) * 64)
     assert abs(scores["semantic"]["pixel_accuracy"] - right) < 1e-6
     unknown = run("eval", "--dataset", "own", "--root", "own", "--predictions", "out")
-    assert unknown.status == 1 and "is not known without a model" in unknown.err
+    assert unknown.status == 1 and "the label scheme is that of the model" in unknown.err
     other = run("eval", "--dataset", "atr", "--root", "own", "-m", folder)
     assert other.status == 1
 

@@ -375,7 +375,7 @@ def test_tensors_are_channels_first() -> None:
         (tensor[None], r"batch.*tensor\[0\]"),
         (tensor.float(), "not from 0 to 1"),
         (tensor.long(), "uint8"),
-        (tensor.to("meta"), "does not turn into an array"),
+        (tensor.to("meta"), "cannot be converted to an array"),
     ]:
         with pytest.raises(ImageError, match=r"(?s)^tensor \(.*" + repair):
             image.load(bad)

@@ -147,7 +147,7 @@ def test_files_of_other_models_and_options_that_cannot_be_are_refused(
     told = r"no output has 20 channels, one for each label; it has 1002 of 2 channels, 1001 of 18 channels"
     with pytest.raises(WeightsError, match=told):
         Parser("schp-lip", weights=file)
-    with pytest.raises(DeviceError, match="run by ONNX Runtime; leave `runtime` out"):
+    with pytest.raises(DeviceError, match="only ONNX Runtime runs an ONNX file; leave `runtime` out"):
         Parser("schp-atr", weights=file, runtime="openvino")
     with pytest.raises(DeviceError, match="runs on the CPU"):
         Parser("schp-atr", weights=file, device="cuda")

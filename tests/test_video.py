@@ -314,7 +314,7 @@ def test_targets_that_cannot_be_written_are_refused_before_the_work(
         ({"overlay": tmp_path / "nowhere" / "out.mp4"}, "there is no folder"),
         ({"labels": tmp_path / "labels.mp4"}, "lossless"),
         ({"labels": tmp_path / "full"}, "already exists"),
-        ({"overlay": clip}, "names of their own"),
+        ({"overlay": clip}, "need different names"),
     ]
     for targets, reason in refused:
         with pytest.raises(FormatError, match=reason):

@@ -1,4 +1,4 @@
-"""What the outputs of an input are called: its own place, mirrored, without its suffix."""
+"""Names of outputs: the input's own path, mirrored in the destination, without its suffix."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from urllib.parse import unquote
 from ..addresses import printable, query_hash
 
 _LONGEST = 180
-"""Bytes of one path component; most file systems take 255, and endings are added."""
+"""Most bytes of a path component; most file systems allow 255, and endings are added."""
 
 _DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(?=\.|$)", re.IGNORECASE)
-"""Names that Windows keeps for devices, whatever follows a dot."""
+"""Names that Windows reserves for devices, with any suffix."""
 
 _UNFIT = re.compile(r"[\x00-\x1f\x7f\\:*?\"<>|\ud800-\udfff]")
 

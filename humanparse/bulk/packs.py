@@ -1,4 +1,4 @@
-"""Many inputs' labels in one file: WebDataset tars and Parquet, from what waits in the spool."""
+"""Packs the labels of many inputs from the spool into one file: WebDataset tars and Parquet."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ENDINGS = {"tar": ".tar", "parquet": ".parquet"}
 
 @dataclass(frozen=True)
 class Sample:
-    """One input's entry in a pack: its key, its label PNG, and what is said about it."""
+    """One input's entry in a pack: its key, its label PNG, and its metadata."""
 
     key: str
     labels: bytes
@@ -34,12 +34,12 @@ class Packs:
     """The packs of a run.
 
     Attributes:
-        journal: knows what is done.
-        dest: where packs go.
+        journal: the run's journal.
+        dest: folder of the packs.
         state: folder of the run's own files, with the spool.
         kinds: `"tar"`, `"parquet"`.
         size: inputs per pack.
-        label: stands in their names, so that shards do not meet.
+        label: the shard's label, part of their names, so that shards do not collide.
     """
 
     journal: Journal
@@ -55,7 +55,7 @@ class Packs:
         return self.dest / f"labels{shard}-{number:06d}{_ENDINGS[kind]}"
 
     def finish(self, first: int = 0, end: int | None = None) -> None:
-        """Write the packs of these inputs that are complete and not written yet.
+        """Write the packs of these inputs that are complete but not written yet.
 
         Raises:
             BulkError: the disk is full or read-only.
@@ -73,7 +73,7 @@ class Packs:
                     spooled(self.state, position).unlink(missing_ok=True)
 
     def holds(self, item: JournalRow) -> bool:
-        """Whether a done input's labels are in the spool or in its packs."""
+        """Whether the labels of a finished input are in the spool or in its packs."""
         if not self.kinds or spooled(self.state, item.number).is_file():
             return True
         sizes = self.journal.packed(item.number // self.size)
@@ -81,10 +81,10 @@ class Packs:
         return all(path.is_file() and path.stat().st_size == sizes.get(path.name) for path in paths)
 
     def labels(self, item: JournalRow) -> bytes:
-        """The label PNG of a done input.
+        """The label PNG of a finished input.
 
         Raises:
-            BulkError: it is nowhere.
+            BulkError: it is neither in the spool nor in a pack.
         """
         waiting = spooled(self.state, item.number)
         if waiting.is_file():
@@ -116,7 +116,7 @@ class Packs:
         self.journal.record_packs(number, sizes)
 
     def _samples(self, span: tuple[int, int], before: dict[str, bytes]) -> Iterator[Sample]:
-        """The done inputs of a pack, by number; what is not in the spool is taken from the old pack."""
+        """The finished inputs of a pack, by number; labels missing in the spool come from the old pack."""
         run = self.journal.settings()
         for item in self.journal.items(*span):
             if item.state != "done":
@@ -185,7 +185,7 @@ def _read_tar(path: Path) -> Iterator[tuple[str, bytes]]:
 
 
 _ROWS = 256
-"""Samples in one row group, so that a pack never stands in memory as a whole."""
+"""Samples per row group; limits the memory that a pack takes."""
 
 
 def _write_parquet(samples: Iterator[Sample], path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Reading, network and writing at the same time, a bounded number of batches deep."""
+"""Reads, parses and writes at the same time, with a bounded number of batches in memory."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from .items import JournalRow, Outcome
 from .labeller import Labeller, Photo
 
 _AHEAD = 2
-"""Batches that are read while one is in the network."""
+"""Batches to read ahead while one is in the network."""
 
 _BEHIND = 2
-"""Batches that may still be written."""
+"""Batches that may wait to be written."""
 
 
 def default_workers() -> int:
@@ -29,15 +29,15 @@ def label_batches(
     workers: int,
     stopping: Callable[[], bool] = lambda: False,
 ) -> Iterator[list[Outcome]]:
-    """Label inputs batch by batch; what is given back is written.
+    """Label inputs batch by batch, and yield the outcomes of each batch once they are written.
 
     Args:
         labeller: does the work.
-        batches: taken in the caller's thread, as they are needed. Inputs that are done already go through
-            the network with their batch, for its arithmetic not to depend on how often a run was stopped,
-            and are not written again, unless their bytes changed.
-        workers: threads that read, and as many that write.
-        stopping: asked before each batch goes through the network; True ends it after what is under way.
+        batches: read in the caller's thread, as they are needed. Inputs that are already done go through the
+            network with their batch, so that its arithmetic does not depend on how often a run was stopped.
+            They are not written again unless their bytes changed.
+        workers: number of reading threads, and of writing threads.
+        stopping: called before each batch; True ends the run after the batches in progress.
 
     Raises:
         BulkError: outputs cannot be written, or the network fails on everything.
@@ -62,7 +62,7 @@ def label_batches(
                     if not still_true(photo)
                 ]
             )
-            del photos, parsings  # else they are held while the next ones are read
+            del photos, parsings  # otherwise they stay in memory while the next ones are read
             if len(writing) > _BEHIND:
                 yield [future.result() for future in writing.popleft()]
         while writing:
@@ -73,7 +73,7 @@ def label_batches(
 
 
 def still_true(photo: Photo) -> bool:
-    """Whether an input was labelled before, and need not be again."""
+    """Whether an input was labelled before and has not changed."""
     if photo.item.state not in ("done", "failed"):
         return False
     return photo.content is None or photo.content.sha256 == photo.item.sha256

@@ -1,4 +1,4 @@
-"""What the journal calls inputs: SQLite takes text in UTF-8 only, and a journal holds no secrets."""
+"""How the journal stores the places of inputs: as UTF-8 text, which SQLite needs, and without secrets."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from ..messages import presentable
 from .naming import key_of_url
 
 _HIDDEN = "secrets hidden"
-"""Row of the run's table: whether older rows were looked through, and whether the file was written anew."""
+"""Row of the run's table: whether older rows were cleaned, and whether the file was rewritten since."""
 
 
 def storable(place: str) -> str | bytes:
-    """SQLite's text is UTF-8, and names of files need not be."""
+    """A place as SQLite can store it: text is UTF-8 there, but file names need not be."""
     try:
         place.encode()
     except UnicodeEncodeError:
@@ -23,20 +23,20 @@ def storable(place: str) -> str | bytes:
 
 
 def place_of(stored: str | bytes) -> str:
-    """What `storable` was made of; of journals that older versions wrote without the secrets of addresses."""
+    """The inverse of `storable`; secrets in URLs from journals of older versions are removed."""
     place = os.fsdecode(stored)
     return distinct(place) if "://" in place else place
 
 
 def hide_secrets(db: sqlite3.Connection) -> bool:
-    """Bring what an older version noted of addresses into the form of `place_of`, and messages likewise.
+    """Remove the secrets from URLs and messages that an older version stored.
 
-    An input whose outputs are named after a user is forgotten, and so is one of two that become the same:
-    the list of the run adds them again, under a name without secrets. Packs, which name their sources, are
-    written again when the run goes on.
+    An input whose outputs are named after a user is deleted, and so is one of two that become equal: the
+    run's list adds them again, without secrets. Packs, which name their sources, are written again when the
+    run is resumed.
 
     Returns:
-        Whether the file still holds what was replaced; after `VACUUM` call `secrets_gone`.
+        Whether the file still contains the old text. If so, run `VACUUM`, then call `secrets_gone`.
     """
     if (before := db.execute("SELECT value FROM run WHERE key = ?", (_HIDDEN,)).fetchone()) is not None:
         return bool(before[0] == "replaced")
@@ -53,7 +53,7 @@ def hide_secrets(db: sqlite3.Connection) -> bool:
 
 
 def secrets_gone(db: sqlite3.Connection) -> None:
-    """Note that the file was written anew."""
+    """Record that the file was rewritten."""
     db.execute("UPDATE run SET value = 'gone' WHERE key = ?", (_HIDDEN,))
 
 

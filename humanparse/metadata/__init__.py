@@ -1,7 +1,7 @@
-"""Encoded pictures without their metadata: pixels are good even where what stands beside them is not.
+"""Removes metadata from encoded pictures, so that bad metadata does not prevent reading good pixels.
 
-Pillow reads every text, profile and resolution before it gives a pixel, and refuses the picture when one of
-them is damaged or larger than it likes. OpenCV does not. So Pillow is shown only what decides the pixels:
+Pillow reads every text, profile and resolution before any pixel, and refuses a picture if one of them is
+damaged or too large. OpenCV does not. So Pillow only gets the parts that affect the pixels:
 
 - PNG: the critical chunks. A text chunk cannot pose as `interlace` or `transparency` any more, either.
 - JPEG: all but comments and application segments; JFIF's and Adobe's stay, which tell how colours are stored.
@@ -25,7 +25,7 @@ from .view import Pixels as Pixels
 
 
 def pixels_of(file: IO[bytes]) -> Pixels | None:
-    """Find what decides the pixels of an encoded picture.
+    """Find the parts of an encoded picture that affect its pixels.
 
     Args:
         file: seekable, with the picture from its first byte on.

@@ -1,4 +1,4 @@
-"""Proof that a model's published weights work here: against a known answer, or by what else can be checked.
+"""Verifies that a model's published weights work on this machine, by a known answer or by plausibility.
 
 import humanparse
 for verdict in humanparse.verify("schp-lip"):
@@ -32,7 +32,7 @@ def verify(
     progress: bool | None = None,
     pictures: Path | str | None = None,
 ) -> list[Verdict]:
-    """Fetch models and see whether their labels are right.
+    """Download models and check their labels.
 
     A model whose authors published an answer is run on that photo and must give that answer, within the
     tolerance in `weights_manifest.json`. Every model must give plausible labels on the photos that come with

@@ -1,4 +1,4 @@
-"""One model on its way to a verdict."""
+"""Verifies one model."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from .verdict import Status, Verdict
 
 
 class Run:
-    """A model, and what is known of it so far.
+    """The verification of a model, and its results so far.
 
     Args:
         spec: the model.
@@ -55,7 +55,7 @@ class Run:
         self._missing: list[str] = []
 
     def verdict(self) -> Verdict:
-        """Fetch, load, compare and look.
+        """Fetch the files, load the model, compare the known answer, and check plausibility.
 
         Raises:
             DeviceError: the device is not available.
@@ -82,7 +82,7 @@ class Run:
         return replace(self._found, status=status, reasons=everything, missing=tuple(self._missing))
 
     def _fetched(self) -> list[Path] | None:
-        """The known answer's files; None where there is none, or not all of it can be had."""
+        """The known answer's files; None if there are none, or some cannot be fetched."""
         if self._known is None:
             return None
         paths = []

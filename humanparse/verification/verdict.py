@@ -1,4 +1,4 @@
-"""`Verdict`: what was found out about one model, as a value."""
+"""`Verdict`: the result of verifying one model, as a value."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Status = Literal["verified", "plausible", "failed", "unreachable", "skipped"]
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was found out about one model.
+    """The result of verifying one model.
 
     Attributes:
         model: its name.

@@ -1,8 +1,8 @@
-"""Labelling past one machine, on a Ray cluster: `Cluster` for runs of `label`, `label_dataset` for Ray Data.
+"""Labels on a Ray cluster: `Cluster` for runs of `label`, `label_dataset` for Ray Data.
 
-`Cluster` runs on Ray's actors rather than through Ray Data, because a run is fed from its journal as it goes,
-is recorded batch by batch, stops after what is under way, and must end even where an input kills every
-worker that opens it; Ray Data repeats such an input for ever.
+`Cluster` uses Ray's actors, not Ray Data. A run takes inputs from its journal, records them batch by batch,
+and stops after the batches in progress. It must also end if an input kills every worker that opens it; Ray
+Data repeats such an input for ever.
 """
 
 from .cluster import Cluster as Cluster

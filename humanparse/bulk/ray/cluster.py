@@ -38,8 +38,8 @@ class Cluster:
     decide how float sums are rounded. For many small workers on a CPU set `OMP_NUM_THREADS=1`, here and for
     local runs to compare with.) A mixed cluster may differ in last bits from machine to machine.
 
-    A worker that dies, with its machine or alone, is replaced, and what it had in hand is given to another.
-    An input that workers die on again and again fails, with that as its reason.
+    A worker that dies, with its machine or alone, is replaced, and another one gets its inputs. An input that
+    kills several workers fails, with that as its reason.
 
     Attributes:
         address: of a cluster, as `ray.init` takes it. None: that of `RAY_ADDRESS`; without it a cluster that
@@ -59,7 +59,7 @@ class Cluster:
             raise BulkError(f"`concurrency` takes a number of workers from 1 on, not {self.concurrency}")
         if self.gpus_per_worker is not None and self.gpus_per_worker < 0:
             raise BulkError(f"`gpus_per_worker` takes 0 or more, not {self.gpus_per_worker}")
-        import_ray()  # before a run begins that could not go on
+        import_ray()  # raise its error before the run starts
 
     def __call__(self, job: Job, labeller: Labeller, options: RunOptions) -> Engine:
         """The engine of one run."""
@@ -162,7 +162,7 @@ def connected(address: str | None) -> Iterator[Any]:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise BulkError(
-            f"no Ray cluster can be had at {address or 'RAY_ADDRESS, or be started here'} ({error}); see "
+            f"cannot connect to a Ray cluster at {address or 'RAY_ADDRESS, or start one'} ({error}); check "
             "that it runs (ray status) and that its version is that of this machine"
         ) from error
     finally:

@@ -68,13 +68,13 @@ def label_dataset(
         - `confidence`, `person_share`, `unsure_share`: see `bulk.items.Statistics`;
         - `error`: "", or why there are no labels, and then all else is null.
 
-    A broken picture never ends the execution. Workers that die are replaced by Ray Data, which repeats what
-    they had in hand without end: of an input that kills every worker only `label` with `Cluster` gets rid.
+    A broken picture never ends the execution. Ray Data replaces workers that die and repeats their inputs
+    without end; if an input kills every worker, use `label` with `Cluster`, which records it as failed.
 
-    There is no journal. To go on with an execution that was killed use Ray Data's own checkpoints, where
-    the installed Ray has them: give rows an id, set `ray.data.DataContext.get_current().checkpoint_config`
-    to a `ray.data.checkpoint.CheckpointConfig` before the dataset is made, and end with a `write_...`. They
-    take CPUs, too: with two in all, Ray 2.60 waited for ever, with four it went on.
+    There is no journal. To resume an execution that was killed, use Ray Data's own checkpoints, if the
+    installed Ray has them: give rows an id, set `ray.data.DataContext.get_current().checkpoint_config` to a
+    `ray.data.checkpoint.CheckpointConfig` before the dataset is made, and end with a `write_...`. They need
+    CPUs, too: with two in all, Ray 2.60 waited for ever; with four it finished.
 
     Rows go through the network in batches as Ray Data cuts them, and float sums of two batches may differ
     in last bits; with `Settings(batch=1)` the bytes are those of a run of `label` with that.
