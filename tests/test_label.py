@@ -106,10 +106,10 @@ def test_failures_are_tried_again_on_request_only(run: Run, photos: Path, tmp_pa
         (("label", "photos", "-o", "out", "--format", "pdf"), "--format takes png"),
         (("label", "photos", "-o", "out", "--shard", "3"), "--shard takes i/n"),
         (("label", "photos", "-o", "out", "--shard", "9/8"), "--shard takes i/n"),
-        (("label", "photos", "-o", "out", "--min-confidence", "7"), "--min-confidence takes"),
+        (("label", "photos", "-o", "out", "--min-confidence", "7"), "--min-confidence must be above 0"),
         (
             ("label", "photos", "-o", "out", "--min-confidence", "0.5", "--no-confidence"),
-            "--min-confidence needs the confidence that --no-confidence leaves out",
+            "--min-confidence needs confidence; leave --no-confidence out",
         ),
         (("label", "photos", "-o", "out", "-m", "schp-lpi"), "did you mean schp-lip"),
         (("label", "photos"), "humanparse label SOURCE -o DEST"),

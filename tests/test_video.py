@@ -283,7 +283,7 @@ def test_a_file_that_is_cut_short_gives_its_frames_and_then_says_which_is_missin
 
 def test_what_is_no_video_is_refused_with_what_to_do(parser: Parser, tmp_path: Path) -> None:
     (tmp_path / "text.mp4").write_bytes(b"no video at all" * 100)
-    with pytest.raises(ImageError, match=r"text\.mp4: not a video"):
+    with pytest.raises(ImageError, match=r"text\.mp4: not a readable video"):
         parser.predict_video(tmp_path / "text.mp4")
     content = bytearray(film(tmp_path / "noise.avi", walk((64, 64), 8)).read_bytes())
     start, end = content.index(b"movi") + 4, content.index(b"idx1")
@@ -310,7 +310,7 @@ def test_targets_that_cannot_be_written_are_refused_before_the_work(
     (tmp_path / "full" / "000000.png").write_bytes(b"of another clip")
     refused: list[tuple[dict[str, Any], str]] = [
         ({}, "say what to write"),
-        ({"overlay": tmp_path / "out.webm"}, r"written as \.mp4"),
+        ({"overlay": tmp_path / "out.webm"}, r"suffix must be one of \.mp4"),
         ({"overlay": tmp_path / "nowhere" / "out.mp4"}, "there is no folder"),
         ({"labels": tmp_path / "labels.mp4"}, "lossless"),
         ({"labels": tmp_path / "full"}, "already exists"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 from humanparse import FormatError, ImageError, Parsing, get_scheme
+from humanparse.pipelines.pipeline import Pipeline
 from humanparse.video.parsed import ParsedVideo, parse_video
 from humanparse.video.reading import VideoReader
 from humanparse.video.writing import VideoFormat, encoding
@@ -31,13 +33,16 @@ UNEVEN = [170 * (number // 10) + 17 * number + 1000 * (number // 10) for number 
 ATR = get_scheme("atr")
 
 
+class Grey(Pipeline):
+    """Gives labels that need no network: a grey value each."""
+
+    def start(self, batch: Sequence[np.ndarray], *options: bool) -> Callable[[], list[Parsing]]:
+        return lambda: [Parsing(pixels[..., 0] // 16, ATR, "grey") for pixels in batch]
+
+
 def parsed(source: Path, every: int = 1) -> ParsedVideo:
-    """What `Parser.predict_video` gives, with labels that need no network: a grey value each."""
-
-    def parse(pixels: np.ndarray) -> Parsing:
-        return Parsing(pixels[..., 0] // 16, ATR, "grey")
-
-    return parse_video(source, parse, ATR, "grey", every, None, None, 8, False)
+    """What `Parser.predict_video` gives."""
+    return parse_video(source, Grey(), ATR, "grey", every, None, None, 8, False)
 
 
 def film(
@@ -279,7 +284,7 @@ def test_frames_that_are_missing_at_the_end_are_noticed(tmp_path: Path) -> None:
         ("/dev/null", "not a regular file.*record a file"),
         ("rtsp://host/live", "rtsp://host/live: a video is read from a file"),
         ("https://host/a.mp4", "download or record it"),
-        (cv2.VideoCapture(), "by the path of its file, not as VideoCapture"),
+        (cv2.VideoCapture(), "pass the path of a video file, not a VideoCapture"),
     ],
 )
 def test_cameras_and_addresses_are_refused_with_what_to_do(
