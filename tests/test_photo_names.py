@@ -20,7 +20,7 @@ from pycocotools.coco import COCO
 
 from humanparse import FormatError, Parsing, bulk, formats, get_scheme, image
 
-HOPPER = SMALL / "images" / "hopper_97x61.png"
+HOPPER = SMALL.parent / "portrait_102x120.png"
 NAMES = ["plain.png", "a b#1.png", "50%25.png", "what?.png", 'it\'s "it" & <me>.png', "grün.v2.png"]
 CHEAP = bulk.ModelChoice(device="cpu", test_size=(64, 96))
 PIXELS = image.load(HOPPER)
@@ -153,4 +153,4 @@ def test_bytes_of_an_image_are_named_stdin(run: Run, monkeypatch: pytest.MonkeyP
     assert run("predict", "-", "-o", "out", "--format", "coco").status == 0
     assert json.loads(Path("out/stdin.coco.json").read_text())["images"][0]["file_name"] == "stdin"
     with Image.open("out/stdin.png") as labels:
-        assert labels.size == (97, 61)
+        assert labels.size == (102, 120)

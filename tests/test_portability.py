@@ -142,7 +142,7 @@ def test_where_they_are_one_file_predict_and_label_refuse_them_by_name(
     assert done.status == 1 and "differ in case only" in done.err and not Path("out").exists()
     (two_cases / "b" / "photo.png").rename(two_cases / "a" / "photo.png")
     if len(list((two_cases / "a").iterdir())) == 2:  # this disk can hold both
-        with pytest.raises(BulkError, match=r"Photo\.png and .*photo\.png would both be labelled"):
+        with pytest.raises(BulkError, match=r"Photo\.png and .*photo\.png would have the same output"):
             bulk.label(two_cases, tmp_path / "labels")
         assert not list((tmp_path / "labels").rglob("*.png"))
     assert durable.folded("A\u0308.PNG") == durable.folded("ä.png"), "macOS writes letters in two ways"

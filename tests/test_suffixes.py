@@ -15,7 +15,7 @@ from PIL import Image
 
 from humanparse import BulkError, bulk, decode, suffixes
 
-HOPPER = SMALL / "images" / "hopper_97x61.png"
+HOPPER = SMALL.parent / "portrait_102x120.png"
 CHEAP = bulk.ModelChoice(device="cpu", test_size=(64, 96))
 
 
