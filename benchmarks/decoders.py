@@ -330,7 +330,7 @@ def one_level(net: Network, photo: Photo, labels: Labels) -> Labels:
 
 def other_corners(net: Network, photo: Photo, labels: Labels) -> Labels:
     turned = replace(net.pipeline.input, align_corners=not net.pipeline.input.align_corners)
-    return replace(net.pipeline, input=turned)(photo.pixels).labels
+    return replace(net.pipeline, input=turned).parse_batch([photo.pixels])[0].labels
 
 
 def bfloat16(net: Network, photo: Photo, labels: Labels) -> Labels:
