@@ -21,7 +21,7 @@ from PIL import Image
 
 from humanparse import Parser, Parsing
 
-HOPPER = SMALL / "images" / "hopper_97x61.png"
+HOPPER = SMALL.parent / "portrait_102x120.png"
 
 
 @pytest.fixture
