@@ -244,7 +244,7 @@ def test_no_answer_is_wrong_while_clients_lie_and_workers_die(workers: Workers) 
     for photo, answers in zip(photos, expected, strict=True):
         with Image.open(io.BytesIO(answers["png"])) as picture:
             assert (np.array(picture) == parser.predict(photo).labels).mean() > 0.9999
-    assert len({answers["npz"] for answers in expected}) == len(photos)
+    assert len({answers["overlay"] for answers in expected}) == len(photos)
 
     soak = Soak(workers, pictures, expected)
     threads = [threading.Thread(target=soak.honest, args=(seed,)) for seed in range(16)]
