@@ -73,12 +73,12 @@ def speeds(paths: list[Path]) -> Table:
         ways |= {f"{runtime}, float32": {"runtime": runtime}} if find_spec(runtime) else {}
     ways |= {"openvino, bf16": {"runtime": "openvino", "precision": "bf16"}} if find_spec("openvino") else {}
     parsers = {way: Parser(device="cpu", **options) for way, options in ways.items()}
-    asked: dict[str, dict[str, Any]] = {way: {} for way in ways}
-    for what, options in {"confidence": {"confidence": True}, "people": {"people": "detect"}}.items():
-        parsers[f"torch, float32, {what}"], asked[f"torch, float32, {what}"] = (
-            parsers["torch, float32"],
-            options,
-        )
+    asked: dict[str, dict[str, Any]] = {
+        **{way: {} for way in ways},
+        "torch, float32, confidence": {"confidence": True},
+        "torch, float32, people": {"people": "detect"},
+    }
+    parsers |= {way: parsers["torch, float32"] for way in asked if way not in ways}
     spent: dict[str, list[float]] = {way: [] for way in parsers}
     kept: dict[str, list[float]] = {way: [] for way in parsers}
     for path in (paths[0], *paths):  # the first time does not count

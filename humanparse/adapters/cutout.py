@@ -63,9 +63,7 @@ def cutout(
     mask = edged(_kept(parsing, keep, drop), grow, shrink) > 0
     if not mask.any():
         raise ImageError(f"nothing of what is kept is left after shrinking by {shrink} pixels; shrink less")
-    alpha = edged(mask, feather=feather)
-    if matte:
-        alpha, photo = find_matte(photo, parsing, mask)
+    alpha, photo = find_matte(photo, parsing, mask) if matte else (edged(mask, feather=feather), photo)
     picture = Image.fromarray(np.dstack((photo, alpha)))
     if background is not None:
         behind = Image.new("RGBA", picture.size, _colour(background))

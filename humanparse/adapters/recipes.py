@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, get_args
 
 import cv2
@@ -106,6 +107,7 @@ def recipe_mask(parsing: Parsing, name: str, cloth: str) -> Mask:
     return recipe.mask(parts, cloth, recipe)
 
 
+@lru_cache(maxsize=32)
 def _kinds(scheme: LabelScheme) -> dict[str, frozenset[int]]:
     """Kind of part -> labels of a scheme; garments by its groups, all else by what the labels show."""
     shown: dict[str, set[int]] = {}

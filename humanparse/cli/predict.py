@@ -128,10 +128,11 @@ def predict(
         )
     jobs = named(find_photos(images, _told(quiet)), output, wanted.files) if films is None else []
     where = _people(people, len(jobs))
-    _refuse_nobody(model, people, wanted, offline)
+    spec = hub.find_model(model, offline=offline or None)
+    _refuse_nobody(spec, people, wanted)
+    cleaning.check(spec.scheme)
     from ..parser import Parser
 
-    cleaning.check(hub.find_model(model, offline=offline or None).scheme)
     parser = Parser(
         model,
         weights=read_weights(weights),
@@ -171,9 +172,9 @@ def _people(asked: str | None, photos: int) -> PeopleFile | str | None:
     return PeopleFile(Path(asked), photos)
 
 
-def _refuse_nobody(model: str, people: str | None, wanted: _Wanted, offline: bool) -> None:
+def _refuse_nobody(spec: registry.Spec, people: str | None, wanted: _Wanted) -> None:
     needy = [kind for kind in wanted.formats if kind not in ("coco", "labelme")]
-    if needy and people is None and not hub.find_model(model, offline=offline or None).finds_people:
+    if needy and people is None and not spec.finds_people:
         raise PeopleError(
             f"--format {needy[0]} is for people: add --people detect or --people FILE.json, or take "
             "a model that finds them, such as schp-cihp"

@@ -135,8 +135,10 @@ def fill_holes(labels: Labels, area: int, background: int) -> Labels:
 
 def grow(mask: Mask, pixels: int) -> Mask:
     """Where a true pixel lies within so many pixels (Euclidean distance of centres); bool (H, W)."""
-    distance = cv2.distanceTransform((~mask).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    grown: Mask = (distance <= pixels) & mask.any()
+    grown: Mask = mask.copy()
+    if pixels > 0 and mask.any():
+        distance = cv2.distanceTransform((~mask).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        grown = distance <= pixels
     return grown
 
 

@@ -16,9 +16,8 @@ from torch import Tensor
 from ..geometry import Frame
 from ..ops.bilinear import bilinear
 from ..people import Person
-from ..results import Parsing
 from ._people_decoder import decode_people
-from .semantic import Change, Semantic, changed, fetched
+from .semantic import Change, Finder, Semantic, changed, fetched
 
 _NOBODY = 255
 """Marks background in a map of people; there are at most 255 people, counted from 0."""
@@ -37,23 +36,17 @@ class BottomUp(Semantic):
     with_people: Callable[[Tensor], tuple[Tensor, ...]]
     thresholds: Mapping[str, Any]
 
-    @torch.inference_mode()
-    def pass_through(
-        self,
-        frames: Sequence[Frame],
-        fitted: Tensor,
-        keep_logits: bool,
-        confidence: bool,
-        change: Change | None,
-    ) -> Callable[[], list[Parsing]]:
-        """See `Semantic.pass_through`; `change` changes the labels, not the people head's maps."""
+    def seen(
+        self, frames: Sequence[Frame], fitted: Tensor, change: Change | None
+    ) -> tuple[Sequence[Tensor], Sequence[Finder]]:
+        """See `Semantic.seen`; `change` changes the labels, not the people head's maps."""
         pairs = [self._maps(fitted, scale) for scale in self.scales]
         maps = torch.stack([maps for _, maps in pairs]).mean(dim=0)
         views = changed(frames, fitted, [logits for logits, _ in pairs], change)
         someone = torch.stack([self._someone(logits, maps) for logits in views]).mean(dim=0)
         held = torch.cat((maps, someone), dim=1)  # (B, 4, h, w)
         finders = [partial(self._find, frame, fetched(one)) for frame, one in zip(frames, held, strict=True)]
-        return self.bring_back(frames, views, keep_logits, confidence, finders)
+        return views, finders
 
     def _maps(self, fitted: Tensor, scale: float) -> tuple[Tensor, Tensor]:
         """Inputs (B, 3, h, w) -> logits at one scale, and the people head's maps as of scale 1."""

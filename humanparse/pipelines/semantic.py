@@ -108,8 +108,14 @@ class Semantic(Pipeline):
         change: Change | None,
     ) -> Callable[[], list[Parsing]]:
         """Like `start`, for pictures' frames and their inputs of one size, float32 (B, 3, h, w)."""
-        views = changed(frames, fitted, self.views(fitted), change)
-        return self.bring_back(frames, views, keep_logits, confidence)
+        views, finders = self.seen(frames, fitted, change)
+        return self.bring_back(frames, views, keep_logits, confidence, finders)
+
+    def seen(
+        self, frames: Sequence[Frame], fitted: Tensor, change: Change | None
+    ) -> tuple[Sequence[Tensor], Sequence[Finder] | None]:
+        """The logits of each scale as `change` leaves them, and what finds the people of each picture."""
+        return changed(frames, fitted, self.views(fitted), change), None
 
     def bring_back(
         self,

@@ -28,16 +28,9 @@ class OnnxRuntimeNetwork:
     """
 
     def __init__(self, graph: Path, threads: int | None = None) -> None:
-        import onnxruntime
-
         self._made = graph, threads
         self._pid = os.getpid()
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or torch.get_num_threads()
-        try:
-            self._session = onnxruntime.InferenceSession(str(graph), options, ["CPUExecutionProvider"])
-        except Exception as error:  # its errors have no class in common
-            raise WeightsError(f"{graph}: ONNX Runtime cannot read it; remove the file\n{error}") from error
+        self._session = _session(graph, threads, "ONNX Runtime cannot read it; remove the file")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return OnnxRuntimeNetwork, self._made  # sessions cannot be pickled; each process makes its own
@@ -130,19 +123,23 @@ class OnnxFile:
 
 def _session_of_users(path: Path, threads: int | None) -> Any:
     """A session of a user's file; if it is no graph, the error says what it is."""
-    import onnxruntime
-
     if (told := impostor(path)) is not None:
         raise WeightsError(f"{path} is {told}")
+    size = path.stat().st_size
+    unread = f"cut off or damaged, {size} bytes, ONNX Runtime cannot read it; get another copy"
+    return _session(path, threads, unread)
+
+
+def _session(path: Path, threads: int | None, unread: str) -> Any:
+    """A session of a graph; `unread` says what to do if there can be none."""
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or torch.get_num_threads()
     try:
         return onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
     except Exception as error:  # its errors have no class in common
-        raise WeightsError(
-            f"{path}: cut off or damaged, {path.stat().st_size} bytes, ONNX Runtime cannot read it; get "
-            f"another copy\n{error}"
-        ) from error
+        raise WeightsError(f"{path}: {unread}\n{error}") from error
 
 
 def _last_of(path: Path, outputs: Sequence[str]) -> str:

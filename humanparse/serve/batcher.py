@@ -94,21 +94,19 @@ class Batcher:
 
     def _parse(self, batch: list[_Job]) -> None:
         for people in (None, "detect"):
-            jobs = [job for job in batch if job.people == people]
-            try:
-                self._parse_together(jobs, people)
-            except Exception:  # one bad photo must not fail the others, so each is tried alone
-                for job in jobs:
-                    self._parse_alone(job)
+            self._parse_together([job for job in batch if job.people == people], people)
 
     def _parse_together(self, jobs: list[_Job], people: Literal["detect"] | None) -> None:
-        if jobs:
-            parsings = self._parser.pipeline_for(people).parse_batch([job.photo for job in jobs])
-            for job, parsing in zip(jobs, parsings, strict=True):
-                job.answer.set_result(parsing)
-
-    def _parse_alone(self, job: _Job) -> None:
+        if not jobs:
+            return
         try:
-            self._parse_together([job], job.people)
-        except Exception as error:  # raised again for the caller
-            job.answer.set_exception(error)
+            parsings = self._parser.pipeline_for(people).parse_batch([job.photo for job in jobs])
+        except Exception as error:
+            if len(jobs) == 1:  # raised again for the caller
+                jobs[0].answer.set_exception(error)
+                return
+            for job in jobs:  # one bad photo must not fail the others, so each is tried alone
+                self._parse_together([job], people)
+            return
+        for job, parsing in zip(jobs, parsings, strict=True):
+            job.answer.set_result(parsing)
