@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -183,6 +184,18 @@ def test_openvino_in_bf16_keeps_as_many_labels_as_torch_in_bf16(home: Path) -> N
         for half in (torchs, openvinos)
     ]
     assert shares[1] >= max(0.995, shares[0] - 0.001)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="which has no stacks for signals")
+def test_a_signal_after_two_openvino_parsers_are_gone_does_not_end_the_process(home: Path) -> None:
+    code = (
+        "import faulthandler, signal; faulthandler.enable(); from humanparse import Parser;"
+        "signal.signal(signal.SIGUSR1, lambda *_: print('handled'));"
+        "parsers = [Parser(runtime='openvino') for _ in range(2)]; del parsers[0]; parsers.clear();"
+        "signal.raise_signal(signal.SIGUSR1)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "handled\n")
 
 
 def test_auto_is_what_was_measured_to_be_the_fastest(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -39,11 +40,9 @@ class OpenVinoNetwork:
     def __init__(
         self, graph: Path, precision: str = "float32", threads: int | None = None, keep: bool = False
     ) -> None:
-        import openvino
-
         self._made = graph, precision, threads, keep
         self._pid = os.getpid()
-        core = openvino.Core()
+        core = _core(self._pid)
         if precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             raise DeviceError("OpenVINO has no bf16 on this CPU; use float32, or runtime='torch'")
         options = {
@@ -68,6 +67,19 @@ class OpenVinoNetwork:
         with self._lock:
             found = self._request.infer({0: image.contiguous().numpy()}, share_inputs=True)
         return tuple(torch.from_numpy(output) for output in found.values())
+
+
+@functools.cache
+def _core(pid: int) -> Any:
+    """OpenVINO's core of this process, which is never given up.
+
+    A core's CPU plugin gives the thread a larger stack for signals, and puts the one that it found back at its
+    end. Two cores that do not end in the reverse order of their starts leave a stack that was given back, and the
+    next signal ends the process.
+    """
+    import openvino
+
+    return openvino.Core()
 
 
 def _compiled(core: Any, graph: Path, options: dict[str, Any]) -> Any:
@@ -114,7 +126,7 @@ def write_openvino(graph: Path, path: Path, metadata: dict[str, str]) -> None:
     """
     import openvino
 
-    model = openvino.Core().read_model(graph)
+    model = _core(os.getpid()).read_model(graph)
     for key, value in metadata.items():
         model.set_rt_info(value, ["humanparse", key])
     try:
