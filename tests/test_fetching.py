@@ -157,6 +157,7 @@ def test_compression_that_nobody_asked_for_is_undone(server: Server, encoding: s
         ("br", PNG, "with br"),
         ("zstd", PNG, "with zstd"),
     ],
+    ids=["one", "two members", "twice", "deflate", "cut", "damaged", "brotli", "zstd"],
 )
 def test_bombs_and_what_cannot_be_unpacked_are_refused(
     server: Server, monkeypatch: pytest.MonkeyPatch, encoding: str, body: bytes, reason: str
