@@ -46,7 +46,7 @@ class Cleaning:
         scheme: key of the label scheme that was cleaned; filled in by `Parsing.cleaned`.
 
     Raises:
-        ModelError: a value cannot be.
+        ModelError: a value is out of range.
     """
 
     min_area: Area = 0

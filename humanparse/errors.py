@@ -20,7 +20,7 @@ class ImageError(HumanParseError, ValueError):
 
 
 class ImageKindError(ImageError):
-    """An input is no picture at all, or of a kind that is not read; the message says of which."""
+    """An input is not a picture, or is of a kind that is not read; the message names the kind."""
 
 
 class ImageSizeError(ImageError):
@@ -36,7 +36,7 @@ class ModelError(HumanParseError, ValueError):
 
 
 class WeightsError(HumanParseError, RuntimeError):
-    """Weights could not be had, verified or loaded; the message says where to put the file by hand."""
+    """Weights could not be found, verified or loaded; the message says where to put the file by hand."""
 
 
 class UnreachableError(WeightsError):

@@ -68,8 +68,9 @@ class Parser:
         detector: finds people for `people="detect"`: `"maskrcnn_resnet50_fpn_v2"`, or
             `"fasterrcnn_mobilenet_v3_large_320_fpn"`, faster, with boxes only; loaded when first used. None:
             the model's own people head, without a second network; the first of these for models without one.
-        rule: how logits of people are fused whom you give or a detector finds: `"schp"`, `"schp-original"`
-            (with its defects) or `"mce2p"`; None is the model's own, and SCHP's for a model of one network.
+        rule: how the whole photo's logits are fused with those of people that you pass or a detector finds:
+            `"schp"`, `"schp-original"` (with its defects) or `"mce2p"`. None takes the model's own rule, or
+            SCHP's for a model of one network.
         offline: never use the network; None follows HUMANPARSE_OFFLINE and HF_HUB_OFFLINE.
         progress: show download progress; None shows it on a terminal only.
 
@@ -84,7 +85,7 @@ class Parser:
 
     Raises:
         ModelError: unknown model, or an option it cannot take.
-        WeightsError: the weights cannot be had, or do not fit.
+        WeightsError: the weights cannot be found, or do not fit.
         DeviceError: the device, the precision or the runtime is not available here.
     """
 
@@ -203,13 +204,12 @@ class Parser:
         Args:
             source: path, URL, bytes, binary file, PIL image, numpy RGB (H, W, 3), (H, W) or (H, W, 4), or
                 torch (3, H, W); see `humanparse.image.load`.
-            people: whose parts are told apart. None: everybody's together, or what the detector finds where
-                the model has several networks. `"detect"`: those whom the model's people head finds, whose
-                labels are the same as without people, or else the detector (see `Parser`). Or your own: boxes
-                (N, 4), x0, y0, x1, y1 in pixels, half-open; masks (N, H, W); a mapping with `boxes`, `scores`
-                and `masks`; a list of COCO results; supervision's `Detections`; see
-                `humanparse.detections.read_people`. Everyone you pass is in the result; a person whose pixels
-                all belong to others gets an empty mask.
+            people: the people to tell apart. None: nobody, or what the detector finds if the model has
+                several networks. `"detect"`: people found by the model's own head, which leaves the labels
+                as they are, or else by the detector (see `Parser`). Or your own: boxes (N, 4), x0, y0, x1, y1
+                in pixels, half-open; masks (N, H, W); a mapping with `boxes`, `scores` and `masks`; a list of
+                COCO results; supervision's `Detections`; see `humanparse.detections.read_people`. Everyone
+                you pass is in the result; a person whose pixels all belong to others gets an empty mask.
             keep_logits: give `.logits`, float32 (C, h, w); with people, those of the whole picture.
             confidence: give `.confidence`, float16 (H, W).
 
@@ -217,7 +217,7 @@ class Parser:
             ImageError: the input is no readable picture; the message names it.
             ModelError: the model has no logits or confidence to give.
             PeopleError: `people` cannot be understood, or do not fit the picture.
-            WeightsError: the detector's weights cannot be had.
+            WeightsError: the detector's weights cannot be found.
         """
         photo = image.load(source)
         (parsing,) = self.pipeline_for(people).parse_batch([photo], keep_logits, confidence)

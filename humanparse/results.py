@@ -94,20 +94,20 @@ class Parsing:
             SchemeError: no table leads there, or the picture holds labels without an exact counterpart; the
                 message lists them.
         """
-        way = find_remap(self.scheme, target)
-        self._refuse_inexact(way, approximate)
+        remap = find_remap(self.scheme, target)
+        self._refuse_inexact(remap, approximate)
         table = np.full(256, IGNORE, dtype=np.uint8)
-        table[: len(way.table)] = [IGNORE if goal is None else goal for goal in way.table]
+        table[: len(remap.table)] = [IGNORE if goal is None else goal for goal in remap.table]
         labels = table[self.labels]
-        for label, candidates in way.touching:
+        for label, candidates in remap.touching:
             blobs = self.labels == label
             if blobs.any():
                 labels[blobs] = touching_label(blobs, labels, candidates, IGNORE)[blobs]
         people = tuple(
-            replace(self._relabelled(person, labels, table), scheme=way.target, part_scores={})
+            replace(self._relabelled(person, labels, table), scheme=remap.target, part_scores={})
             for person in self.people
         )
-        return Parsing(labels, way.target, self.model, people=people, cleaning=self.cleaning)
+        return Parsing(labels, remap.target, self.model, people=people, cleaning=self.cleaning)
 
     def cleaned(self, min_area: Area = 0, fill: Area = 0, smooth: int = 0) -> Parsing:
         """The same parsing with smooth borders, without specks and pinholes; nothing changes by default.
@@ -125,10 +125,10 @@ class Parsing:
                 `Cleaning` defines all three; smoothing is done first, filling last.
 
         Returns:
-            A parsing that was cleaned with the same words before is given back as it is.
+            The parsing itself, if its last cleaning was the same one.
 
         Raises:
-            ModelError: a value cannot be.
+            ModelError: a value is out of range.
             SchemeError: holes are to be filled, but the scheme has no background.
         """
         step = Cleaning(min_area, fill, smooth, self.scheme.key)
@@ -140,24 +140,24 @@ class Parsing:
         return replace(self, labels=labels, people=people, cleaning=(*self.cleaning, step))
 
     def _relabelled(self, person: Person, labels: Labels, table: npt.NDArray[np.uint8]) -> Person:
-        """A person in a picture with other labels: as it is where it shows them, elsewhere by table."""
+        """A person after the picture's labels changed: the picture's where it shows them, else by `table`."""
         x0, y0, x1, y1 = person.box
         seen = person.silhouette & (self.labels[y0:y1, x0:x1] == person.labels)
         mine = np.where(seen, labels[y0:y1, x0:x1], np.where(person.silhouette, table[person.labels], 0))
         return replace(person, labels=mine.astype(np.uint8))
 
-    def _refuse_inexact(self, way: Remap, approximate: bool) -> None:
+    def _refuse_inexact(self, remap: Remap, approximate: bool) -> None:
         present = [label for label in np.unique(self.labels).tolist() if label != IGNORE]
-        loose = [label for label in present if label in way.inexact]
-        lost = [label for label in present if way.table[label] is None and label not in way.inexact]
+        loose = [label for label in present if label in remap.inexact]
+        lost = [label for label in present if remap.table[label] is None and label not in remap.inexact]
         if lost:
             names = ", ".join(self.scheme.name(label) for label in lost)
             raise SchemeError(f"the mapping says nothing of these labels: {names}; add them")
         if loose and not approximate:
             names = ", ".join(self.scheme.name(label) for label in loose)
             raise SchemeError(
-                f"{self.scheme.key} -> {way.target.key}: no exact counterpart for {names}. "
-                f"With approximate=True: {way.note}."
+                f"{self.scheme.key} -> {remap.target.key}: no exact counterpart for {names}. "
+                f"With approximate=True: {remap.note}."
             )
 
     def colorize(self, palette: str | tuple[Rgb, ...] = "display") -> Image.Image:

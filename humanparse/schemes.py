@@ -171,7 +171,7 @@ def _numbers(names: tuple[str, ...], aliases: tuple[tuple[str, ...], ...]) -> di
 
 @dataclass(frozen=True)
 class Remap:
-    """A way from one scheme to another.
+    """A table from the labels of one scheme to those of another.
 
     Attributes:
         target: the scheme that results.
@@ -232,13 +232,13 @@ def _aliases(
 
 def remap_targets(source: LabelScheme | None = None) -> list[str]:
     """Keys of the schemes that `find_remap` has a table to, from `source` or from any scheme."""
-    ways = [way.split("->") for way in tables()["remaps"]]
-    reached = {target for start, target in ways if source is None or start == source.key}
+    pairs = [key.split("->") for key in tables()["remaps"]]
+    reached = {target for start, target in pairs if source is None or start == source.key}
     return [key for key in scheme_names() if key in reached]
 
 
 def find_remap(source: LabelScheme, target: str | Mapping[str | int, str | int]) -> Remap:
-    """The way from `source` to another scheme.
+    """The remap from `source` to another scheme.
 
     Args:
         source: scheme of the label map at hand.
@@ -256,9 +256,9 @@ def find_remap(source: LabelScheme, target: str | Mapping[str | int, str | int])
         return Remap(source, tuple(range(len(source))))
     record = tables()["remaps"].get(f"{source.key}->{key}")
     if record is None:
-        ways = remap_targets(source)
+        targets = remap_targets(source)
         raise SchemeError(
-            f"no table leads from {source.key} to {target!r}; known targets: {', '.join(ways) or 'none'}. "
+            f"no table leads from {source.key} to {target!r}; known targets: {', '.join(targets) or 'none'}. "
             f"Pass a mapping of your own, such as {{{source.names[1]!r}: 'Head'}}.\n"
             f"{source.key}: {', '.join(source.names)}"
         )

@@ -15,7 +15,9 @@ from golden import FULL, Case
 for _name in ("HUMANPARSE_OFFLINE", "HF_HUB_OFFLINE"):
     os.environ.pop(_name, None)  # a test that is about offline mode sets it itself
 
-if _workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):  # they share the cores, and so do the processes that they start
+if _workers := os.environ.get(
+    "PYTEST_XDIST_WORKER_COUNT"
+):  # they share the cores, and so do the processes that they start
     _threads = max(1, (os.cpu_count() or 1) // int(_workers))
     os.environ["OMP_NUM_THREADS"] = str(_threads)
     torch.set_num_threads(_threads)

@@ -16,7 +16,7 @@ from PIL import Image
 from humanparse import DatasetError, get_scheme
 from humanparse.metrics.conversion import cihp_to_mhp, mhp_to_cihp
 from humanparse.metrics.datasets import read_dataset
-from humanparse.metrics.people import describe_instances, merge_people, part_instances, split_people
+from humanparse.metrics.instance_maps import describe_instances, merge_people, part_instances, split_people
 
 Map = npt.NDArray[np.uint8]
 

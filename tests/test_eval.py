@@ -22,7 +22,7 @@ from test_metrics_semantic import agree
 
 from humanparse import Parser, Parsing, checkpoint, get_scheme, hub, registry
 from humanparse.metrics import semantic_scores
-from humanparse.metrics.people import split_people
+from humanparse.metrics.instance_maps import split_people
 
 PHOTOS = {"hopper_97x61": ".png", "astronaut_431x257": ".png"}
 

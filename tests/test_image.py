@@ -413,7 +413,9 @@ def test_array_that_could_mean_two_things_is_refused_with_the_repair(
         image.load(array)
 
 
-@pytest.mark.parametrize("source", [None, 3, [[1, 2], [3, 4]], object()], ids=lambda source: type(source).__name__)
+@pytest.mark.parametrize(
+    "source", [None, 3, [[1, 2], [3, 4]], object()], ids=lambda source: type(source).__name__
+)
 def test_other_objects_are_refused_by_name(source: object) -> None:
     with pytest.raises(ImageError, match=r"^(None|object of type \w+): not a picture.*pass a path"):
         image.load(source)

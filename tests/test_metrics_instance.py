@@ -17,7 +17,7 @@ from test_metrics_semantic import agree
 from humanparse import ScoreError
 from humanparse.metrics import PartScores, PersonScores, instance_scores, semantic_scores
 from humanparse.metrics.instance import Kind, person_iou, predicted_people, true_people
-from humanparse.metrics.people import merge_people, part_instances, split_people
+from humanparse.metrics.instance_maps import merge_people, part_instances, split_people
 
 Image = dict[str, npt.NDArray[Any]]
 

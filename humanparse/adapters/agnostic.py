@@ -75,7 +75,7 @@ def agnostic_mask(
     Raises:
         SchemeError: the scheme knows no such garment, or no part named in `also` or `keep`.
         ModelError: another `cloth` or `recipe`, a recipe that does not hide such clothes or is given with
-            `dilate`, `also` or `keep`, or a number of pixels that cannot be.
+            `dilate`, `also` or `keep`, or a number of pixels that is out of range.
     """
     if recipe is not None:
         _refuse_beside(recipe, dilate, also, keep)

@@ -45,7 +45,7 @@ class EdgeMask:
         return {"required": {"mask": ("MASK",), **_edges()}}
 
     def edge(self, mask: Tensor, grow: int, shrink: int, feather: int) -> tuple[Tensor]:
-        """A MASK, of which all above a half counts -> a MASK."""
+        """A MASK, thresholded at one half -> a MASK."""
         hard = mask.detach().cpu().numpy() > 0.5
         found = [edged(one, grow, shrink, feather) for one in hard.reshape(-1, *hard.shape[-2:])]
         return (_unit(found),)

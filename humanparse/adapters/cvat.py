@@ -126,7 +126,7 @@ class PartsFunction:
 
     Args:
         parser: finds the parts.
-        people: whom to tell apart, as `Parser.predict` takes it: None or `"detect"`.
+        people: which people to tell apart, as for `Parser.predict`: None or `"detect"`.
 
     Raises:
         HumanParseError: cvat-sdk is not installed.
@@ -180,7 +180,7 @@ def create(model: str = DEFAULT, people: str | None = None, **options: Any) -> P
         options: what else `Parser` takes.
 
     Raises:
-        HumanParseError: cvat-sdk is not installed, or the model cannot be had.
+        HumanParseError: cvat-sdk is not installed, or the model cannot be loaded.
     """
     _import_cvat()
     from ..parser import Parser

@@ -64,7 +64,7 @@ class LabelColumns:
 
         Raises:
             DatasetError: there is no such column.
-            HumanParseError: the model cannot be had.
+            HumanParseError: the model cannot be loaded.
         """
         if self.image_column not in batch:
             raise DatasetError(

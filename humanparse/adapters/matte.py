@@ -32,15 +32,15 @@ _STEPS, _TOLERANCE = 1000, 1e-6
 
 
 def trimap(parsing: Parsing, mask: Mask) -> Picture:
-    """Where a mask is sure and where it is not.
+    """Divide a photo into inside, outside and unknown, for matting.
 
     Args:
         parsing: knows where hair is, in any label scheme; without a label for hair all bands are narrow.
         mask: bool (H, W), what is kept.
 
     Returns:
-        uint8 (H, W): 255 inside, 0 outside, 128 unknown. The border of the picture is no edge. Something of
-        the mask and of the rest is always sure.
+        uint8 (H, W): 255 inside, 0 outside, 128 unknown. The picture's border is no edge. Some pixels of
+        the mask and some outside it are always known.
     """
     inside, outside = _distance(~mask), _distance(mask)
     hair = _hair(parsing)
@@ -52,7 +52,7 @@ def trimap(parsing: Parsing, mask: Mask) -> Picture:
     found: Labels = np.where(mask, np.uint8(255), np.uint8(0))
     found[unknown] = 128
     for part, value, depth in ((mask, 255, inside), (~mask, 0, outside)):
-        if part.any() and not (found == value).any():  # a part thinner than its band: its core stays sure
+        if part.any() and not (found == value).any():  # a part thinner than its band keeps its core
             found[part & (depth >= depth[part].max())] = value
     return found
 

@@ -224,24 +224,24 @@ _FASHN_KEPT = {"upper": "legs hands", "lower": "arms feet shoes", "overall": "ha
 
 
 def _fashn(parts: _Parts, cloth: str, recipe: Recipe) -> Mask:
-    """`create_clothing_agnostic_image`: the box of the garments and limbs, as far as it is near to them.
+    """`create_clothing_agnostic_image`: the box of the garments and limbs, without what is far from them.
 
-    It needs no pose. At its height of 864: the border is rounded by 18 pixels, of the box remains what lies
-    within 100 pixels, and all grows by 33 to the sides and 16 up and down. Holes are those that do not reach
-    the border of the picture; it counts all that does not reach the left upper corner.
+    It needs no pose. At its height of 864, the border is rounded by 18 pixels, the box loses what is more than
+    100 pixels away, and the mask grows by 33 pixels to the sides and by 16 up and down. A hole here is what does
+    not reach the picture's border; the original takes what does not reach the upper left corner.
     """
     scale = parts.size[0] / 864
     hidden = parts.of(recipe.hidden[cloth])
     kept = parts.of(f"face hair jewellery bag glasses hat {_FASHN_KEPT[cloth]}")
     edge = max(1, int(4 * scale))
-    sure = cv2.dilate(_u8(hidden), np.ones((edge, edge), np.uint8)).astype(bool)
+    certain = cv2.dilate(_u8(hidden), np.ones((edge, edge), np.uint8)).astype(bool)
     round_ = _brushed(hidden, max(1, int(18 * scale)))
     x, y, width, height = cv2.boundingRect(_u8(hidden))
     area = np.zeros_like(hidden)
     away = cv2.distanceTransform(_u8(~round_), cv2.DIST_L2, cv2.DIST_MASK_5)
     area[y : y + height, x : x + width] = away[y : y + height, x : x + width] <= 100 * scale
     margin = np.ones((2 * int(16 * scale) + 1, 2 * int(33 * scale) + 1), np.uint8)
-    return sure | (cv2.dilate(_u8(area), margin).astype(bool) & ~kept)
+    return certain | (cv2.dilate(_u8(area), margin).astype(bool) & ~kept)
 
 
 def _brushed(mask: Mask, radius: int) -> Mask:

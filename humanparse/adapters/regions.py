@@ -51,8 +51,8 @@ def part_regions(parsing: Parsing) -> list[Region]:
         if part.label == IGNORE:
             continue
         mask = parsing.labels == part.label
-        sure = parsing.confidence
-        score = None if sure is None else float(sure[mask].mean(dtype=np.float64))
+        confidence = parsing.confidence
+        score = None if confidence is None else float(confidence[mask].mean(dtype=np.float64))
         found.append(Region(part, mask, 0, score))
     return found
 

@@ -51,8 +51,8 @@ def to_segments(parsing: Parsing, background: bool = True) -> list[dict[str, Any
         if part.label == IGNORE:
             continue
         mask = parsing.labels == part.label
-        sure = parsing.confidence
-        score = None if sure is None else float(sure[mask].mean(dtype=np.float64))
+        confidence = parsing.confidence
+        score = None if confidence is None else float(confidence[mask].mean(dtype=np.float64))
         picture = Image.fromarray(np.where(mask, np.uint8(255), np.uint8(0)))
         found.append({"score": score, "label": part.name, "mask": picture})
     return found

@@ -58,7 +58,7 @@ def evaluate(
     precision: Annotated[str, typer.Option(help="float32 as published, bf16, fp16 or auto.")] = "float32",
     keep: Annotated[
         Path | None,
-        typer.Option(help="Folder for the model's label maps, from which a stopped run goes on."),
+        typer.Option(help="Folder for the model's label maps, from which a stopped run resumes."),
     ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Never use the network for weights.")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress, tables only.")] = False,

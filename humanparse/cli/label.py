@@ -120,7 +120,7 @@ def label(
     ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Label a data set; --resume goes on after any interruption, with the same bytes as without it."""
+    """Label a data set; --resume continues after any interruption and ends with the same bytes."""
     from .. import bulk
 
     if status is not None:

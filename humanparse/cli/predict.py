@@ -15,7 +15,7 @@ from ..durable import replacing
 from ..errors import FormatError, PeopleError
 from .cleaning import Fill, MinArea
 from .console import err, out, report, with_progress
-from .people import PeopleFile
+from .people_file import PeopleFile
 from .photos import STDIN, Job, find_photos, named, read_photo
 from .video import VideoEvery, VideoLabels, read_films
 

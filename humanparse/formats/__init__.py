@@ -23,7 +23,7 @@ from ..durable import writing_file
 from ..errors import FormatError, SchemeError
 from ..people import Person
 from ..schemes import IGNORE, LabelScheme, get_scheme, voc_palette
-from . import people
+from . import person_records
 from .exchange import coco as coco
 from .exchange import export as export
 from .exchange import export_names as export_names
@@ -226,9 +226,9 @@ def _read_png(path: Path, scheme: LabelScheme | None) -> Record:
 def _write_npz(record: Record, file: IO[bytes]) -> None:
     meta = json.loads(_meta(record))
     if record.people:
-        meta["people"] = [people.describe(person) for person in record.people]
+        meta["people"] = [person_records.describe(person) for person in record.people]
     arrays: dict[str, Any] = {"labels": record.labels, "meta": np.array(json.dumps(meta))}
-    arrays.update(people.to_arrays(record.people))
+    arrays.update(person_records.to_arrays(record.people))
     if record.confidence is not None:
         arrays["confidence"] = record.confidence
     if record.logits is not None:
@@ -241,7 +241,7 @@ def _read_npz(path: Path, scheme: LabelScheme | None) -> Record:
         own = _from_meta(str(archive["meta"]))
         extra = {key: archive[key] for key in ("confidence", "logits") if key in archive.files}
         labels, described = archive["labels"], json.loads(str(archive["meta"])).get("people", [])
-        found = people.from_arrays(described, archive, own.scheme, labels.shape)
+        found = person_records.from_arrays(described, archive, own.scheme, labels.shape)
         return replace(own, labels=labels, **extra, people=found)
 
 
@@ -253,7 +253,7 @@ def _write_json(record: Record, file: IO[bytes]) -> None:
         for part in parts(record.labels, record.scheme)
     ]
     if record.people:
-        content["people"] = [people.to_json(person) for person in record.people]
+        content["people"] = [person_records.to_json(person) for person in record.people]
     file.write(json.dumps(content).encode())
 
 
@@ -265,7 +265,7 @@ def _read_json(path: Path, scheme: LabelScheme | None) -> Record:
         labels[decode_rle(part["segmentation"])] = part["label"]
     own = _from_meta(text)
     size = (labels.shape[0], labels.shape[1])
-    found = tuple(people.from_json(person, own.scheme, size) for person in content.get("people", []))
+    found = tuple(person_records.from_json(person, own.scheme, size) for person in content.get("people", []))
     return replace(own, labels=labels, people=found)
 
 

@@ -52,7 +52,7 @@ def fetch(
             None follows the environment, see `hub.offline`. False wins over it, except that huggingface_hub
             itself still obeys `HF_HUB_OFFLINE`.
         progress: a bar on stderr; None shows it on a terminal only.
-        otherwise: how an error message goes on after telling where to put the file by hand.
+        otherwise: end of the error message, after the place to put the file by hand.
 
     Returns:
         A file whose size and sha256 were checked in this process.

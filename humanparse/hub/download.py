@@ -141,7 +141,7 @@ def download(connect: Connect, part: Path, *, key: str, size: int | None, show: 
         Whether the file was pieced together from more than one connection.
 
     Raises:
-        SourceError: no whole file could be had from here.
+        SourceError: this source gave no whole file.
         OSError: the disk is full or not writable.
     """
     reason, reached, fruitless = "", _length(part), 0
@@ -233,12 +233,12 @@ def _resumable(part: Path, key: str) -> tuple[int, str]:
         validator = note["validator"] if note["key"] == key else ""
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         validator = ""
-    # Without a validator the rest of another file could be appended; starting anew is the safe choice.
+    # Without a validator the rest of another file could be appended; starting again is the safe choice.
     return (_length(part), validator) if isinstance(validator, str) and validator else (0, "")
 
 
 def _begin(part: Path, key: str, headers: Message) -> None:
-    """Start `part` anew, with a note beside it of which file it is the beginning."""
+    """Start `part` again, with a note beside it of which file it is the beginning."""
     discard(part)
     etag = headers.get("ETag", "")
     validator = etag if etag.startswith('"') else headers.get("Last-Modified", "")  # a weak ETag can't resume

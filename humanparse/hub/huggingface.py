@@ -23,7 +23,7 @@ def stage(source: Source, wanted: WeightFile, staged: Path, *, offline: bool, sh
     """Bring a checked file to `staged`.
 
     It is hard-linked from the Hugging Face cache (copied where the disk can't), so it takes no space twice.
-    A damaged copy in that cache is downloaded anew; a wrong file that this download brought there is removed.
+    A damaged copy in that cache is downloaded again; a wrong file that this download brought is removed.
 
     Args:
         source: of kind `hf`; without a revision, `main`.
@@ -33,7 +33,7 @@ def stage(source: Source, wanted: WeightFile, staged: Path, *, offline: bool, sh
         show: whether huggingface_hub may draw its progress bar.
 
     Raises:
-        SourceError: no good file could be had from here.
+        SourceError: this source has no good file.
     """
     earlier = _cached(source)
     damaged = False

@@ -86,7 +86,7 @@ def pinned(file: WeightFile, target: Path) -> WeightFile:
     except (ValueError, KeyError, TypeError) as error:
         raise WeightsError(
             f"{path} is damaged, so which {file.filename} was trusted is not known: {error!r}\n"
-            "Check where the file came from, then delete this record to trust it anew, or pass weights=PATH."
+            "Check where the file came from, then delete this record to trust it again, or pass weights=PATH."
         ) from error
 
 

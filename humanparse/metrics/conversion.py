@@ -12,8 +12,8 @@ from ..durable import replacing
 from ..errors import DatasetError
 from ..schemes import IGNORE, voc_palette
 from .datasets import Dataset
+from .instance_maps import LabelMap, split_people
 from .layouts import LAYOUTS
-from .people import LabelMap, split_people
 
 
 def cihp_to_mhp(dataset: Dataset, target: Path) -> Path:

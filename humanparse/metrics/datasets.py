@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 from ..errors import DatasetError
 from ..schemes import LabelScheme, get_scheme
+from .instance_maps import LabelMap, describe_instances, merge_people, part_instances
 from .layouts import LAYOUTS, Layout
 from .masks import read_mask
-from .people import LabelMap, describe_instances, merge_people, part_instances
 
 _PICTURES = (".jpg", ".jpeg", ".png")
 

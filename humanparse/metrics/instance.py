@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import ScoreError
-from .people import LabelMap, split_people
+from .instance_maps import LabelMap, split_people
 from .semantic import known_mean, ratio
 
 Kind = Literal["region", "person", "person_smp", "person_maps_smp"]

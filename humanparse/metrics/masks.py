@@ -10,7 +10,7 @@ from PIL import Image
 from ..errors import HumanParseError, SchemeError
 from ..formats import check_labels
 from ..schemes import LabelScheme
-from .people import LabelMap
+from .instance_maps import LabelMap
 
 
 def read_mask(

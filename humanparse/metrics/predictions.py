@@ -12,8 +12,8 @@ import numpy.typing as npt
 from .. import formats
 from ..errors import FormatError
 from ..schemes import LabelScheme
+from .instance_maps import LabelMap
 from .masks import read_mask
-from .people import LabelMap
 
 
 class Predictions:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from ..errors import ScoreError
 from ..schemes import IGNORE
-from .people import LabelMap
+from .instance_maps import LabelMap
 
 Convention = Literal["schp_ce2p", "mce2p", "ssseg"]
 

@@ -73,9 +73,9 @@ class OpenVinoNetwork:
 def _core(pid: int) -> Any:
     """OpenVINO's core of this process, which is never given up.
 
-    A core's CPU plugin gives the thread a larger stack for signals, and puts the one that it found back at its
-    end. Two cores that do not end in the reverse order of their starts leave a stack that was given back, and the
-    next signal ends the process.
+    A core's CPU plugin replaces the thread's stack for signals, and puts the former one back when the core
+    ends. Two cores that do not end in reverse order leave the thread a freed stack: the next signal kills the
+    process.
     """
     import openvino
 
