@@ -226,9 +226,9 @@ _FASHN_KEPT = {"upper": "legs hands", "lower": "arms feet shoes", "overall": "ha
 def _fashn(parts: _Parts, cloth: str, recipe: Recipe) -> Mask:
     """`create_clothing_agnostic_image`: the box of the garments and limbs, without what is far from them.
 
-    It needs no pose. At its height of 864, the border is rounded by 18 pixels, the box loses what is more than
-    100 pixels away, and the mask grows by 33 pixels to the sides and by 16 up and down. A hole here is what does
-    not reach the picture's border; the original takes what does not reach the upper left corner.
+    It needs no pose. At its height of 864, the border is rounded by 18 pixels, the box loses what is more
+    than 100 pixels away, and the mask grows by 33 pixels to the sides and by 16 up and down. A hole here is
+    what does not reach the picture's border; the original takes what does not reach the upper left corner.
     """
     scale = parts.size[0] / 864
     hidden = parts.of(recipe.hidden[cloth])
