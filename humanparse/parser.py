@@ -243,6 +243,7 @@ class Parser:
         people: Literal["detect"] | None = None,
         keep_logits: bool = False,
         confidence: bool = False,
+        ahead: int | None = None,
     ) -> Iterator[Parsing]: ...
 
     @overload
@@ -255,6 +256,7 @@ class Parser:
         people: Literal["detect"] | None = None,
         keep_logits: bool = False,
         confidence: bool = False,
+        ahead: int | None = None,
     ) -> Iterator[Parsing | Exception]: ...
 
     def predict_many(
@@ -266,32 +268,41 @@ class Parser:
         people: Literal["detect"] | None = None,
         keep_logits: bool = False,
         confidence: bool = False,
+        ahead: int | None = None,
     ) -> Iterator[Parsing] | Iterator[Parsing | Exception]:
         """Parse many photos, of any sizes, in order; threads read ahead while the network works.
 
         Args:
-            sources: each as for `predict`; taken as they are needed, at most three batches early, so a
-                generator without end will do. Once the next is asked for, arrays may be changed, and pictures
-                and files moved on or closed. An exception of its own comes after what it gave before.
+            sources: each as for `predict`; taken as they are needed, at most two batches and `ahead` photos
+                early, so a generator without end will do. Once the next is asked for, arrays may be changed,
+                and pictures and files moved on or closed. An exception of its own comes after what it gave
+                before.
             batch_size: most photos that go through the network together: those of one size at its input.
                 Models of several networks, single-stage models and detectors take photos one by one.
-            on_error: what becomes of a photo that cannot be read: `"raise"` its exception, after all before
-                it, or `"yield"` the exception in the place of its parsing, and go on.
+            on_error: what becomes of a photo that cannot be read, or that the network fails on: `"raise"` its
+                exception, after all before it, or `"yield"` the exception in the place of its parsing, and
+                go on.
             people: None or `"detect"`, as for `predict`.
             keep_logits, confidence: as for `predict`.
+            ahead: photos that are read before they are needed, one in each thread; None: `batch_size`.
 
         Raises:
             ImageError: `sources` is one photo, or nothing to iterate over.
-            ModelError: a wrong `batch_size` or `on_error`; or the model has no logits or confidence to give.
+            ModelError: a wrong `batch_size`, `ahead` or `on_error`; or no logits or confidence to give.
         """
         check_several(sources)
         if batch_size < 1:
             raise ModelError(f"batch_size must be at least 1, not {batch_size}")
+        if ahead is not None and ahead < 1:
+            raise ModelError(f"ahead must be at least 1, not {ahead}")
         if on_error not in ("raise", "yield"):
             raise ModelError(f"on_error must be raise or yield, not {on_error!r}")
         pipeline = self._for_many(people)
-        found = parse_many(pipeline, sources, batch_size, keep_logits, confidence)
-        return raising(found) if on_error == "raise" else found
+        tolerant = on_error == "yield"
+        found = parse_many(
+            pipeline, sources, batch_size, keep_logits, confidence, ahead=ahead, tolerant=tolerant
+        )
+        return found if tolerant else raising(found)
 
     def predict_video(
         self,
