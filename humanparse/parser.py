@@ -70,6 +70,9 @@ class Parser:
             the model's own people head, without a second network; the first of these for models without one.
         rule: how logits of people are fused whom you give or a detector finds: `"schp"`, `"schp-original"`
             (with its defects) or `"mce2p"`; None is the model's own, and SCHP's for a model of one network.
+        fast_decode: decode JPEGs at 1/2, 1/4 or 1/8 of their size where that is still at least twice what the
+            network sees. Labels are of the photo's own size; a few at borders differ (see docs). For models
+            with logits, and people that their own head finds.
         offline: never use the network; None follows HUMANPARSE_OFFLINE and HF_HUB_OFFLINE.
         progress: show download progress; None shows it on a terminal only.
 
@@ -102,6 +105,7 @@ class Parser:
         test_size: tuple[int, int] | None = None,
         detector: str | None = None,
         rule: str | None = None,
+        fast_decode: bool = False,
         offline: bool | None = None,
         progress: bool | None = None,
     ) -> None:
@@ -123,6 +127,7 @@ class Parser:
         self.detector = None if found is None else found.name
         file = self._files.get("detector")
         self._detect = None if found is None else PeopleDetector(found, file, self.device, offline, progress)
+        self.fast_decode = fast_decode
         self._rule = rule or self.spec.rule
         find_rule(self._rule)
         self._loaded: dict[str, nn.Module] = {}
@@ -131,7 +136,7 @@ class Parser:
                 spec,
                 partial(self._network, spec, role),
                 *(self.spec.name, self.device, self.precision),
-                Options(flip, scales, protocol, test_size),
+                Options(flip, scales, protocol, test_size, fast_decode),
             )
             for role, spec in parts.items()
         }
@@ -176,6 +181,8 @@ class Parser:
             raise PeopleError(f'people must be "detect" or say where they are, not {people!r}')
         if isinstance(whole, SingleStage):
             raise ModelError(f"{self.spec.name} finds people by itself: leave people out")
+        if self.fast_decode and not (isinstance(people, str) and self._detect is None):
+            raise ModelError("people are cut from the whole photo: leave `fast_decode` or `people` out")
         detected = people is None or isinstance(people, str)
         if detected and self._detect is None:
             return self._bottom_up
@@ -219,8 +226,9 @@ class Parser:
             PeopleError: `people` cannot be understood, or do not fit the picture.
             WeightsError: the detector's weights cannot be had.
         """
-        photo = image.load(source)
-        (parsing,) = self.pipeline_for(people).parse_batch([photo], keep_logits, confidence)
+        pipeline = self.pipeline_for(people)
+        prepared = pipeline.read(partial(image.load, source))
+        (parsing,) = pipeline.start([prepared], keep_logits, confidence)()
         return parsing
 
     @cached_property
@@ -343,6 +351,7 @@ class Parser:
         whole = self._whole
         extras = []
         if isinstance(whole, Semantic):
+            extras += ["fast decode"] if self.fast_decode else []
             extras += [f"flip={whole.flip}"] if whole.flip else []
             extras += [f"scales={whole.scales}"] if whole.scales != (1.0,) else []
         if len(self._networks) > 1:

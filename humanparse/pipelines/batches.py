@@ -128,7 +128,7 @@ def parse_many(
     """
 
     def prepared(source: Snapshot) -> Any:
-        return pipeline.prepare(source.load())
+        return pipeline.read(source.load)
 
     together = batch_size if pipeline.shares_passes else 1
     behind = _batches_behind(pipeline.device)
