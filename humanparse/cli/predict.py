@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,9 +16,10 @@ from .. import hub, registry, runtimes
 from ..errors import FormatError, PeopleError
 from .cleaning import Fill, MinArea
 from .console import err, out, report, with_progress
+from .decoding import FastDecode
 from .people import PeopleFile
 from .photos import find_photos, named
-from .results import Wanted, write_results
+from .results import Wanted, write_in_processes, write_results
 from .video import VideoEvery, VideoLabels, read_films
 
 
@@ -78,6 +80,15 @@ def predict(
         ),
     ] = None,
     every: VideoEvery = 1,
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            help="Share many photos out among so many processes, each with its model and its share of the "
+            "threads; for small models on many cores, or on a busy machine.",
+            show_default=False,
+        ),
+    ] = None,
+    fast_decode: FastDecode = False,
     offline: Annotated[bool, typer.Option("--offline", help="Never use the network for weights.")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress, errors only.")] = False,
 ) -> None:
@@ -97,6 +108,7 @@ def predict(
         films.refuse(
             **{"min-area": cleaning.min_area, "fill": cleaning.fill, "smooth PIXELS": radius},
             **{"json": json, "npz": npz, "legend": legend, "people FILE": given, "format": formats},
+            **{"processes": processes, "fast-decode": fast_decode},
         )
     wanted = Wanted(cleaning, overlay or legend, legend, json, npz, tuple(formats or ()))
     jobs = named(find_photos(images, _told(quiet)), output, wanted.files) if films is None else []
@@ -104,9 +116,16 @@ def predict(
     spec = hub.find_model(model, offline=offline or None)
     _refuse_nobody(spec, people, wanted)
     cleaning.check(spec.scheme)
+    from ..bulk.pipeline import default_workers
+    from ..bulk.processes import check_count
     from ..parser import Parser
 
-    parser = Parser(
+    if fast_decode and wanted.overlay:
+        raise FormatError("an overlay shows the whole photo; leave --fast-decode or the overlay out")
+    if processes is not None:
+        check_count(processes)
+    load = partial(
+        Parser,
         model,
         weights=read_weights(weights),
         detector=detector,
@@ -114,16 +133,22 @@ def predict(
         precision=precision,  # type: ignore[arg-type]  # Parser checks it
         runtime=runtime,  # type: ignore[arg-type]  # likewise
         flip=flip,
+        fast_decode=fast_decode,
         offline=offline or None,
-        progress=False if quiet else None,
     )
+    parser = load(progress=False if quiet else None)
     if not quiet:
         err.print(repr(parser), highlight=False, markup=False, soft_wrap=True)
     if films is not None:
         return films.parse(parser, quiet, context.obj, detect=people == "detect")
     _make_folder(output)
     failures = 0
-    with closing(write_results(parser, jobs, wanted)) as errors:
+    threads = default_workers()
+    if processes is None:
+        results = write_results(parser, wanted, threads, jobs)
+    else:
+        results = write_in_processes(partial(load, progress=False), wanted, threads, jobs, processes)
+    with closing(results) as errors:
         for job, error in zip(with_progress(jobs, "parsing", quiet), errors, strict=True):
             if error is not None:
                 failures += 1

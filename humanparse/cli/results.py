@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -72,15 +73,16 @@ class _Photo:
         return pixels
 
 
-def write_results(parser: Parser, jobs: Iterable[Job], wanted: Wanted) -> Generator[Exception | None]:
+def write_results(
+    parser: Parser, wanted: Wanted, threads: int, jobs: Iterable[Job]
+) -> Generator[Exception | None]:
     """Parse photos and write what is wanted of each.
-
-    At most as many photos as there are threads are read ahead, and as many wait to be written.
 
     Args:
         parser: the model.
-        jobs: the photos; taken as they are needed.
         wanted: what to write.
+        threads: that read, and that write; at most so many photos are read ahead, and wait to be written.
+        jobs: the photos; taken as they are needed.
 
     Yields:
         For each photo, in order, None once its files are written, or what went wrong with it.
@@ -88,9 +90,6 @@ def write_results(parser: Parser, jobs: Iterable[Job], wanted: Wanted) -> Genera
     Raises:
         HumanParseError: no photo can be parsed with these options.
     """
-    from ..bulk.pipeline import default_workers
-
-    threads = default_workers()
     coming: deque[_Photo] = deque()
 
     def photos() -> Iterator[_Photo]:
@@ -111,6 +110,33 @@ def write_results(parser: Parser, jobs: Iterable[Job], wanted: Wanted) -> Genera
             yield _error(writing.popleft())
     finally:
         writers.shutdown(wait=True, cancel_futures=True)
+
+
+def write_in_processes(
+    load: Callable[[], Parser], wanted: Wanted, threads: int, jobs: Sequence[Job], processes: int
+) -> Generator[Exception | None]:
+    """`write_results` in processes that share out the threads and the photos.
+
+    Args:
+        load: loads the model; it is pickled, and called in each process.
+        wanted, threads, jobs: as for `write_results`.
+        processes: how many.
+
+    Raises:
+        FormatError: one of the photos is standard input.
+        BulkError: a process died.
+    """
+    from ..bulk.processes import spread
+
+    if any(job.source == STDIN for job in jobs):
+        raise FormatError("standard input is read by one process; leave --processes out")
+    return spread(partial(_started, load, wanted, max(1, threads // processes)), jobs, processes)
+
+
+def _started(
+    load: Callable[[], Parser], wanted: Wanted, threads: int
+) -> Callable[[Iterable[Job]], Iterator[Exception | None]]:
+    return partial(write_results, load(), wanted, threads)
 
 
 def _error(done: Future[None]) -> Exception | None:
