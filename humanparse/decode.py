@@ -22,10 +22,7 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import IO, Any
 
 import numpy as np
@@ -34,6 +31,7 @@ from PIL import Image, ImageFile
 
 from . import metadata
 from .errors import ImageError, ImageKindError, ImageSizeError
+from .reduction import reduce
 
 # Pixel formats only: EPS, for example, would run Ghostscript on a stranger's upload. HEIF and JXL need their
 # plugins. The formats of `Image.preinit` come first, so that a JPEG does not load other plugins.
@@ -58,51 +56,6 @@ _HALF_LEVEL = 0.5 / 255  # float pixels so far outside 0-1 are still rounded to 
 _OVERSHOOT = 0.25  # how far bicubic and Lanczos filters may leave 0-1
 
 
-Size = tuple[int, int]
-
-
-@dataclass
-class Reduction:
-    """How small a photo may be decoded.
-
-    Attributes:
-        enough: the photo's (height, width) -> the smallest (height, width) that will do.
-        size: (height, width) of the last photo that was decoded smaller; None if none was.
-    """
-
-    enough: Callable[[Size], Size]
-    size: Size | None = None
-
-    def apply(self, picture: Image.Image) -> None:
-        """Let libjpeg decode a JPEG at 1/2, 1/4 or 1/8, if that is enough; others stay as they are."""
-        if picture.format not in ("JPEG", "MPO"):
-            return
-        lying = _orientation(picture) > 4  # its rows become columns
-        before = picture.size
-        size = before if lying else before[::-1]
-        height, width = self.enough(size)
-        picture.draft(None, (height, width) if lying else (width, height))
-        self.size = size if picture.size != before else None
-
-
-_REDUCTION: ContextVar[Reduction | None] = ContextVar("reduction", default=None)
-
-
-@contextmanager
-def reducing(enough: Callable[[Size], Size]) -> Iterator[Reduction]:
-    """Let `stream_to_rgb` decode JPEGs smaller than they are, in this thread, while the block runs.
-
-    Args:
-        enough: see `Reduction`.
-    """
-    reduction = Reduction(enough)
-    token = _REDUCTION.set(reduction)
-    try:
-        yield reduction
-    finally:
-        _REDUCTION.reset(token)
-
-
 def stream_to_rgb(stream: IO[bytes], name: str, max_pixels: int) -> NDArray[np.uint8]:
     """Decode the first frame of an encoded picture; smaller than it is, where `reducing` allows that.
 
@@ -119,8 +72,7 @@ def stream_to_rgb(stream: IO[bytes], name: str, max_pixels: int) -> NDArray[np.u
     """
     picture = _identify(stream, name)
     _refuse_size(picture, name, max_pixels)
-    if (reduction := _REDUCTION.get()) is not None:
-        reduction.apply(picture)
+    reduce(picture, lying=_orientation(picture) > 4)
     _load(picture, name)
     return _upright(picture, name)
 

@@ -15,14 +15,13 @@ from .detections import Detections, read_people_in_pixels
 from .errors import ModelError, PeopleError
 from .geometry import Protocols
 from .pipelines.assembly import Options, assembled
-from .pipelines.batches import parse_many, raising
+from .pipelines.batches import check_many, parse_many, raising
 from .pipelines.bottom_up import BottomUp
 from .pipelines.detecting import PeopleDetector
 from .pipelines.pipeline import Pipeline
 from .pipelines.rules import RULES
 from .pipelines.semantic import Semantic
 from .pipelines.single_stage import SingleStage
-from .pipelines.snapshots import check_several
 from .pipelines.top_down import TopDown, find_rule
 from .registry import ModelSpec
 from .results import Parsing
@@ -227,9 +226,8 @@ class Parser:
             WeightsError: the detector's weights cannot be had.
         """
         pipeline = self.pipeline_for(people)
-        prepared = pipeline.read(partial(image.load, source))
-        (parsing,) = pipeline.start([prepared], keep_logits, confidence)()
-        return parsing
+        photo = pipeline.read(partial(image.load, source))
+        return pipeline.start([photo], keep_logits, confidence)()[0]
 
     @cached_property
     def _bottom_up(self) -> BottomUp:
@@ -288,8 +286,7 @@ class Parser:
             batch_size: most photos that go through the network together: those of one size at its input.
                 Models of several networks, single-stage models and detectors take photos one by one.
             on_error: what becomes of a photo that cannot be read, or that the network fails on: `"raise"` its
-                exception, after all before it, or `"yield"` the exception in the place of its parsing, and
-                go on.
+                exception, after all before it, or `"yield"` it in the place of the parsing, and go on.
             people: None or `"detect"`, as for `predict`.
             keep_logits, confidence: as for `predict`.
             ahead: photos that are read before they are needed, one in each thread; None: `batch_size`.
@@ -298,18 +295,9 @@ class Parser:
             ImageError: `sources` is one photo, or nothing to iterate over.
             ModelError: a wrong `batch_size`, `ahead` or `on_error`; or no logits or confidence to give.
         """
-        check_several(sources)
-        if batch_size < 1:
-            raise ModelError(f"batch_size must be at least 1, not {batch_size}")
-        if ahead is not None and ahead < 1:
-            raise ModelError(f"ahead must be at least 1, not {ahead}")
-        if on_error not in ("raise", "yield"):
-            raise ModelError(f"on_error must be raise or yield, not {on_error!r}")
-        pipeline = self._for_many(people)
-        tolerant = on_error == "yield"
-        found = parse_many(
-            pipeline, sources, batch_size, keep_logits, confidence, ahead=ahead, tolerant=tolerant
-        )
+        check_many(sources, batch_size, ahead, on_error)
+        tolerant, options = on_error == "yield", (batch_size, keep_logits, confidence)
+        found = parse_many(self._for_many(people), sources, *options, ahead=ahead, tolerant=tolerant)
         return found if tolerant else raising(found)
 
     def predict_video(

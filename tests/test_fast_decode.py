@@ -14,8 +14,8 @@ from PIL import Image
 
 from humanparse import BulkError, ModelError, Parser, bulk, image, registry
 from humanparse.arrays import Picture
-from humanparse.decode import reducing
 from humanparse.geometry import Frame
+from humanparse.reduction import reducing
 
 HOPPER = SMALL / "images" / "grace_hopper.jpg"
 

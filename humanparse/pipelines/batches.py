@@ -16,7 +16,7 @@ from ..errors import DeviceError, ModelError, WeightsError
 from ..ops.forks import check_process, settle_after_fork
 from ..results import Parsing
 from .pipeline import Pipeline
-from .snapshots import Snapshot, snapshot
+from .snapshots import Snapshot, check_several, snapshot
 
 Read = TypeVar("Read")
 Item = TypeVar("Item")
@@ -101,6 +101,22 @@ def raising(outcomes: Outcomes) -> Generator[Parsing]:
             if isinstance(outcome, Exception):
                 raise outcome
             yield outcome
+
+
+def check_many(sources: Any, batch_size: int, ahead: int | None, on_error: str) -> None:
+    """Check the arguments of `Parser.predict_many`.
+
+    Raises:
+        ImageError: `sources` is one photo, or nothing to iterate over.
+        ModelError: another argument is out of range.
+    """
+    check_several(sources)
+    if batch_size < 1:
+        raise ModelError(f"batch_size must be at least 1, not {batch_size}")
+    if ahead is not None and ahead < 1:
+        raise ModelError(f"ahead must be at least 1, not {ahead}")
+    if on_error not in ("raise", "yield"):
+        raise ModelError(f"on_error must be raise or yield, not {on_error!r}")
 
 
 def parse_many(

@@ -14,12 +14,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..arrays import Labels, Picture
-from ..decode import Size, reducing
 from ..errors import ModelError
 from ..geometry import Frame, Protocols
 from ..ops.bilinear import bilinear
 from ..ops.float32 import exact_float32
 from ..people import Person
+from ..reduction import Size, reducing
 from ..registry import InputSpec
 from ..results import Parsing
 from ..schemes import LabelScheme
