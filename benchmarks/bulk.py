@@ -5,6 +5,12 @@ python benchmarks/bulk.py --photos FOLDER --model lite-atr --format png --runs 3
 The least time is the larger of the slowest stage (reading, network, writing, each alone over all photos, with
 as many threads as `label` gives it) and the CPU seconds of the whole run divided by the cores. Without
 --photos, 120 JPEG files of 550x830 are made of the portrait in examples/.
+
+python benchmarks/bulk.py --processes 2 --count 400
+python benchmarks/bulk.py --fast-decode --size 3000x4000 --count 40
+
+With --processes or --fast-decode it compares runs with and without, in turn: photos per second once the first
+batch is written, and how many labels are the same.
 """
 
 from __future__ import annotations
@@ -14,11 +20,13 @@ import resource
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Annotated
 
+import numpy as np
 import typer
 from PIL import Image
 from rich.console import Console
@@ -30,13 +38,17 @@ from humanparse.bulk.labeller import SPOOL, Labeller
 from humanparse.bulk.pipeline import default_workers
 from humanparse.bulk.sources import open_source
 
+Variant = tuple[bulk.ModelChoice, bulk.Processes | None]
+"""The model of a run, and what does the work; None: threads of this process."""
 
-def portraits(folder: Path, count: int) -> Path:
+
+def portraits(folder: Path, count: int, size: str) -> Path:
     """Photos that differ in a few pixels' height."""
+    width, height = map(int, size.split("x"))
     folder.mkdir()
     with Image.open(Path(__file__).parents[1] / "examples" / "grace_hopper.jpg") as photo:
         for number in range(count):
-            photo.resize((550, 830 + number % 7)).save(folder / f"{number:04d}.jpg", quality=92)
+            photo.resize((width, height + number % 7)).save(folder / f"{number:04d}.jpg", quality=92)
     return folder
 
 
@@ -68,6 +80,43 @@ def stages(
     threads.shutdown()
 
 
+def steady_rate(source: Path, dest: Path, settings: bulk.Settings, variant: Variant) -> float:
+    """Photos per second of one run of `label`, without loading models and starting processes."""
+    at: list[tuple[int, float]] = []
+    options = bulk.RunOptions(progress=lambda progress: at.append((progress.fresh, progress.seconds)))
+    choice, engine = variant
+    bulk.label(source, dest, model=choice, settings=settings, options=options, engine=engine)
+    (first, begin), (last, end) = at[1], at[-1]
+    return (last - first) / (end - begin)
+
+
+def agreement(one: Path, other: Path) -> float:
+    """Share of the labels of two runs that are the same."""
+    shares = []
+    for path in one.glob("*.png"):
+        with Image.open(path) as ours, Image.open(other / path.name) as theirs:
+            shares.append((np.asarray(ours) == np.asarray(theirs)).mean())
+    return float(np.mean(shares))
+
+
+def compare(
+    source: Path, folder: Path, settings: bulk.Settings, variants: dict[str, Variant], runs: int
+) -> None:
+    """Print how fast each variant is against the first, and how many of its labels are the same."""
+    rates: dict[str, list[float]] = {name: [] for name in variants}
+    for run in range(runs):
+        for name, variant in variants.items():
+            rates[name].append(steady_rate(source, folder / f"{name}{run}", settings, variant))
+    first = next(iter(variants))
+    table = Table("what", "photos/s", "times as fast", "range", "same labels", title=f"{runs} runs in turn")
+    for name, found in rates.items():
+        ratios = sorted(rate / base for rate, base in zip(found, rates[first], strict=True))
+        same = agreement(folder / f"{first}0", folder / f"{name}0")
+        spread = f"{ratios[0]:.2f} to {ratios[-1]:.2f}"
+        table.add_row(name, f"{median(found):.1f}", f"{median(ratios):.2f}", spread, f"{same:.3%}")
+    Console().print(table)
+
+
 def main(
     photos: Annotated[Path | None, typer.Option(help="A folder of your own.", show_default=False)] = None,
     model: str = "lite-atr",
@@ -75,14 +124,28 @@ def main(
     formats: Annotated[str, typer.Option("--format")] = "png",
     count: Annotated[int, typer.Option(help="Photos to make, without --photos.")] = 120,
     runs: int = 3,
+    size: Annotated[str, typer.Option(help="Of photos to make, width x height.")] = "550x830",
+    test_size: Annotated[str | None, typer.Option(help="Height x width of the network's input.")] = None,
+    processes: Annotated[int | None, typer.Option(help="Compare with so many processes.")] = None,
+    fast_decode: Annotated[bool, typer.Option("--fast-decode", help="Compare with fast decoding.")] = False,
 ) -> None:
     """Print a table of seconds."""
     cores = len(os.sched_getaffinity(0))
     choice = bulk.ModelChoice(model, weights=None if weights is None else str(weights), device="cpu")
+    if test_size is not None:
+        height, width = map(int, test_size.split("x"))
+        choice = replace(choice, test_size=(height, width))
     settings = bulk.Settings(formats=tuple(formats.split(",")))
     spent: dict[str, list[float]] = {}
     with TemporaryDirectory() as folder:
-        source = photos or portraits(Path(folder) / "photos", count)
+        source = photos or portraits(Path(folder) / "photos", count, size)
+        variants: dict[str, Variant] = {"label": (choice, None)}
+        if processes is not None:
+            variants[f"{processes} processes"] = (choice, bulk.Processes(processes))
+        if fast_decode:
+            variants["fast decode"] = (replace(choice, fast_decode=True), None)
+        if len(variants) > 1:
+            return compare(source, Path(folder), settings, variants, runs)
         parser = choice.parser()
         for run in range(runs):
             for name, stage in stages(parser, source, settings, Path(folder) / f"stages{run}"):

@@ -31,6 +31,7 @@ from PIL import Image, ImageFile
 
 from . import metadata
 from .errors import ImageError, ImageKindError, ImageSizeError
+from .reduction import reduce
 
 # Pixel formats only: EPS, for example, would run Ghostscript on a stranger's upload. HEIF and JXL need their
 # plugins. The formats of `Image.preinit` come first, so that a JPEG does not load other plugins.
@@ -56,7 +57,7 @@ _OVERSHOOT = 0.25  # how far bicubic and Lanczos filters may leave 0-1
 
 
 def stream_to_rgb(stream: IO[bytes], name: str, max_pixels: int) -> NDArray[np.uint8]:
-    """Decode the first frame of an encoded picture.
+    """Decode the first frame of an encoded picture; smaller than it is, where `reducing` allows that.
 
     Args:
         stream: seekable binary stream that starts with the picture's first byte; it is left open.
@@ -71,6 +72,7 @@ def stream_to_rgb(stream: IO[bytes], name: str, max_pixels: int) -> NDArray[np.u
     """
     picture = _identify(stream, name)
     _refuse_size(picture, name, max_pixels)
+    reduce(picture, lying=_orientation(picture) > 4)
     _load(picture, name)
     return _upright(picture, name)
 

@@ -6,7 +6,7 @@ No other code computes a scale or an offset.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -75,11 +75,18 @@ class _Warp:
             centre = float(int(centre))
         return 1 / self._scale, centre - self._span(axis) / (2 * self._scale)
 
+    @property
+    def resolved(self) -> Size:
+        height, width = (int(np.ceil(side * self._scale)) for side in self.image_size)
+        return height, width
+
     def resample(self, image: Picture, device: torch.device) -> Tensor:
+        size = image.shape[0], image.shape[1]
+        seen = replace(self, image_size=size)  # of a smaller copy the outermost pixels are at the same places
         rows, columns = (
-            warp_taps(
-                *_inverted(*self._axis(axis)), self.spec.size[axis], self.image_size[axis], is_row=axis == 0
-            ).to(device)
+            warp_taps(*_inverted(*seen._axis(axis)), self.spec.size[axis], size[axis], is_row=axis == 0).to(
+                device
+            )
             for axis in (0, 1)
         )
         return warp_uint8(_moved(torch.from_numpy(image), device), rows, columns)
@@ -124,6 +131,10 @@ class _Squash:
     @property
     def content_size(self) -> Size:
         return self.spec.size
+
+    @property
+    def resolved(self) -> Size:
+        return self.content_size
 
     @property
     def input_size(self) -> Size:
@@ -218,6 +229,11 @@ class Frame:
         """(height, width) of the picture inside the network's input; the rest is padding."""
         return self._fit.content_size
 
+    @property
+    def resolved(self) -> Size:
+        """(height, width) of the picture at the network's resolution."""
+        return self._fit.resolved
+
     def stride(self, grid: Size) -> tuple[float, float]:
         """How many rows and columns of the input one cell of a grid over all of it covers."""
         return self.input_size[0] / grid[0], self.input_size[1] / grid[1]
@@ -229,13 +245,19 @@ class Frame:
         return maps[..., :rows, :columns]
 
     def resample(self, image: Picture, device: torch.device = _CPU) -> Tensor:
-        """RGB uint8 (H, W, 3) -> uint8 (h, w, 3) in the network's channel order, without padding."""
+        """RGB uint8 (H, W, 3) -> uint8 (h, w, 3) in the network's channel order, without padding.
+
+        Args:
+            image: the picture; or a copy of it at 1/2, 1/4 or 1/8 of its size, rounded up.
+            device: computes warps.
+        """
         pixels = self._fit.resample(image, device)
         return pixels.flip(2) if self.spec.channels == "bgr" else pixels
 
     def fit(self, image: Picture, device: torch.device = _CPU) -> Tensor:
         """RGB uint8 (H, W, 3) -> the network's input, float32 (3, *input_size), normalised, on a device.
 
+        The image may be a smaller copy, as for `resample`.
         The device computes warps and normalisation, with the CPU's results; OpenCV resizes on the CPU.
         """
         settle_after_fork()

@@ -15,14 +15,13 @@ from .detections import Detections, read_people_in_pixels
 from .errors import ModelError, PeopleError
 from .geometry import Protocols
 from .pipelines.assembly import Options, assembled
-from .pipelines.batches import parse_many, raising
+from .pipelines.batches import check_many, parse_many, raising
 from .pipelines.bottom_up import BottomUp
 from .pipelines.detecting import PeopleDetector
 from .pipelines.pipeline import Pipeline
 from .pipelines.rules import RULES
 from .pipelines.semantic import Semantic
 from .pipelines.single_stage import SingleStage
-from .pipelines.snapshots import check_several
 from .pipelines.top_down import TopDown, find_rule
 from .registry import ModelSpec
 from .results import Parsing
@@ -71,6 +70,9 @@ class Parser:
         rule: how the whole photo's logits are fused with those of people that you pass or a detector finds:
             `"schp"`, `"schp-original"` (with its defects) or `"mce2p"`. None takes the model's own rule, or
             SCHP's for a model of one network.
+        fast_decode: decode JPEGs at 1/2, 1/4 or 1/8 of their size where that is still at least twice what the
+            network sees. Labels are of the photo's own size; a few at borders differ (see docs). For models
+            with logits, and people that their own head finds.
         offline: never use the network; None follows HUMANPARSE_OFFLINE and HF_HUB_OFFLINE.
         progress: show download progress; None shows it on a terminal only.
 
@@ -103,6 +105,7 @@ class Parser:
         test_size: tuple[int, int] | None = None,
         detector: str | None = None,
         rule: str | None = None,
+        fast_decode: bool = False,
         offline: bool | None = None,
         progress: bool | None = None,
     ) -> None:
@@ -124,6 +127,7 @@ class Parser:
         self.detector = None if found is None else found.name
         file = self._files.get("detector")
         self._detect = None if found is None else PeopleDetector(found, file, self.device, offline, progress)
+        self.fast_decode = fast_decode
         self._rule = rule or self.spec.rule
         find_rule(self._rule)
         self._loaded: dict[str, nn.Module] = {}
@@ -132,7 +136,7 @@ class Parser:
                 spec,
                 partial(self._network, spec, role),
                 *(self.spec.name, self.device, self.precision),
-                Options(flip, scales, protocol, test_size),
+                Options(flip, scales, protocol, test_size, fast_decode),
             )
             for role, spec in parts.items()
         }
@@ -177,6 +181,8 @@ class Parser:
             raise PeopleError(f'people must be "detect" or say where they are, not {people!r}')
         if isinstance(whole, SingleStage):
             raise ModelError(f"{self.spec.name} finds people by itself: leave people out")
+        if self.fast_decode and not (isinstance(people, str) and self._detect is None):
+            raise ModelError("people are cut from the whole photo: leave `fast_decode` or `people` out")
         detected = people is None or isinstance(people, str)
         if detected and self._detect is None:
             return self._bottom_up
@@ -219,9 +225,9 @@ class Parser:
             PeopleError: `people` cannot be understood, or do not fit the picture.
             WeightsError: the detector's weights cannot be found.
         """
-        photo = image.load(source)
-        (parsing,) = self.pipeline_for(people).parse_batch([photo], keep_logits, confidence)
-        return parsing
+        pipeline = self.pipeline_for(people)
+        photo = pipeline.read(partial(image.load, source))
+        return pipeline.start([photo], keep_logits, confidence)()[0]
 
     @cached_property
     def _bottom_up(self) -> BottomUp:
@@ -243,6 +249,7 @@ class Parser:
         people: Literal["detect"] | None = None,
         keep_logits: bool = False,
         confidence: bool = False,
+        ahead: int | None = None,
     ) -> Iterator[Parsing]: ...
 
     @overload
@@ -255,6 +262,7 @@ class Parser:
         people: Literal["detect"] | None = None,
         keep_logits: bool = False,
         confidence: bool = False,
+        ahead: int | None = None,
     ) -> Iterator[Parsing | Exception]: ...
 
     def predict_many(
@@ -266,32 +274,31 @@ class Parser:
         people: Literal["detect"] | None = None,
         keep_logits: bool = False,
         confidence: bool = False,
+        ahead: int | None = None,
     ) -> Iterator[Parsing] | Iterator[Parsing | Exception]:
         """Parse many photos, of any sizes, in order; threads read ahead while the network works.
 
         Args:
-            sources: each as for `predict`; taken as they are needed, at most three batches early, so a
-                generator without end will do. Once the next is asked for, arrays may be changed, and pictures
-                and files moved on or closed. An exception of its own comes after what it gave before.
+            sources: each as for `predict`; taken as they are needed, at most two batches and `ahead` photos
+                early, so a generator without end will do. Once the next is asked for, arrays may be changed,
+                and pictures and files moved on or closed. An exception of its own comes after what it gave
+                before.
             batch_size: most photos that go through the network together: those of one size at its input.
                 Models of several networks, single-stage models and detectors take photos one by one.
-            on_error: what becomes of a photo that cannot be read: `"raise"` its exception, after all before
-                it, or `"yield"` the exception in the place of its parsing, and go on.
+            on_error: what becomes of a photo that cannot be read, or that the network fails on: `"raise"` its
+                exception, after all before it, or `"yield"` it in the place of the parsing, and go on.
             people: None or `"detect"`, as for `predict`.
             keep_logits, confidence: as for `predict`.
+            ahead: photos that are read before they are needed, one in each thread; None: `batch_size`.
 
         Raises:
             ImageError: `sources` is one photo, or nothing to iterate over.
-            ModelError: a wrong `batch_size` or `on_error`; or the model has no logits or confidence to give.
+            ModelError: a wrong `batch_size`, `ahead` or `on_error`; or no logits or confidence to give.
         """
-        check_several(sources)
-        if batch_size < 1:
-            raise ModelError(f"batch_size must be at least 1, not {batch_size}")
-        if on_error not in ("raise", "yield"):
-            raise ModelError(f"on_error must be raise or yield, not {on_error!r}")
-        pipeline = self._for_many(people)
-        found = parse_many(pipeline, sources, batch_size, keep_logits, confidence)
-        return raising(found) if on_error == "raise" else found
+        check_many(sources, batch_size, ahead, on_error)
+        tolerant, options = on_error == "yield", (batch_size, keep_logits, confidence)
+        found = parse_many(self._for_many(people), sources, *options, ahead=ahead, tolerant=tolerant)
+        return found if tolerant else raising(found)
 
     def predict_video(
         self,
@@ -332,6 +339,7 @@ class Parser:
         whole = self._whole
         extras = []
         if isinstance(whole, Semantic):
+            extras += ["fast decode"] if self.fast_decode else []
             extras += [f"flip={whole.flip}"] if whole.flip else []
             extras += [f"scales={whole.scales}"] if whole.scales != (1.0,) else []
         if len(self._networks) > 1:

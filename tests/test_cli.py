@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,9 +23,11 @@ from http_server import Answer, Server
 from PIL import Image
 from typer.main import get_command
 
-from humanparse import Parsing, checkpoint, hub, image, registry
-from humanparse.cli import app
+from humanparse import Parser, Parsing, checkpoint, hub, image, registry
+from humanparse.bulk import pipeline
+from humanparse.cli import app, results
 from humanparse.cli.console import with_options
+from humanparse.pipelines.semantic import Fitted, Semantic
 
 PHOTOS = SMALL / "images"
 HOPPER, CREW = PHOTOS / "hopper_97x61.png", PHOTOS / "astronaut_431x257.png"
@@ -330,6 +334,98 @@ def test_ctrl_c_leaves_no_half_written_file(tmp_path: Path) -> None:
     assert 2 <= len(written) < 80
     assert all(Parsing.load(path).size == (1028, 1724) for path in written if path.suffix == ".png")
     assert all(path.suffix == ".png" for path in written), "a temporary file was left"
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Seven small photos that differ, and a broken one in their midst."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    with Image.open(CREW) as photo:
+        for number in range(7):
+            photo.convert("RGB").resize((90 + number, 60)).save(folder / f"{number}.jpg")
+    (folder / "3a.jpg").write_bytes((folder / "3.jpg").read_bytes()[:900])
+    return folder
+
+
+def folder_of(path: Path) -> dict[str, bytes]:
+    """Name -> content of what is in a folder."""
+    return {file.name: file.read_bytes() for file in sorted(path.iterdir())}
+
+
+def test_many_photos_get_the_bytes_of_one_by_one_and_errors_come_in_order(run: Run, photos: Path) -> None:
+    (photos / "5a.png").write_bytes(b"no picture")
+    done = run("predict", photos, "-o", "many", "--overlay", "--json", "--npz", "--device", "cpu")
+    assert done.status == 1 and "7 of 9 parsed" in done.out
+    assert re.findall(r"error: \S*(3a\.jpg|5a\.png)", done.err) == ["3a.jpg", "5a.png"]
+    parser = Parser(device="cpu")
+    Path("one").mkdir()
+    for path in photos.glob("?.jpg"):
+        parsing = parser.predict(path, confidence=True)
+        for ending in (".png", ".json", ".npz"):
+            parsing.save(f"one/{path.stem}{ending}")
+        parsing.overlay(path).save(f"one/{path.stem}_overlay.png")
+    assert folder_of(Path("many")) == folder_of(Path("one"))
+
+
+def test_a_photo_on_which_the_network_fails_does_not_stop_the_rest(
+    run: Run, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Semantic.start
+
+    def picky(pipeline: Semantic, batch: list[Fitted], **options: Any) -> Any:
+        if any(one.frame.image_size[1] == 92 for one in batch):
+            raise MemoryError("too large")
+        return real(pipeline, batch, **options)
+
+    monkeypatch.setattr(Semantic, "start", picky)
+    done = run("predict", photos, "-o", "out")
+    assert done.status == 1 and "6 of 8 parsed" in done.out
+    assert re.search(r"2\.jpg: MemoryError: too large", done.err) and not Path("out/2.png").exists()
+
+
+def test_a_full_disk_is_said_of_each_photo_and_nothing_is_torn(
+    run: Run, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, asked = os.fsync, []
+
+    def full(handle: int) -> None:
+        asked.append(handle)
+        if len(asked) > 4:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", full)
+    done = run("predict", photos, "-o", "out")
+    assert done.status == 1 and "4 of 8 parsed" in done.out
+    assert done.err.count("No space left on device") == 3
+    assert len(folder_of(Path("out"))) == 4 and all(Parsing.load(path) for path in Path("out").iterdir())
+
+
+def test_photos_are_not_read_much_before_they_are_written(
+    run: Run, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads, most = pipeline.default_workers(), 0
+    read, written = [], []
+
+    def load(photo: Any) -> Any:
+        read.append(photo)
+        return real(photo)
+
+    def save(parsing: Parsing, path: Path) -> Path:
+        nonlocal most
+        time.sleep(0.02)
+        written.append(path)
+        most = max(most, len(read) - len(written))
+        return path
+
+    real = results._Photo.load
+    monkeypatch.setattr(results._Photo, "load", load)
+    monkeypatch.setattr(Parsing, "save", save)
+    for number in range(8 * threads):
+        shutil.copy(photos / "0.jpg", photos / f"more{number}.jpg")
+    assert "more0.jpg" in folder_of(photos) and run("predict", photos, "-o", "out").status == 1
+    assert 0 < most <= 3 * threads + 2
 
 
 def people_file(folder: Path, content: object) -> Path:

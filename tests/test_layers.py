@@ -12,8 +12,8 @@ PACKAGE = Path(__file__).parents[1] / "humanparse"
 
 ROOMS = [
     "_version", "addresses", "arrays", "messages", "errors", "durable", "palettes", "sides", "schemes",
-    "people", "registry", "suffixes", "impostors", "metadata", "decode", "fetching", "image", "ops",
-    "cleaning", "geometry", "checkpoint", "hub", "models", "runtimes", "render", "formats", "metrics",
+    "people", "registry", "suffixes", "impostors", "metadata", "reduction", "decode", "fetching", "image",
+    "ops", "cleaning", "geometry", "checkpoint", "hub", "models", "runtimes", "render", "formats", "metrics",
     "detections", "results", "pipelines", "video", "parser", "bulk", "adapters", "serve", "bench",
     "verification", "cli", "__init__", "__main__",
 ]  # fmt: skip
@@ -75,6 +75,7 @@ NO_TORCH = (
     "registry",
     "impostors",
     "metadata",
+    "reduction",
     "decode",
     "fetching",
     "image",

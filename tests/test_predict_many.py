@@ -19,6 +19,7 @@ from humanparse import ImageError, ModelError, Parser, Parsing, checkpoint, imag
 from humanparse.geometry import Frame
 from humanparse.pipelines import batches
 from humanparse.pipelines.batches import read_ahead
+from humanparse.pipelines.semantic import Fitted, Semantic
 
 PHOTOS = sorted((SMALL / "images").iterdir())
 
@@ -107,6 +108,23 @@ def test_a_bad_photo_is_given_as_its_error_and_the_rest_go_on(parser: Parser, tm
     assert "cut.jpg" in str(found[0]) and found[3] == parser.predict(PHOTOS[1])
 
 
+def test_the_network_failing_on_a_photo_is_given_as_its_error_and_its_batch_goes_on(
+    parser: Parser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, tall = Semantic.start, scenes()[3].shape[0]
+
+    def picky(pipeline: Semantic, batch: list[Fitted], **options: Any) -> Any:
+        if any(one.frame.image_size[0] == tall for one in batch):
+            raise MemoryError("too large")
+        return real(pipeline, batch, **options)
+
+    monkeypatch.setattr(Semantic, "start", picky)
+    found = list(parser.predict_many(scenes()[:5], batch_size=5, on_error="yield"))
+    assert [type(one) for one in found] == [Parsing, Parsing, Parsing, MemoryError, Parsing]
+    with pytest.raises(MemoryError):
+        list(parser.predict_many(scenes()[:5]))
+
+
 def test_an_endless_source_is_read_only_as_far_as_needed(parser: Parser) -> None:
     taken = 0
 
@@ -180,7 +198,7 @@ def test_a_model_that_finds_people_takes_photos_one_by_one(tmp_path: Path) -> No
     assert [found[0], found[2]] == [several.predict(scene) for scene in small]
 
 
-@pytest.mark.parametrize("options", [{"batch_size": 0}, {"on_error": "ignore"}])
+@pytest.mark.parametrize("options", [{"batch_size": 0}, {"ahead": 0}, {"on_error": "ignore"}])
 def test_wrong_options_are_refused_at_once(parser: Parser, options: dict[str, Any]) -> None:
     with pytest.raises(ModelError, match=next(iter(options))):
         parser.predict_many([], **options)

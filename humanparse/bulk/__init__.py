@@ -11,5 +11,6 @@ from .job import Summary as Summary
 from .job import label as label
 from .job import status as status
 from .journal import Counts as Counts
+from .processes import Processes as Processes
 from .settings import ModelChoice as ModelChoice
 from .settings import Settings as Settings

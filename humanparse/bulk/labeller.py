@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import image
+from ..arrays import Picture
 from ..errors import BulkError, HumanParseError, ImageError
 from ..formats import PhotoName, photo_name
 from ..messages import presentable, said
@@ -60,10 +61,18 @@ class Labeller:
 
     def read(self, item: JournalRow) -> Photo:
         """Read an input; may be called in any thread."""
+        content: Content | None = None
+
+        def load() -> Picture:
+            nonlocal content
+            read = self.source.read(item.found)
+            content = replace(read, pixels=image.load(read.pixels, name=item.found.place))
+            return content.pixels  # a copy: a source may reuse its array
+
         try:
-            content = self.source.read(item.found)
-            own = image.load(content.pixels, name=item.found.place)  # a source may reuse its array
-            return Photo(item, replace(content, pixels=own), self._pipeline.prepare(own))
+            prepared = self._pipeline.read(load)
+            assert content is not None
+            return Photo(item, content, prepared)
         except ImageError as error:
             return Photo(item, error=str(error))
         except Exception as error:  # decoders raise many kinds of errors; the run continues

@@ -25,7 +25,7 @@ class ModelChoice:
     Attributes:
         name: see `humanparse.list_models`.
         weights: your own checkpoint, or a mapping if the model has several networks.
-        device, precision, runtime, flip, scales, protocol, test_size, offline: see `Parser`.
+        device, precision, runtime, flip, scales, protocol, test_size, fast_decode, offline: see `Parser`.
     """
 
     name: str = DEFAULT
@@ -37,6 +37,7 @@ class ModelChoice:
     scales: tuple[float, ...] | None = None
     protocol: str = "extract"
     test_size: tuple[int, int] | None = None
+    fast_decode: bool = False
     offline: bool | None = None
 
     def parser(self, progress: bool | None = None) -> Parser:
@@ -108,12 +109,15 @@ class Settings:
         """The settings, completed with what depends on the model.
 
         Raises:
+            BulkError: overlays are requested of photos that are decoded smaller.
             ModelError: confidence is requested, but the model has none; or `people` is set, but the model
                 finds people by itself.
             SchemeError: the labels cannot be remapped as requested, or holes cannot be filled because the
                 scheme has no background.
         """
         self.cleaning.check(parser.scheme)
+        if parser.fast_decode and "overlay" in self.formats:
+            raise BulkError("an overlay shows the whole photo; leave `fast_decode` or the overlay out")
         gives = parser.spec.gives_logits
         if not gives and (self.confidence or self.min_confidence is not None):
             raise ModelError(
@@ -151,6 +155,7 @@ def described(
         "scales": None if choice.scales is None else list(choice.scales),
         "protocol": choice.protocol,
         "test_size": None if choice.test_size is None else list(choice.test_size),
+        "fast_decode": choice.fast_decode or None,
         **settings.described(),
         **about,
     }

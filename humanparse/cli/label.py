@@ -20,6 +20,7 @@ from ..registry import DEFAULT
 from ..suffixes import told
 from .cleaning import Fill, MinArea, Smooth
 from .console import err, out, with_options
+from .decoding import FastDecode
 from .predict import read_weights
 
 if TYPE_CHECKING:
@@ -106,7 +107,16 @@ def label(
     precision: Precision = "auto",
     runtime: Runtime = runtimes.DEFAULT,
     flip: Flip = None,
+    fast_decode: FastDecode = False,
     offline: Offline = False,
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            help="Share the work out among so many processes of this machine, each with its model and its "
+            "share of the threads; for small models on many cores, or on a busy machine.",
+            show_default=False,
+        ),
+    ] = None,
     engine: Annotated[str, typer.Option(help="local, or ray: workers on a Ray cluster.")] = "local",
     address: Annotated[
         str | None,
@@ -139,10 +149,17 @@ def label(
         smooth=smooth,
     )
     choice = bulk.ModelChoice(
-        model, read_weights(weights), device, precision, runtime, flip, offline=offline or None
+        model,
+        read_weights(weights),
+        device,
+        precision,
+        runtime,
+        flip,
+        fast_decode=fast_decode,
+        offline=offline or None,
     )
     options = bulk.RunOptions(resume, restart, retry_failed, workers)
-    start = read_engine(engine, address, concurrency, gpus_per_worker)
+    start = read_engine(engine, address, concurrency, gpus_per_worker, processes)
 
     def work(options: RunOptions) -> Summary:
         return bulk.label(
@@ -173,10 +190,16 @@ def read_shard(text: str | None) -> tuple[int, int] | None:
 
 
 def read_engine(
-    name: str, address: str | None, concurrency: int | None, gpus_per_worker: float | None
+    name: str,
+    address: str | None,
+    concurrency: int | None,
+    gpus_per_worker: float | None,
+    processes: int | None,
 ) -> StartEngine | None:
     """What does the work; None: threads of this process."""
     if name == "ray":
+        if processes is not None:
+            raise BulkError("--processes is for --engine local; on Ray, --concurrency says how many workers")
         from ..bulk.ray import Cluster
 
         return Cluster(address, concurrency, gpus_per_worker)
@@ -184,7 +207,11 @@ def read_engine(
         raise BulkError(f"--engine takes local or ray, not {name!r}")
     if (address, concurrency, gpus_per_worker) != (None, None, None):
         raise BulkError("--address, --concurrency and --gpus-per-worker are for --engine ray")
-    return None
+    if processes is None:
+        return None
+    from ..bulk import Processes
+
+    return Processes(processes)
 
 
 def watched(work: Callable[[RunOptions], Summary], options: RunOptions, quiet: bool) -> Summary:

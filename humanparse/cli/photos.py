@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import io
 import os
 import sys
 from collections import defaultdict
@@ -93,11 +92,14 @@ def read_photo(source: str) -> NDArray[np.uint8]:
     Raises:
         ImageError: it cannot be read.
     """
-    from .. import decode, image
+    from .. import image
 
-    if source != STDIN:
-        return image.load(source)
-    return decode.stream_to_rgb(io.BytesIO(sys.stdin.buffer.read()), "standard input", image.MAX_PIXELS)
+    return image.load(content_of(source), name="standard input" if source == STDIN else None)
+
+
+def content_of(source: str) -> str | bytes:
+    """What `image.load` takes: the path or the address, or the content of standard input, read here."""
+    return sys.stdin.buffer.read() if source == STDIN else source
 
 
 def named(sources: Iterable[str], folder: Path, outputs: Callable[[Job], Iterable[Path]]) -> list[Job]:

@@ -4,48 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from .. import hub, registry, runtimes
-from ..durable import replacing
 from ..errors import FormatError, PeopleError
 from .cleaning import Fill, MinArea
 from .console import err, out, report, with_progress
+from .decoding import FastDecode
 from .people_file import PeopleFile
-from .photos import STDIN, Job, find_photos, named, read_photo
+from .photos import find_photos, named
+from .results import Wanted, write_in_processes, write_results
 from .video import VideoEvery, VideoLabels, read_films
-
-if TYPE_CHECKING:
-    from ..cleaning import Cleaning
-    from ..parser import Parser
-
-
-@dataclass(frozen=True)
-class _Wanted:
-    """What is written for each photo."""
-
-    overlay: bool
-    legend: bool
-    json: bool
-    npz: bool
-    formats: tuple[str, ...] = ()
-
-    def outputs(self, job: Job) -> dict[str, Path]:
-        """Kind of file -> path."""
-        asked = {"png": True, "overlay": self.overlay, "json": self.json, "npz": self.npz}
-        endings = {"png": ".png", "overlay": "_overlay.png", "json": ".json", "npz": ".npz"}
-        return {kind: job.folder / f"{job.stem}{endings[kind]}" for kind in asked if asked[kind]}
-
-    def files(self, job: Job) -> list[Path]:
-        """All files, as far as they are known beforehand."""
-        from ..formats import export_names
-
-        exports = [job.folder / name for kind in self.formats for name in export_names(kind, job.stem)]
-        return [*self.outputs(job).values(), *exports]
 
 
 def predict(
@@ -105,6 +80,15 @@ def predict(
         ),
     ] = None,
     every: VideoEvery = 1,
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            help="Share many photos out among so many processes, each with its model and its share of the "
+            "threads; for small models on many cores, or on a busy machine.",
+            show_default=False,
+        ),
+    ] = None,
+    fast_decode: FastDecode = False,
     offline: Annotated[bool, typer.Option("--offline", help="Never use the network for weights.")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress, errors only.")] = False,
 ) -> None:
@@ -112,7 +96,6 @@ def predict(
 
     Of a video, one with its parts tinted, and with --labels one of label numbers.
     """
-    wanted = _Wanted(overlay or legend, legend, json, npz, tuple(formats or ()))
     origin = context.get_parameter_source("output")
     chosen = None if origin is not None and origin.name == "DEFAULT" else output
     from ..cleaning import Cleaning
@@ -125,15 +108,24 @@ def predict(
         films.refuse(
             **{"min-area": cleaning.min_area, "fill": cleaning.fill, "smooth PIXELS": radius},
             **{"json": json, "npz": npz, "legend": legend, "people FILE": given, "format": formats},
+            **{"processes": processes, "fast-decode": fast_decode},
         )
+    wanted = Wanted(cleaning, overlay or legend, legend, json, npz, tuple(formats or ()))
     jobs = named(find_photos(images, _told(quiet)), output, wanted.files) if films is None else []
-    where = _people(people, len(jobs))
+    wanted = replace(wanted, people=_people(people, len(jobs)))
     spec = hub.find_model(model, offline=offline or None)
     _refuse_nobody(spec, people, wanted)
     cleaning.check(spec.scheme)
+    from ..bulk.pipeline import default_workers
+    from ..bulk.processes import check_count
     from ..parser import Parser
 
-    parser = Parser(
+    if fast_decode and wanted.overlay:
+        raise FormatError("an overlay shows the whole photo; leave --fast-decode or the overlay out")
+    if processes is not None:
+        check_count(processes)
+    load = partial(
+        Parser,
         model,
         weights=read_weights(weights),
         detector=detector,
@@ -141,22 +133,26 @@ def predict(
         precision=precision,  # type: ignore[arg-type]  # Parser checks it
         runtime=runtime,  # type: ignore[arg-type]  # likewise
         flip=flip,
+        fast_decode=fast_decode,
         offline=offline or None,
-        progress=False if quiet else None,
     )
+    parser = load(progress=False if quiet else None)
     if not quiet:
         err.print(repr(parser), highlight=False, markup=False, soft_wrap=True)
     if films is not None:
         return films.parse(parser, quiet, context.obj, detect=people == "detect")
     _make_folder(output)
     failures = 0
-    for job in with_progress(jobs, "parsing", quiet):
-        try:
-            mine = where.of(job.source) if isinstance(where, PeopleFile) else where
-            _run(parser, job, wanted, mine, cleaning)
-        except Exception as error:  # whatever one photo meets, the others are parsed
-            failures += 1
-            report(error, debug=context.obj, about=job.source)
+    threads = default_workers()
+    if processes is None:
+        results = write_results(parser, wanted, threads, jobs)
+    else:
+        results = write_in_processes(partial(load, progress=False), wanted, threads, jobs, processes)
+    with closing(results) as errors:
+        for job, error in zip(with_progress(jobs, "parsing", quiet), errors, strict=True):
+            if error is not None:
+                failures += 1
+                report(error, debug=context.obj, about=job.source)
     if not quiet:
         done = f"{len(jobs) - failures} of {len(jobs)} parsed, results in {output}"
         out.print(done, highlight=False, markup=False, soft_wrap=True)
@@ -164,15 +160,17 @@ def predict(
         raise typer.Exit(1)
 
 
-def _people(asked: str | None, photos: int) -> PeopleFile | str | None:
-    if asked is None or asked == "detect":
-        return asked
+def _people(asked: str | None, photos: int) -> PeopleFile | Literal["detect"] | None:
+    if asked is None:
+        return None
+    if asked == "detect":
+        return "detect"
     if not Path(asked).is_file():
         raise PeopleError(f"--people is 'detect' or a JSON file, and there is no file {asked}")
     return PeopleFile(Path(asked), photos)
 
 
-def _refuse_nobody(spec: registry.Spec, people: str | None, wanted: _Wanted) -> None:
+def _refuse_nobody(spec: registry.Spec, people: str | None, wanted: Wanted) -> None:
     needy = [kind for kind in wanted.formats if kind not in ("coco", "labelme")]
     if needy and people is None and not spec.finds_people:
         raise PeopleError(
@@ -194,23 +192,6 @@ def read_weights(given: list[str] | None) -> Any:
 
 def _told(quiet: bool) -> Callable[[str], None]:
     return lambda line: None if quiet else err.print(line, highlight=False, markup=False, soft_wrap=True)
-
-
-def _run(parser: Parser, job: Job, wanted: _Wanted, people: Any, cleaning: Cleaning) -> None:
-    photo = read_photo(job.source)
-    found = parser.predict(photo, people=people, confidence=wanted.npz)
-    parsing = found.cleaned(**cleaning.words())
-    for kind in wanted.formats:
-        parsing.export(kind, job.folder, job.stem, photo=None if job.source == STDIN else job.source)
-    for kind, path in wanted.outputs(job).items():
-        if kind != "overlay":
-            parsing.save(path)
-            continue
-        try:
-            with replacing(path) as part:
-                parsing.overlay(photo, legend=wanted.legend).save(part, format="PNG")
-        except OSError as error:
-            raise FormatError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def _make_folder(folder: Path) -> None:

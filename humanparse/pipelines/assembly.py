@@ -25,6 +25,7 @@ class Options:
     scales: tuple[float, ...] | None
     protocol: Protocols
     test_size: tuple[int, int] | None
+    fast_decode: bool = False
 
 
 def assembled(
@@ -51,6 +52,8 @@ def assembled(
     scales = check_scales(spec.scales if options.scales is None else options.scales)
     if not spec.gives_logits and (flip or scales != (1.0,)):
         raise ModelError(f"{spec.name} cannot average several views of a photo: leave flip and scales out")
+    if not spec.gives_logits and options.fast_decode:
+        raise ModelError(f"{spec.name} needs the whole photo: leave `fast_decode` out")
     fitted = spec.input if options.test_size is None else input_at(spec.input, options.test_size)
     shared: dict[str, Any] = {
         "name": name,
@@ -61,7 +64,7 @@ def assembled(
         "protocol": options.protocol,
     }
     if spec.gives_logits:
-        return Semantic(**shared, flip=flip, scales=scales)
+        return Semantic(**shared, flip=flip, scales=scales, fast_decode=options.fast_decode)
     return SingleStage(
         **shared, dtype=DTYPES[precision], decode=find_decoder(spec), thresholds=spec.decode or {}
     )

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 import torch
 
+from ..errors import DeviceError, ModelError, WeightsError
 from ..ops.forks import check_process, settle_after_fork
 from ..results import Parsing
 from .pipeline import Pipeline
-from .snapshots import Snapshot, snapshot
+from .snapshots import Snapshot, check_several, snapshot
 
 Read = TypeVar("Read")
 Item = TypeVar("Item")
 Outcomes: TypeAlias = "Generator[Parsing | Exception]"
+
+Start: TypeAlias = "Callable[[list[Any]], Callable[[], Sequence[Parsing | Exception]]]"
+"""Starts a batch of prepared photos, as `Pipeline.start` does."""
+
+_OF_ALL = (ModelError, WeightsError, DeviceError)
+"""Errors of the model and its options; the next photo would meet them, too."""
 
 
 def read_ahead(
@@ -95,30 +103,59 @@ def raising(outcomes: Outcomes) -> Generator[Parsing]:
             yield outcome
 
 
+def check_many(sources: Any, batch_size: int, ahead: int | None, on_error: str) -> None:
+    """Check the arguments of `Parser.predict_many`.
+
+    Raises:
+        ImageError: `sources` is one photo, or nothing to iterate over.
+        ModelError: another argument is out of range.
+    """
+    check_several(sources)
+    if batch_size < 1:
+        raise ModelError(f"batch_size must be at least 1, not {batch_size}")
+    if ahead is not None and ahead < 1:
+        raise ModelError(f"ahead must be at least 1, not {ahead}")
+    if on_error not in ("raise", "yield"):
+        raise ModelError(f"on_error must be raise or yield, not {on_error!r}")
+
+
 def parse_many(
-    pipeline: Pipeline, sources: Iterable[Any], batch_size: int, keep_logits: bool, confidence: bool
+    pipeline: Pipeline,
+    sources: Iterable[Any],
+    batch_size: int,
+    keep_logits: bool,
+    confidence: bool,
+    *,
+    ahead: int | None = None,
+    tolerant: bool = False,
 ) -> Outcomes:
     """Yield a parsing of each photo, or the exception that reading it raised, in order.
 
-    At most three batches of photos are held at a time; at most two of them are still undecoded.
+    At most `ahead` photos are read before they are needed, beside the two batches that are computed.
 
     Args:
         pipeline: the pipeline.
         sources: anything that `snapshot` takes.
         batch_size: most photos that go through the network together.
         keep_logits, confidence: as for `Pipeline.start`.
+        ahead: how many photos may be read before they are needed; None: `batch_size`.
+        tolerant: whether an exception of the network is yielded in the place of the photo that it is about.
+            The photos of its batch are parsed one by one to find that.
     """
 
     def prepared(source: Snapshot) -> Any:
-        return pipeline.prepare(source.load())
+        return pipeline.read(source.load)
 
     together = batch_size if pipeline.shares_passes else 1
     behind = _batches_behind(pipeline.device)
     started: deque[Callable[[], list[Parsing | Exception]]] = deque()
-    with closing(read_ahead(map(snapshot, sources), prepared, batch_size + together)) as read:
+    start: Start = partial(pipeline.start, keep_logits=keep_logits, confidence=confidence)
+    if tolerant:
+        start = _one_by_one_if_it_fails(start)
+    with closing(read_ahead(map(snapshot, sources), prepared, (ahead or batch_size) + together)) as read:
         try:
             for batch in batched(read, together):
-                started.append(_started(pipeline, batch, keep_logits, confidence))
+                started.append(_started(start, batch))
                 if len(started) > behind:
                     yield from started.popleft()()
         except Exception:
@@ -134,14 +171,39 @@ def _batches_behind(device: torch.device) -> int:
     return 1 if device.type == "cuda" else 0
 
 
-def _started(
-    pipeline: Pipeline, batch: list[Any], keep_logits: bool, confidence: bool
-) -> Callable[[], list[Parsing | Exception]]:
-    prepared = [one for one in batch if not isinstance(one, Exception)]
-    parsings = pipeline.start(prepared, keep_logits, confidence)
+def _started(start: Start, batch: list[Any]) -> Callable[[], list[Parsing | Exception]]:
+    parsings = start([one for one in batch if not isinstance(one, Exception)])
 
     def outcomes() -> list[Parsing | Exception]:
         found = iter(parsings())
         return [one if isinstance(one, Exception) else next(found) for one in batch]
 
     return outcomes
+
+
+def _one_by_one_if_it_fails(start: Start) -> Start:
+    """The same, but the photos of a batch that fails are parsed alone, and their exceptions are outcomes."""
+
+    def started(batch: list[Any]) -> Callable[[], Sequence[Parsing | Exception]]:
+        try:
+            fetch = start(batch)
+        except Exception as error:
+            fetch = partial(_fail, error)
+
+        def outcomes() -> Sequence[Parsing | Exception]:
+            try:
+                return fetch()
+            except _OF_ALL:
+                raise
+            except Exception as error:
+                if len(batch) == 1:
+                    return [error]
+                return [outcome for photo in batch for outcome in started([photo])()]
+
+        return outcomes
+
+    return started
+
+
+def _fail(error: Exception) -> Sequence[Parsing | Exception]:
+    raise error

@@ -41,6 +41,10 @@ class Pipeline(ABC):
         """RGB uint8 (H, W, 3) -> an input for `start`; may be called in any thread while the network runs."""
         return picture
 
+    def read(self, load: Callable[[], Picture]) -> Any:
+        """Like `prepare`, for a picture that `load` decodes; it may be decoded smaller than it is."""
+        return self.prepare(load())
+
     @abstractmethod
     def start(
         self, batch: Sequence[Any], keep_logits: bool = False, confidence: bool = False

@@ -1,0 +1,268 @@
+"""Work shared out among processes of this machine, each with a model of its own."""
+
+from __future__ import annotations
+
+import pickle
+import signal
+import sys
+import threading
+import traceback
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+from ..errors import BulkError
+from ..messages import said
+from .items import JournalRow, Outcome, Source
+from .labeller import Labeller
+from .pipeline import default_workers, label_batches
+from .settings import ModelChoice, Settings
+
+if TYPE_CHECKING:
+    from .job import Engine, Job, RunOptions
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Work: TypeAlias = "Callable[[Iterable[Item]], Iterator[Result]]"
+"""Takes items as it needs them, in its own thread, and yields the result of each, in order."""
+
+_LEAD = 64
+"""Items for each process that may be finished out of order; their results wait for the earlier ones."""
+
+_FAREWELL = 60.0
+"""Seconds that a process gets to finish the files that it is writing, before it is killed."""
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Does runs of `label` in processes: `bulk.label(source, dest, engine=bulk.Processes(4))`.
+
+    Journal and lock stay with the process that calls `label`. Each of the others loads the model, and reads,
+    parses and writes batches of inputs. They share out the threads that torch has here, and the threads that
+    read and write. The threads of a network decide how float sums are rounded, so a few labels at borders may
+    differ from those of one process, unless `OMP_NUM_THREADS=1` is set for both.
+
+    A program that calls this must guard its main part with `if __name__ == "__main__":`, because processes
+    are spawned.
+
+    Attributes:
+        count: how many, from 1 on. Each holds the model in memory.
+    """
+
+    count: int
+
+    def __post_init__(self) -> None:
+        check_count(self.count)
+
+    def __call__(self, job: Job, labeller: Labeller, options: RunOptions) -> Engine:
+        """The engine of one run."""
+        parser = labeller.parser
+        choice = replace(
+            job.model, device=str(parser.device), precision=parser.precision, runtime=parser.runtime
+        )
+        files = max(1, (options.workers or default_workers()) // self.count)
+        place = (labeller.source, labeller.settings, labeller.dest, labeller.state)
+        start = partial(_labelling, choice, *place, files)
+        return lambda batches: spread(start, batches, self.count, "resume with `resume=True`")
+
+
+def _labelling(
+    choice: ModelChoice, source: Source, settings: Settings, dest: Path, state: Path, files: int
+) -> Work[list[JournalRow], list[Outcome]]:
+    labeller = Labeller(choice.parser(progress=False), source, settings, dest, state)
+    return partial(label_batches, labeller, workers=files)
+
+
+def check_count(count: int) -> None:
+    """Check a number of processes.
+
+    Raises:
+        BulkError: it is less than 1.
+    """
+    if count < 1:
+        raise BulkError(f"`processes` takes a number from 1 on, not {count}")
+
+
+@dataclass(eq=False)
+class _Worker:
+    """A process, as the one that started it sees it.
+
+    Attributes:
+        process, pipe: it, and the connection to it.
+        in_hand: positions of the items that it has, the first one first.
+        told: whether it was told that there are no more items.
+    """
+
+    process: BaseProcess
+    pipe: Connection
+    in_hand: deque[int] = field(default_factory=deque)
+    told: bool = False
+
+
+def spread(
+    start: Callable[[], Work[Item, Result]], items: Iterable[Item], count: int, advice: str = ""
+) -> Generator[Result]:
+    """Share items out among processes.
+
+    Args:
+        start: is pickled, and called in each process; gives what does the work there.
+        items: taken in the caller's thread when a process asks for one.
+        count: how many processes.
+        advice: for the message about a process that died.
+
+    Yields:
+        The result of each item, in the order of the items.
+
+    Raises:
+        BulkError: a process died.
+        Exception: what the work raised in a process, with its traceback there as a note.
+    """
+    import torch
+
+    context, workers = get_context("spawn"), list[_Worker]()
+    threads = max(1, torch.get_num_threads() // count)
+    through = False
+    try:
+        with _deaf_to_ctrl_c():  # those who start now stay so; this process decides when to stop
+            for _ in range(count):
+                ours, theirs = context.Pipe()
+                process = context.Process(target=_worker, args=(theirs, start, threads), daemon=True)
+                process.start()
+                workers.append(_Worker(process, ours))
+                theirs.close()
+        yield from _shared_out(workers, enumerate(items), advice)
+        through = True
+    finally:
+        for worker in workers:
+            if not through and worker.process.is_alive():
+                worker.process.terminate()
+        for worker in workers:
+            worker.process.join(_FAREWELL)
+            worker.process.kill()
+            worker.pipe.close()
+
+
+def _shared_out(workers: list[_Worker], items: Iterator[tuple[int, Item]], advice: str) -> Generator[Any]:
+    """Answer the workers that ask for items, and yield results in order."""
+    pipes: dict[Any, _Worker] = {worker.pipe: worker for worker in workers}
+    asking: list[_Worker] = []
+    results: dict[int, Any] = {}
+    given = following = 0
+    while pipes:
+        for pipe in wait(list(pipes)):
+            worker = pipes[pipe]
+            try:
+                kind, value = worker.pipe.recv()
+            except (EOFError, OSError) as error:
+                del pipes[pipe]
+                if worker.in_hand or not worker.told:
+                    raise _died(worker, len(workers), advice) from error
+                continue
+            if kind == "more":
+                asking.append(worker)
+            elif kind == "result":
+                results[worker.in_hand.popleft()] = value
+            else:
+                raise value
+        while following in results:
+            yield results.pop(following)
+            following += 1
+        for worker in asking.copy():
+            if given - following >= _LEAD * len(workers) and following not in worker.in_hand:
+                continue  # too far ahead of the one that works on the first item of all
+            asking.remove(worker)
+            position, item = next(items, (given, None))
+            worker.told = item is None
+            if item is not None:
+                worker.in_hand.append(position)
+                given += 1
+            try:
+                worker.pipe.send(item)
+            except OSError as error:
+                raise _died(worker, len(workers), advice) from error
+
+
+def _died(worker: _Worker, count: int, advice: str) -> BulkError:
+    worker.process.join(_FAREWELL)
+    code = worker.process.exitcode or 0
+    how = f"was killed by signal {-code}" if code < 0 else f"ended with status {code}"
+    return BulkError(
+        f"one of {count} processes {how}; see whether there is memory for so many, take fewer `processes`"
+        + (advice and f", and {advice}")
+    )
+
+
+@contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+class _GoneError(Exception):
+    """The process that started this one is gone."""
+
+
+class _Starter:
+    """The process that started this one."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+
+    def tell(self, kind: str, value: Any = None) -> None:
+        try:
+            self._pipe.send((kind, value))
+        except OSError as error:
+            raise _GoneError from error
+
+    def items(self) -> Iterator[Any]:
+        while True:
+            self.tell("more")
+            try:
+                item = self._pipe.recv()
+            except (EOFError, OSError) as error:
+                raise _GoneError from error
+            if item is None:
+                return
+            yield item
+
+
+def _worker(pipe: Connection, start: Callable[[], Work[Any, Any]], threads: int) -> None:
+    """What a process does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends what it does as Ctrl-C would
+    starter = _Starter(pipe)
+    try:
+        import torch
+
+        torch.set_num_threads(threads)
+        for result in start()(starter.items()):
+            starter.tell("result", portable(result) if isinstance(result, Exception) else result)
+    except (_GoneError, KeyboardInterrupt):
+        return
+    except Exception as error:
+        with suppress(_GoneError):
+            starter.tell("error", portable(error))
+
+
+def portable(error: Exception) -> Exception:
+    """An exception that can travel to another process, with its traceback as a note (Python 3.11)."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:  # of a class whose objects cannot be made from their arguments
+        error = RuntimeError(said(error)).with_traceback(error.__traceback__)
+    if sys.version_info >= (3, 11):
+        error.add_note("".join(traceback.format_exception(error)))
+    return error

@@ -1,0 +1,192 @@
+"""The results of photos: parses them in turn, reads ahead of that and writes behind it, in threads."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ..durable import replacing
+from ..errors import FormatError
+from .people_file import PeopleFile
+from .photos import STDIN, Job, content_of
+
+if TYPE_CHECKING:
+    from ..arrays import Picture
+    from ..cleaning import Cleaning
+    from ..parser import Parser
+    from ..results import Parsing
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is written for each photo.
+
+    Attributes:
+        cleaning: how labels are cleaned before.
+        overlay, legend, json, npz: whether to write these beside the label PNG.
+        formats: kinds for `Parsing.export`.
+        people: as for `Parser.predict`, or a file that says it for each photo.
+    """
+
+    cleaning: Cleaning
+    overlay: bool = False
+    legend: bool = False
+    json: bool = False
+    npz: bool = False
+    formats: tuple[str, ...] = ()
+    people: PeopleFile | Literal["detect"] | None = None
+
+    def outputs(self, job: Job) -> dict[str, Path]:
+        """Kind of file -> path."""
+        asked = {"png": True, "overlay": self.overlay, "json": self.json, "npz": self.npz}
+        endings = {"png": ".png", "overlay": "_overlay.png", "json": ".json", "npz": ".npz"}
+        return {kind: job.folder / f"{job.stem}{endings[kind]}" for kind in asked if asked[kind]}
+
+    def files(self, job: Job) -> list[Path]:
+        """All files, as far as they are known beforehand."""
+        from ..formats import export_names
+
+        exports = [job.folder / name for kind in self.formats for name in export_names(kind, job.stem)]
+        return [*self.outputs(job).values(), *exports]
+
+
+class _Photo:
+    """A photo that is read in a thread; its pixels are kept where an overlay shows them."""
+
+    def __init__(self, job: Job, keep: bool) -> None:
+        self.job, self._keep = job, keep
+        self._content = content_of(job.source)
+        self.pixels: Picture | None = None
+
+    def load(self) -> Picture:
+        from .. import image
+
+        content, self._content = self._content, ""  # of standard input, which may be large
+        pixels = image.load(content, name="standard input" if self.job.source == STDIN else None)
+        self.pixels = pixels if self._keep else None
+        return pixels
+
+
+def write_results(
+    parser: Parser, wanted: Wanted, threads: int, jobs: Iterable[Job]
+) -> Generator[Exception | None]:
+    """Parse photos and write what is wanted of each.
+
+    Args:
+        parser: the model.
+        wanted: what to write.
+        threads: that read, and that write; at most so many photos are read ahead, and wait to be written.
+        jobs: the photos; taken as they are needed.
+
+    Yields:
+        For each photo, in order, None once its files are written, or what went wrong with it.
+
+    Raises:
+        HumanParseError: no photo can be parsed with these options.
+    """
+    coming: deque[_Photo] = deque()
+
+    def photos() -> Iterator[_Photo]:
+        for job in jobs:
+            coming.append(_Photo(job, wanted.overlay))
+            yield coming[-1]
+
+    writers = ThreadPoolExecutor(threads, "humanparse-write")
+    writing: deque[Future[None]] = deque()
+    try:
+        with closing(_parsed(parser, photos(), wanted, threads)) as outcomes:
+            for outcome in outcomes:
+                writing.append(writers.submit(_write, coming.popleft(), outcome, wanted))
+                del outcome  # otherwise it stays in memory while the next one is computed
+                if len(writing) > threads:
+                    yield _error(writing.popleft())
+        while writing:
+            yield _error(writing.popleft())
+    finally:
+        writers.shutdown(wait=True, cancel_futures=True)
+
+
+def write_in_processes(
+    load: Callable[[], Parser], wanted: Wanted, threads: int, jobs: Sequence[Job], processes: int
+) -> Generator[Exception | None]:
+    """`write_results` in processes that share out the threads and the photos.
+
+    Args:
+        load: loads the model; it is pickled, and called in each process.
+        wanted, threads, jobs: as for `write_results`.
+        processes: how many.
+
+    Raises:
+        FormatError: one of the photos is standard input.
+        BulkError: a process died.
+    """
+    from ..bulk.processes import spread
+
+    if any(job.source == STDIN for job in jobs):
+        raise FormatError("standard input is read by one process; leave --processes out")
+    return spread(partial(_started, load, wanted, max(1, threads // processes)), jobs, processes)
+
+
+def _started(
+    load: Callable[[], Parser], wanted: Wanted, threads: int
+) -> Callable[[Iterable[Job]], Iterator[Exception | None]]:
+    return partial(write_results, load(), wanted, threads)
+
+
+def _error(done: Future[None]) -> Exception | None:
+    error = done.exception()
+    if error is None or isinstance(error, Exception):
+        return error
+    raise error
+
+
+def _parsed(parser: Parser, photos: Iterator[_Photo], wanted: Wanted, ahead: int) -> Any:
+    """A generator of each photo's parsing, or what it met."""
+    from ..pipelines.snapshots import Snapshot
+
+    if isinstance(wanted.people, PeopleFile):
+        return _with_own_people(parser, photos, wanted.people, wanted.npz)
+    # On a CPU a batch is no faster, and the labels are those of `Parser.predict` to the last bit.
+    size = 1 if parser.device.type == "cpu" else 8
+    return parser.predict_many(
+        (Snapshot(photo.load) for photo in photos),
+        batch_size=size,
+        on_error="yield",
+        people=wanted.people,
+        confidence=wanted.npz,
+        ahead=max(ahead, size),
+    )
+
+
+def _with_own_people(
+    parser: Parser, photos: Iterator[_Photo], people: PeopleFile, confidence: bool
+) -> Iterator[Parsing | Exception]:
+    for photo in photos:
+        try:
+            mine = people.of(photo.job.source)
+            yield parser.predict(photo.load(), people=mine, confidence=confidence)
+        except Exception as error:  # whatever one photo meets, the others are parsed
+            yield error
+
+
+def _write(photo: _Photo, outcome: Parsing | Exception, wanted: Wanted) -> None:
+    if isinstance(outcome, Exception):
+        raise outcome
+    job, parsing = photo.job, outcome.cleaned(**wanted.cleaning.words())
+    for kind in wanted.formats:
+        parsing.export(kind, job.folder, job.stem, photo=None if job.source == STDIN else job.source)
+    for kind, path in wanted.outputs(job).items():
+        if kind != "overlay":
+            parsing.save(path)
+            continue
+        try:
+            with replacing(path) as part:
+                parsing.overlay(photo.pixels, legend=wanted.legend).save(part, format="PNG")
+        except OSError as error:
+            raise FormatError(f"cannot write {path}: {error.strerror or error}") from error

@@ -1,0 +1,60 @@
+"""Lets JPEGs be decoded smaller than they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from PIL import Image
+
+Size = tuple[int, int]
+
+
+@dataclass
+class Reduction:
+    """How small a photo may be decoded.
+
+    Attributes:
+        enough: the photo's (height, width) -> the smallest (height, width) that will do.
+        size: (height, width) of the last photo that was decoded smaller; None if none was.
+    """
+
+    enough: Callable[[Size], Size]
+    size: Size | None = None
+
+
+_REDUCTION: ContextVar[Reduction | None] = ContextVar("reduction", default=None)
+
+
+@contextmanager
+def reducing(enough: Callable[[Size], Size]) -> Iterator[Reduction]:
+    """Let `decode.stream_to_rgb` decode JPEGs smaller, in this thread, while the block runs.
+
+    Args:
+        enough: see `Reduction`.
+    """
+    reduction = Reduction(enough)
+    token = _REDUCTION.set(reduction)
+    try:
+        yield reduction
+    finally:
+        _REDUCTION.reset(token)
+
+
+def reduce(picture: Image.Image, lying: bool) -> None:
+    """Let libjpeg decode a JPEG at 1/2, 1/4 or 1/8, if that is enough; leave others as they are.
+
+    Args:
+        picture: it, not decoded yet.
+        lying: whether its EXIF orientation makes columns of its rows.
+    """
+    reduction = _REDUCTION.get()
+    if reduction is None or picture.format not in ("JPEG", "MPO"):
+        return
+    before = picture.size
+    size = before if lying else before[::-1]
+    height, width = reduction.enough(size)
+    picture.draft(None, (height, width) if lying else (width, height))
+    reduction.size = size if picture.size != before else None
