@@ -5,20 +5,24 @@ from __future__ import annotations
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..addresses import printable
 from ..durable import folds_case, sync_folder
 from ..errors import BulkError
 from ..registry import DEFAULT
+from ..remote import is_remote
 from ..suffixes import told
 from .destination import Destination, Shard, check_done, journals
 from .disk import writing
+from .intake import Intake
 from .items import JournalRow, Listing, Outcome, Source
 from .journal import Counts, Journal
 from .labeller import SPOOL, Labeller
+from .objects import ObjectSource
 from .packs import Packs, import_pyarrow
 from .pipeline import default_workers, label_batches
 from .settings import ModelChoice, Settings, described
@@ -111,8 +115,8 @@ class Job:
                 yield found
         if empty:
             others = told(self.source.left_out())
-            where = Path(self.described["source"])
-            source = "standard input" if where.name == STDIN else where
+            where = self.described["source"]
+            source = "standard input" if Path(where).name == STDIN else where
             raise BulkError(f"{source}: no pictures in it{others and f'; left out: {others}'}")
 
 
@@ -165,7 +169,8 @@ def label(
 
     Args:
         source: a folder, a glob, a list of paths or URLs (`.txt`, `.csv`, `.tsv`, `.parquet`; `-` is one on
-            standard input), a WebDataset tar or a glob of such, or a video.
+            standard input), a WebDataset tar or a glob of such, or a video. All but videos may be in remote
+            storage, such as `s3://bucket/photos`; see `humanparse.remote`.
         dest: folder of the outputs, made if need be.
         model: a model's name, or a `ModelChoice`.
         settings: what is written; None: label PNGs.
@@ -187,11 +192,23 @@ def label(
     opened = open_source(
         str(source), where, every=every, column=column, member=member, keep_suffix=keep_suffix
     )
-    text = str(source) if "*" in str(source) else str(Path(source).absolute())
-    about = {"source": text, "every": every, "column": column, "member": member, "keep_suffix": keep_suffix}
+    about = {
+        "source": _named(str(source)),
+        "every": every,
+        "column": column,
+        "member": member,
+        "keep_suffix": keep_suffix,
+    }
     choice = ModelChoice(model) if isinstance(model, str) else model
     job = Job(opened, about, where, choice, settings or Settings(), shard)
     return run(job, options or RunOptions(), engine)
+
+
+def _named(source: str) -> str:
+    """How the journal names a source, so that it is found from any folder."""
+    if is_remote(source):
+        return printable(source)
+    return source if "*" in source else str(Path(source).absolute())
 
 
 def run(job: Job, options: RunOptions, engine: StartEngine | None = None) -> Summary:
@@ -208,7 +225,9 @@ def run(job: Job, options: RunOptions, engine: StartEngine | None = None) -> Sum
     if "parquet" in job.settings.formats:
         import_pyarrow()
     destination = Destination(job.dest, job.shard)
-    with destination.held(), closing(destination.journal()) as journal:
+    with ExitStack() as opened:
+        opened.enter_context(destination.held())
+        journal = opened.enter_context(closing(destination.journal()))
         known = bool(journal.settings())
         if known and not (options.resume or options.restart):
             raise BulkError(
@@ -224,14 +243,20 @@ def run(job: Job, options: RunOptions, engine: StartEngine | None = None) -> Sum
         kinds = tuple(name for name in settings.formats if name in PACKED)
         packs = Packs(journal, job.dest, destination.state, kinds, settings.pack_size, destination.label)
         asked = described(job.model, parser, settings, job.described)
-        journal.begin(asked, job.listing(journal.last() >= 0), folds_case(job.dest))
+        intake = None
+        if isinstance(job.source, ObjectSource) and (options.restart or not known):
+            intake = opened.enter_context(closing(Intake(job.listing())))
+            journal.begin(asked, intake.page(wait=True), folds_case(job.dest), more=True)
+        else:
+            journal.begin(asked, job.listing(journal.last() >= 0), folds_case(job.dest))
+            journal.all_listed()
         if known:
             destination.remove_leftovers(journal)
             check_done(journal, job.source, packs, job.dest)
             if options.retry_failed:
                 journal.retry_failed()
         work = (engine or local)(job, labeller, options)
-        return _work(journal, packs, labeller, work, options)
+        return _work(journal, packs, labeller, work, options, intake)
 
 
 def local(job: Job, labeller: Labeller, options: RunOptions) -> Engine:
@@ -240,11 +265,20 @@ def local(job: Job, labeller: Labeller, options: RunOptions) -> Engine:
     return lambda batches: label_batches(labeller, batches, workers, options.stopping)
 
 
-def _work(journal: Journal, packs: Packs, labeller: Labeller, work: Engine, options: RunOptions) -> Summary:
+def _work(
+    journal: Journal,
+    packs: Packs,
+    labeller: Labeller,
+    work: Engine,
+    options: RunOptions,
+    intake: Intake | None,
+) -> Summary:
     begin, fresh, counts = time.monotonic(), 0, journal.counts()
     options.progress(Progress(counts, 0, 0.0))
     pack = 0
-    for outcomes in work(_batches(journal, labeller.settings.batch, options)):
+    size = labeller.settings.batch
+    batches = journal.batches(size) if intake is None else intake.batches(journal, size)
+    for outcomes in work(_until_stopped(batches, options)):
         _synchronise(labeller, outcomes, bool(packs.kinds))
         journal.record(outcomes)
         fresh += len(outcomes)
@@ -252,12 +286,13 @@ def _work(journal: Journal, packs: Packs, labeller: Labeller, work: Engine, opti
         if reached > pack:
             packs.finish(pack * packs.size, reached * packs.size)
             pack = reached
-        options.progress(Progress(_moved(counts, outcomes), fresh, time.monotonic() - begin))
-        counts = _moved(counts, outcomes)
+        counts = _moved(counts, outcomes, counts.total if intake is None else intake.count)
+        options.progress(Progress(counts, fresh, time.monotonic() - begin))
     packs.finish()
     counts = journal.counts()
     others = dict(labeller.source.left_out())
-    return Summary(counts, fresh, time.monotonic() - begin, counts.todo > 0, others)
+    stopped = counts.todo > 0 or not journal.listed
+    return Summary(counts, fresh, time.monotonic() - begin, stopped, others)
 
 
 def _synchronise(labeller: Labeller, outcomes: list[Outcome], spool: bool) -> None:
@@ -270,19 +305,19 @@ def _synchronise(labeller: Labeller, outcomes: list[Outcome], spool: bool) -> No
             sync_folder(folder)
 
 
-def _batches(journal: Journal, size: int, options: RunOptions) -> Iterator[list[JournalRow]]:
-    for batch in journal.batches(size):
+def _until_stopped(batches: Iterator[list[JournalRow]], options: RunOptions) -> Iterator[list[JournalRow]]:
+    for batch in batches:
         if options.stopping():
             return
         yield batch
 
 
-def _moved(counts: Counts, outcomes: list[Outcome]) -> Counts:
+def _moved(counts: Counts, outcomes: list[Outcome], total: int) -> Counts:
     """The counts after these outcomes, without reading the journal after every batch."""
     done = sum(outcome.state == "done" for outcome in outcomes)
     failed = len(outcomes) - done
-    todo = max(0, counts.todo - len(outcomes))
-    return Counts(counts.total, counts.done + done, counts.failed + failed, todo)
+    todo = max(0, counts.todo - len(outcomes) + total - counts.total)
+    return Counts(total, counts.done + done, counts.failed + failed, todo)
 
 
 def status(dest: str | Path) -> tuple[Counts, Iterator[tuple[str, str]], dict[str, Any]]:
