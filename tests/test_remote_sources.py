@@ -234,7 +234,7 @@ def test_bad_addresses_are_one_clear_sentence(
 
 def test_no_permission_is_one_clear_sentence(bucket: s3.Bucket, prefix: str, tmp_path: Path) -> None:
     bucket.faults.add("GET", "list-type", *[s3.Fault(403, "AccessDenied")] * 5)
-    with pytest.raises(StorageError, match="access was refused .*check the credentials"):
+    with pytest.raises(StorageError, match=r"access was refused .*check the credentials"):
         label(prefix, tmp_path / "out")
     bucket.faults._set.clear()
 

@@ -5,19 +5,18 @@ from __future__ import annotations
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, closing
-from dataclasses import astuple, dataclass, field
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..addresses import printable
-from ..durable import folds_case, sync_folder
-from ..errors import BulkError
+from ..errors import BulkError, StorageError
 from ..registry import DEFAULT
 from ..remote import is_remote
 from ..suffixes import told
-from .destination import Destination, Shard, check_done, journals
-from .disk import writing
+from .destination import Destination, Shard, check_done
+from .handover import Handover
 from .intake import Intake
 from .items import JournalRow, Listing, Outcome, Source
 from .journal import Counts, Journal
@@ -27,6 +26,7 @@ from .packs import Packs, import_pyarrow
 from .pipeline import default_workers, label_batches
 from .settings import ModelChoice, Settings, described
 from .sources import STDIN, open_source
+from .stores import FolderStore, open_store
 from .writers import PACKED
 
 
@@ -81,7 +81,7 @@ class Job:
     Attributes:
         source: the inputs.
         described: the source's description in the journal.
-        dest: folder of the outputs.
+        dest: path or address of the folder of the outputs.
         model: the model.
         settings: what is written.
         shard: (number from 1, count): only this part of the inputs.
@@ -89,7 +89,7 @@ class Job:
 
     source: Source
     described: dict[str, Any]
-    dest: Path
+    dest: str | Path
     model: ModelChoice
     settings: Settings
     shard: Shard | None = None
@@ -132,6 +132,9 @@ class RunOptions:
         progress: called after each batch.
         stopping: called before each batch; if it returns True, the run ends after the batches in progress.
         loading: called with the parser once it is loaded.
+        journal: file of the journal, on a disk of this machine; None: beside outputs on a disk, else in
+            humanparse's own folder.
+        telling: called with what a person should know, such as why a run waits.
     """
 
     resume: bool = False
@@ -141,6 +144,8 @@ class RunOptions:
     progress: Callable[[Progress], None] = lambda progress: None
     stopping: Callable[[], bool] = lambda: False
     loading: Callable[[Any], None] = lambda parser: None
+    journal: Path | None = None
+    telling: Callable[[str], None] = lambda line: None
 
 
 StartEngine = Callable[[Job, Labeller, RunOptions], Engine]
@@ -171,7 +176,9 @@ def label(
         source: a folder, a glob, a list of paths or URLs (`.txt`, `.csv`, `.tsv`, `.parquet`; `-` is one on
             standard input), a WebDataset tar or a glob of such, or a video. All but videos may be in remote
             storage, such as `s3://bucket/photos`; see `humanparse.remote`.
-        dest: folder of the outputs, made if need be.
+        dest: folder of the outputs, made if need be; or its address in remote storage, such as
+            `s3://bucket/labels`. Then the journal is kept on a disk of this machine, and a copy of it beside
+            the outputs, so that another machine can resume the run.
         model: a model's name, or a `ModelChoice`.
         settings: what is written; None: label PNGs.
         options: how the run is done: resume, threads, progress. Nothing in it changes an output.
@@ -188,9 +195,8 @@ def label(
         BulkError: the run cannot start or continue; the message says what to do.
         ModelError, WeightsError, DeviceError: as for `Parser`.
     """
-    where = Path(dest)
     opened = open_source(
-        str(source), where, every=every, column=column, member=member, keep_suffix=keep_suffix
+        str(source), dest, every=every, column=column, member=member, keep_suffix=keep_suffix
     )
     about = {
         "source": _named(str(source)),
@@ -200,7 +206,7 @@ def label(
         "keep_suffix": keep_suffix,
     }
     choice = ModelChoice(model) if isinstance(model, str) else model
-    job = Job(opened, about, where, choice, settings or Settings(), shard)
+    job = Job(opened, about, dest, choice, settings or Settings(), shard)
     return run(job, options or RunOptions(), engine)
 
 
@@ -224,10 +230,12 @@ def run(job: Job, options: RunOptions, engine: StartEngine | None = None) -> Sum
     """
     if "parquet" in job.settings.formats:
         import_pyarrow()
-    destination = Destination(job.dest, job.shard)
+    store = open_store(job.dest)
+    destination = Destination(store, job.shard, options.journal)
     with ExitStack() as opened:
         opened.enter_context(destination.held())
-        journal = opened.enter_context(closing(destination.journal()))
+        handover = None if destination.beside else _handed_over(destination, opened, options.telling)
+        journal = opened.enter_context(closing(destination.journal(options.telling)))
         known = bool(journal.settings())
         if known and not (options.resume or options.restart):
             raise BulkError(
@@ -241,22 +249,32 @@ def run(job: Job, options: RunOptions, engine: StartEngine | None = None) -> Sum
             destination.discard(journal)
         labeller = Labeller(parser, job.source, settings, job.dest, destination.state)
         kinds = tuple(name for name in settings.formats if name in PACKED)
-        packs = Packs(journal, job.dest, destination.state, kinds, settings.pack_size, destination.label)
+        packs = Packs(journal, store, destination.state, kinds, settings.pack_size, destination.label)
         asked = described(job.model, parser, settings, job.described)
         intake = None
         if isinstance(job.source, ObjectSource) and (options.restart or not known):
             intake = opened.enter_context(closing(Intake(job.listing())))
-            journal.begin(asked, intake.page(wait=True), folds_case(job.dest), more=True)
+            journal.begin(asked, intake.page(wait=True), store.folds_case, more=True)
         else:
-            journal.begin(asked, job.listing(journal.last() >= 0), folds_case(job.dest))
+            journal.begin(asked, job.listing(journal.last() >= 0), store.folds_case)
             journal.all_listed()
         if known:
             destination.remove_leftovers(journal)
-            check_done(journal, job.source, packs, job.dest)
+            check_done(journal, job.source, packs)
             if options.retry_failed:
                 journal.retry_failed()
         work = (engine or local)(job, labeller, options)
-        return _work(journal, packs, labeller, work, options, intake)
+        return _work(journal, packs, labeller, work, options, intake, handover)
+
+
+def _handed_over(destination: Destination, opened: ExitStack, tell: Callable[[str], None]) -> Handover:
+    """Take the journal from the machine that had the run before; keep its copy fresh until `opened` ends."""
+    label = destination.label or "all"
+    owner = destination.state / "owner"
+    handover = Handover(destination.store, label, destination.path, owner, tell)
+    handover.take()
+    opened.enter_context(handover.kept())
+    return handover
 
 
 def local(job: Job, labeller: Labeller, options: RunOptions) -> Engine:
@@ -272,6 +290,7 @@ def _work(
     work: Engine,
     options: RunOptions,
     intake: Intake | None,
+    handover: Handover | None,
 ) -> Summary:
     begin, fresh, counts = time.monotonic(), 0, journal.counts()
     options.progress(Progress(counts, 0, 0.0))
@@ -279,12 +298,18 @@ def _work(
     size = labeller.settings.batch
     batches = journal.batches(size) if intake is None else intake.batches(journal, size)
     for outcomes in work(_until_stopped(batches, options)):
-        _synchronise(labeller, outcomes, bool(packs.kinds))
+        packs.add(outcomes)
+        labeller.store.synchronise(name for one in outcomes for name in one.outputs)
+        if packs.kinds:
+            FolderStore(packs.state).synchronise([f"{SPOOL}/"])
         journal.record(outcomes)
+        if handover is not None:
+            handover.tick()
         fresh += len(outcomes)
         reached = max((outcome.number for outcome in outcomes), default=0) // packs.size
         if reached > pack:
-            packs.finish(pack * packs.size, reached * packs.size)
+            with suppress(StorageError):  # what is not packed now is packed at the end
+                packs.finish(pack * packs.size, reached * packs.size)
             pack = reached
         counts = _moved(counts, outcomes, counts.total if intake is None else intake.count)
         options.progress(Progress(counts, fresh, time.monotonic() - begin))
@@ -293,16 +318,6 @@ def _work(
     others = dict(labeller.source.left_out())
     stopped = counts.todo > 0 or not journal.listed
     return Summary(counts, fresh, time.monotonic() - begin, stopped, others)
-
-
-def _synchronise(labeller: Labeller, outcomes: list[Outcome], spool: bool) -> None:
-    """Synchronise the folders of new files, before the journal says that the files exist."""
-    folders = {(labeller.dest / name).parent for one in outcomes for name in one.outputs}
-    if spool:
-        folders.add(labeller.state / SPOOL)
-    with writing(labeller.dest):
-        for folder in folders:
-            sync_folder(folder)
 
 
 def _until_stopped(batches: Iterator[list[JournalRow]], options: RunOptions) -> Iterator[list[JournalRow]]:
@@ -318,19 +333,3 @@ def _moved(counts: Counts, outcomes: list[Outcome], total: int) -> Counts:
     failed = len(outcomes) - done
     todo = max(0, counts.todo - len(outcomes) + total - counts.total)
     return Counts(total, counts.done + done, counts.failed + failed, todo)
-
-
-def status(dest: str | Path) -> tuple[Counts, Iterator[tuple[str, str]], dict[str, Any]]:
-    """Read the journals in a folder: counts, (place, reason) of each failure, settings of the first.
-
-    Raises:
-        BulkError: there is no run in this folder.
-    """
-    found = journals(Path(dest))
-    if not found:
-        raise BulkError(f"{dest}: no run has written here; pass the destination of a run")
-    opened = [Journal(path, writable=False) for path in found]
-    counts = [journal.counts() for journal in opened]
-    total = Counts(*map(sum, zip(*map(astuple, counts), strict=True)))
-    errors = (failure for journal in opened for failure in journal.errors())
-    return total, errors, opened[0].settings()

@@ -60,19 +60,21 @@ class Journal:
     Args:
         path: the SQLite file, made if need be. Secrets in URLs that an older version stored are removed.
         writable: False only reads, even while another process writes.
+        dest: the destination, for messages.
+        wal: whether to use SQLite's write-ahead log, which a network file system cannot.
 
     Raises:
         BulkError: it cannot be opened, or is not a journal.
     """
 
-    def __init__(self, path: Path, *, writable: bool = True) -> None:
-        self.path = path
+    def __init__(self, path: Path, *, writable: bool = True, dest: str = "", wal: bool = True) -> None:
+        self.path, self._dest = path, dest
         with self._clearly():
             mode = "rwc" if writable else "ro"
             uri = f"{path.absolute().as_uri()}?mode={mode}"
             self._db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=30)
             if writable:
-                self._db.execute("PRAGMA journal_mode = WAL")
+                self._db.execute(f"PRAGMA journal_mode = {'WAL' if wal else 'TRUNCATE'}")
                 self._db.execute("PRAGMA synchronous = FULL")
                 self._db.executescript(_SCHEMA)
         if writable:
@@ -111,7 +113,7 @@ class Journal:
                 f"  {key}: {before.get(key)} before, {settings.get(key)} now" for key in other
             )
             raise BulkError(
-                "the destination holds a run with other settings; repeat those, name another folder, "
+                f"{self._dest} holds a run with other settings; repeat those, name another folder, "
                 f"or start over with `restart=True`\n{changes}"
             )
         with self._transaction() as db:

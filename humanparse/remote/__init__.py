@@ -8,6 +8,7 @@ as `AWS_ENDPOINT_URL`. What may go away by itself (throttling, 5xx, timeouts, br
 few times; then it is a `StorageError`.
 """
 
+from .access import file_system as file_system
 from .access import is_remote as is_remote
 from .access import join as join
 from .listing import Found as Found

@@ -33,7 +33,7 @@ class Found:
     mark: int
 
 
-def listed(address: str, begin: str = "") -> Iterator[Found]:
+def listed(address: str, begin: str = "", *, optional: bool = False) -> Iterator[Found]:
     """All objects below an address, sorted by name; memory does not grow with their number.
 
     (Except where the storage is neither S3 nor Google's: there one folder at a time is held.)
@@ -41,6 +41,7 @@ def listed(address: str, begin: str = "") -> Iterator[Found]:
     Args:
         address: a bucket or a folder in it.
         begin: only names that begin so.
+        optional: whether a folder that does not exist is an empty one, as it always is in a bucket.
 
     Raises:
         GoneError: the bucket does not exist.
@@ -56,7 +57,8 @@ def listed(address: str, begin: str = "") -> Iterator[Found]:
     elif "gs" in fs.protocol:
         pages = _google_pages(fs, bucket, prefix)
     else:
-        yield from _walked(fs, root, begin)
+        if not optional or info(address, folder=True):
+            yield from _walked(fs, root, begin)
         return
     for about in pages:
         name = str(about["Key"])[cut:]
@@ -99,8 +101,8 @@ def _walked(fs: Any, root: str, begin: str) -> Iterator[Found]:
         pending += sorted(entries, key=lambda one: one[0] + "/" * one[1], reverse=True)
 
 
-def info(address: str) -> Found | None:
-    """What the storage says of an object; None if there is none.
+def info(address: str, folder: bool = False) -> Found | None:
+    """What the storage says of an object, or also of a folder; None if there is none.
 
     Raises:
         StorageError: it cannot be asked.
@@ -110,7 +112,7 @@ def info(address: str) -> Found | None:
         about = patiently(address, lambda: fs.info(address))
     except GoneError:
         return None
-    if about["type"] == "directory":
+    if about["type"] == "directory" and not folder:
         return None
     return Found(PurePosixPath(about["name"]).name, int(about["size"] or 0), _mark(about))
 

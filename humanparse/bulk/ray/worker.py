@@ -26,8 +26,8 @@ class Task:
         weights: role -> sha256 of the files there.
         source: where inputs are read.
         settings: what is written.
-        dest: folder of the outputs.
-        state: folder of the run's own files in it.
+        dest: path or address of the folder of the outputs.
+        state: folder of the run's own files in it; None where that is out of reach.
         folder: where relative paths begin.
         threads: that the network computes with on a CPU.
         files: threads that read, and as many that write.
@@ -38,8 +38,8 @@ class Task:
     weights: dict[str, str]
     source: Source
     settings: Settings
-    dest: Path
-    state: Path
+    dest: str | Path
+    state: Path | None
     folder: Path
     threads: int
     files: int
