@@ -69,7 +69,7 @@ def expected(photos: Path) -> dict[str, bytes]:
 
 @pytest.fixture(autouse=True)
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """This machine's own folder."""
+    """The folder where a machine keeps its own files."""
     return enter(monkeypatch, tmp_path / "machine")
 
 
