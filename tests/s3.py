@@ -88,6 +88,7 @@ class Bucket:
         host, port = self._server.get_host_and_port()
         self._proxy = ThreadingHTTPServer(("127.0.0.1", 0), self._handler(host, port))
         self._proxy.daemon_threads = True
+        self._proxy.handle_error = lambda *about: None  # type: ignore[method-assign]  # clients are killed
         threading.Thread(target=self._proxy.serve_forever, args=(0.02,), daemon=True).start()
         self.url = f"http://127.0.0.1:{self._proxy.server_address[1]}"
         self.environment = {**KEYS, "AWS_DEFAULT_REGION": "us-east-1", "AWS_ENDPOINT_URL": self.url}
