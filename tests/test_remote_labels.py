@@ -253,6 +253,10 @@ def test_a_journal_elsewhere_is_copied_beside_the_labels_and_refused_on_nfs(
     journal.parent.mkdir()
     assert label(photos, tmp_path / "out", journal=journal).counts.done == 14
     assert journal.is_file() and bulk.status(tmp_path / "out")[0].done == 14
+    assert label(photos, tmp_path / "out").fresh == 0  # the copy is the journal now
+    assert label(photos, tmp_path / "out", journal=journal).fresh == 0  # and here again
+    with pytest.raises(BulkError, match="give it as text"):
+        label(photos, Path(f"s3://{s3.NAME}/path"))
     mounts = tmp_path / "mounts"
     mounts.write_text(f"/dev/sda / ext4 rw 0 0\nserver:/data {tmp_path} nfs4 rw 0 0\n")
     monkeypatch.setattr(disk, "MOUNTS", mounts)

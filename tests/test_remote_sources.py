@@ -134,6 +134,20 @@ def test_one_object_a_list_and_a_table_of_addresses(bucket: s3.Bucket, prefix: s
     assert [found.key for found in open_source(listed, "").listing()] == ["__/photos/b", "__/photos/z"]
 
 
+def test_predict_takes_what_lies_in_a_bucket(prefix: str) -> None:
+    from humanparse.cli.photos import find_photos, read_photo
+
+    told: list[str] = []
+    found = find_photos([prefix, f"{prefix}/a/*.png"], told.append)
+    assert found[-2:] == [f"{prefix}/a/1.png", f"{prefix}/a/2.png"] and len(found) == 11
+    assert "1 .dng" in told[0] and "hidden" in told[0]
+    assert (read_photo(found[-1]) == np.asarray(Image.open(io.BytesIO(png(2))))).all()
+    with pytest.raises(ImageError, match="no such object"):
+        read_photo(f"{prefix}/none.png")
+    with pytest.raises(ImageError, match="no pictures there"):
+        find_photos([f"{prefix}/nothing"], told.append)
+
+
 @pytest.mark.parametrize("name", ["samples.tar", "*.tar"])
 def test_tars_are_read_in_parts_and_never_copied(
     name: str, bucket: s3.Bucket, photos: Path, tmp_path: Path

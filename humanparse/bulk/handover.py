@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import socket
 import sqlite3
 import time
@@ -66,11 +67,11 @@ class Handover:
             StorageError: the storage fails.
         """
         lease = self._lease()
-        if lease is not None and lease["owner"] != self._owner:
-            if not lease["ended"]:
+        if lease is None or lease["owner"] != self._owner:
+            if lease is not None and not lease["ended"]:
                 self._refuse_living(lease)
-            self._adopt()
-            self._owner = ""
+            if self._adopt() or lease is not None:
+                self._owner = ""
         if not self._owner:
             self._owner = secrets.token_hex(8)
             self._owner_file.write_text(self._owner, encoding="ascii")
@@ -142,17 +143,18 @@ class Handover:
                 "folder"
             )
 
-    def _adopt(self) -> None:
-        """Take the copy as the journal of this machine; without a copy there is none."""
+    def _adopt(self) -> bool:
+        """Take the copy as the journal of this machine; whether there is one."""
         part = self._path.with_name(f".{self._path.name}.{secrets.token_hex(4)}.part")
-        found = False
-        with suppress(GoneError), self._store.copy(self._copy_name) as copy:
-            part.write_bytes(copy.read_bytes())
-            found = True
+        try:
+            with self._store.copy(self._copy_name) as copy:
+                shutil.copyfile(copy, part)
+        except GoneError:
+            return False
         for ending in ("", "-wal", "-shm", "-journal"):
             self._path.with_name(self._path.name + ending).unlink(missing_ok=True)
-        if found:
-            os.replace(part, self._path)
+        os.replace(part, self._path)
+        return True
 
     def _copy(self) -> float:
         """Copy the journal; the seconds that it took."""

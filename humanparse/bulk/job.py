@@ -234,6 +234,8 @@ def run(job: Job, options: RunOptions, engine: StartEngine | None = None) -> Sum
     destination = Destination(store, job.shard, options.journal)
     with ExitStack() as opened:
         opened.enter_context(destination.held())
+        if destination.beside:  # a journal that was kept elsewhere before is the older one from now on
+            (destination.state / "lease.json").unlink(missing_ok=True)
         handover = None if destination.beside else _handed_over(destination, opened, options.telling)
         journal = opened.enter_context(closing(destination.journal(options.telling)))
         known = bool(journal.settings())

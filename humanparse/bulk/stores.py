@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import re
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -61,8 +62,11 @@ def open_store(dest: str | Path) -> Store:
     """The store of a destination.
 
     Raises:
+        BulkError: an address was given as a `Path`, which drops one of its slashes.
         StorageError: its protocol is not known, or fsspec is not installed.
     """
+    if isinstance(dest, Path) and re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/(?!/)", str(dest)):
+        raise BulkError(f"{dest} is a Path, which cannot hold an address; give it as text")
     if remote.is_remote(str(dest)):
         return BucketStore(str(dest).rstrip("/"))
     return FolderStore(Path(dest))

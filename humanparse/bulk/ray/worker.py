@@ -71,11 +71,11 @@ class Worker:
         task = self._task
         try:
             parser = task.choice.parser(progress=False)
+            if (weights_hashes(parser), revision_of(parser)) != (task.weights, task.revision):
+                return f"{parser.spec.name}: the weights here are others than where the run was begun"
+            self._labeller = Labeller(parser, task.source, task.settings, task.dest, task.state)
         except HumanParseError as error:
             return str(error)
-        if (weights_hashes(parser), revision_of(parser)) != (task.weights, task.revision):
-            return f"{parser.spec.name}: the weights here are others than where the run was begun"
-        self._labeller = Labeller(parser, task.source, task.settings, task.dest, task.state)
         return ""
 
     def label(self, batch: Sequence[JournalRow]) -> list[Outcome] | BulkError:
