@@ -276,7 +276,7 @@ def test_forty_kills_and_a_hundred_faults_lose_and_tear_nothing(
 ) -> None:
     torch.set_num_threads(1)  # the forks could not use other threads
     photos = noise(tmp_path / "photos", 300)
-    source, dest = bucket.put_folder(photos, "many"), f"s3://{s3.NAME}/hard"
+    source, dest = bucket.put_folder(photos, "hard/photos"), f"s3://{s3.NAME}/hard/labels"
     label(photos, tmp_path / "labels")
     expected, before = files(tmp_path / "labels"), bucket.faults.met
     monkeypatch.setattr(handover, "_COPY", 0.5)
@@ -286,9 +286,9 @@ def test_forty_kills_and_a_hundred_faults_lose_and_tear_nothing(
         bucket.faults.at_random(0.06, seed=kills)
         if forked(bucket, source, dest, moments.randrange(10, 120)):
             through += 1  # before there were enough kills: begin again
-            assert bucket.files("hard") == expected
+            assert bucket.files("hard/labels") == expected
             bucket.faults.at_random(0)
-            remote.remove(f"s3://{s3.NAME}/{key}" for key in bucket.keys("hard"))
+            remote.remove(f"s3://{s3.NAME}/{key}" for key in bucket.keys("hard/labels"))
             enter(monkeypatch, tmp_path / f"fresh{through}")
             continue
         kills += 1
@@ -296,8 +296,8 @@ def test_forty_kills_and_a_hundred_faults_lose_and_tear_nothing(
             enter(monkeypatch, tmp_path / f"machine{kills}")
     bucket.faults.at_random(0)
     label(source, dest, retry_failed=True)
-    assert bucket.files("hard") == expected
-    found = rows(bucket, "hard", tmp_path)
+    assert bucket.files("hard/labels") == expected
+    found = rows(bucket, "hard/labels", tmp_path)
     assert [state for _, state in found].count("done") == 300 and len(dict(found)) == len(found) == 301
 
 
