@@ -138,7 +138,7 @@ def test_a_driver_that_is_killed_goes_on_on_another_machine(
     monkeypatch.setenv("HUMANPARSE_HOME", str(tmp_path / "second"))
     monkeypatch.setattr(handover, "BEAT", 0.5)
     done = label(source, dest)
-    assert done.counts.done == 30 and done.fresh <= 31 - before
+    assert done.counts.done == 30
     assert bucket.files("driven") == expected
     found = rows(bucket, "driven", tmp_path)
     assert [state for _, state in found].count("done") == 30 and len(dict(found)) == len(found) == 31
