@@ -67,5 +67,13 @@ class BulkError(HumanParseError, RuntimeError):
     """A run over many inputs cannot begin or go on; what is done is kept."""
 
 
+class StorageError(BulkError):
+    """Remote storage, such as S3, cannot be listed, read or written."""
+
+
+class GoneError(StorageError):
+    """There is no such object or bucket."""
+
+
 class ServeError(HumanParseError, RuntimeError):
     """The service cannot begin: a setting, the address or a package is at fault."""

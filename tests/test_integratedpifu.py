@@ -12,7 +12,7 @@ from command import Run, runner
 from PIL import Image
 
 from humanparse import Parser, Parsing, get_scheme
-from humanparse.bulk.writers import write
+from humanparse.bulk.writers import encoded
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "integratedpifu"
 
@@ -75,7 +75,8 @@ def test_a_stopped_run_goes_on(run: Run, tmp_path: Path) -> None:
 
 def test_every_part_has_the_nearest_float32_of_its_value(tmp_path: Path) -> None:
     labels = np.arange(7, dtype=np.uint8).repeat(2).reshape(2, 7)
-    write("integratedpifu", Parsing(labels, get_scheme("pascal")), None, tmp_path / "map.npy")
+    content = encoded("integratedpifu", Parsing(labels, get_scheme("pascal")), None)
+    (tmp_path / "map.npy").write_bytes(content)
     values = np.load(tmp_path / "map.npy")
     assert values.dtype == np.float32 and values.shape == (2, 7)
     for label, value in enumerate((0, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)):

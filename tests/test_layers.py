@@ -13,8 +13,8 @@ PACKAGE = Path(__file__).parents[1] / "humanparse"
 ROOMS = [
     "_version", "addresses", "arrays", "messages", "errors", "durable", "palettes", "sides", "schemes",
     "people", "registry", "suffixes", "impostors", "metadata", "reduction", "decode", "fetching", "image",
-    "ops", "cleaning", "geometry", "checkpoint", "hub", "models", "runtimes", "render", "formats", "metrics",
-    "detections", "results", "pipelines", "video", "parser", "bulk", "adapters", "serve", "bench",
+    "remote", "ops", "cleaning", "geometry", "checkpoint", "hub", "models", "runtimes", "render", "formats",
+    "metrics", "detections", "results", "pipelines", "video", "parser", "bulk", "adapters", "serve", "bench",
     "verification", "cli", "__init__", "__main__",
 ]  # fmt: skip
 
@@ -46,6 +46,8 @@ ONLY_IN = {
     "openvino": ("runtimes/openvino.py",),
     "pyarrow": ("bulk/packs.py", "bulk/tables.py", "bulk/ray/dataset.py"),
     "ray": ("bulk/ray/cluster.py",),
+    "fsspec": ("remote/",),
+    "s3fs": (),
     "supervision": ("adapters/supervision.py",),
     "datasets": ("adapters/datasets.py",),
     "gradio": ("adapters/gradio.py",),
@@ -79,6 +81,7 @@ NO_TORCH = (
     "decode",
     "fetching",
     "image",
+    "remote",
     "cleaning",
     "hub",
     "render",

@@ -4,12 +4,12 @@
 """
 
 from .contact_sheet import contact_sheet as contact_sheet
+from .destination import status as status
 from .integratedpifu import label_subjects as label_subjects
 from .job import Progress as Progress
 from .job import RunOptions as RunOptions
 from .job import Summary as Summary
 from .job import label as label
-from .job import status as status
 from .journal import Counts as Counts
 from .processes import Processes as Processes
 from .settings import ModelChoice as ModelChoice

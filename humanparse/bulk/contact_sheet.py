@@ -7,7 +7,6 @@ import html
 import io
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,6 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 from .. import formats, render
 from ..durable import replacing
 from ..errors import BulkError, FormatError, ImageError
+from ..remote import is_remote
 from ..schemes import get_scheme
 from .destination import journals
 from .integratedpifu import SubjectSource
@@ -26,6 +26,7 @@ from .items import JournalRow, Source, Statistics
 from .journal import Journal, Order
 from .packs import Packs
 from .sources import open_source
+from .stores import Store, open_store
 from .writers import ENDINGS, PACKED, integratedpifu_labels
 
 _CAPTION = 34
@@ -65,7 +66,8 @@ def contact_sheet(
     """Show the most doubtful outputs of a run.
 
     Args:
-        dest: folder of a run, or of several shards; the run may still be in progress.
+        dest: folder of a run, or of several shards, or its address in remote storage; the run may still be in
+            progress.
         path: file to write: `.jpg` or `.png` for one picture, `.html` for a page with embedded pictures.
         count: most outputs to show.
         order: what makes an output doubtful: a low mean `"confidence"`; a large share of pixels that
@@ -87,10 +89,10 @@ def contact_sheet(
         raise BulkError(f"`order` takes {', '.join(get_args(Order))}, not {order!r}")
     if min(count, columns) < 1 or side < 16:
         raise BulkError("`count` and `columns` must be at least 1, `side` at least 16")
-    cards = list(_cards(Path(dest), count, order, side))
+    cards = list(_cards(dest, count, order, side))
     with replacing(target) as part:
         if target.suffix.lower() == ".html":
-            links = os.path.relpath(dest, target.parent)
+            links = "" if is_remote(str(dest)) else os.path.relpath(dest, target.parent)
             part.write_text(_page(cards, links, side), encoding="utf-8", errors="replace")
         else:
             kind = "PNG" if target.suffix.lower() == ".png" else "JPEG"
@@ -98,41 +100,28 @@ def contact_sheet(
     return len(cards)
 
 
-def _cards(dest: Path, count: int, order: Order, side: int) -> Iterator[Card]:
+def _cards(dest: str | Path, count: int, order: Order, side: int) -> Iterator[Card]:
     """The most doubtful first."""
-    with ExitStack() as opened:
-        runs = [Run.of(dest, opened.enter_context(closing(one))) for one in _journals(dest)]
-        found = [
+    with journals(dest) as found:
+        begun = [journal for journal in found if journal.settings()]
+        if not begun:  # it was refused before it started
+            raise BulkError(f"{dest}: the run there was refused before it labelled anything; start it again")
+        runs = [Run.of(dest, journal) for journal in begun]
+        doubtful = [
             (_doubt(seen, order), item.number, run, item, seen)
             for run in runs
             for item, seen in run.journal.doubtful(count, order)
         ]
-        if not found:
+        if not doubtful:
             raise BulkError(
                 f"{dest}: nothing to show: there is no output yet, or none with confidence; label with "
                 "confidence and a model that has it, or use another `order`"
             )
-        worst = sorted(found, key=lambda each: each[:2])[:count]
+        worst = sorted(doubtful, key=lambda each: each[:2])[:count]
         made = {}
         for _, number, run, item, seen in sorted(worst, key=lambda each: each[1]):  # as a video is read
             made[run.label, number] = run.card(item, seen, side)
         yield from (made[run.label, number] for _, number, run, _, _ in worst)
-
-
-def _journals(dest: Path) -> list[Journal]:
-    found = journals(dest)
-    if not found:
-        raise BulkError(f"{dest}: no run has written here; pass the destination of a run")
-    begun = []
-    for path in found:
-        journal = Journal(path, writable=False)
-        if journal.settings():
-            begun.append(journal)
-        else:  # the run was refused before it started
-            journal.close()
-    if not begun:
-        raise BulkError(f"{dest}: the run there was refused before it labelled anything; start it again")
-    return begun
 
 
 def _doubt(seen: Statistics, order: Order) -> float:
@@ -147,7 +136,7 @@ class Run:
     """A run, or one shard of it.
 
     Attributes:
-        dest: folder of its outputs.
+        store: its outputs.
         label: name of the shard; "" without shards.
         journal: its journal.
         settings: its settings.
@@ -155,7 +144,7 @@ class Run:
         packs: its packs.
     """
 
-    dest: Path
+    store: Store
     label: str
     journal: Journal
     settings: dict[str, Any]
@@ -163,13 +152,13 @@ class Run:
     packs: Packs
 
     @classmethod
-    def of(cls, dest: Path, journal: Journal) -> Run:
+    def of(cls, dest: str | Path, journal: Journal) -> Run:
         """The run of a journal."""
-        settings, state = journal.settings(), journal.path.parent
+        settings, state, store = journal.settings(), journal.path.parent, open_store(dest)
         label = "" if state.name == "all" else state.name
         kinds = tuple(name for name in settings["formats"] if name in PACKED)
-        packs = Packs(journal, dest, state, kinds, settings["pack_size"], label)
-        return cls(dest, label, journal, settings, _source(settings, dest), packs)
+        packs = Packs(journal, store, state, kinds, settings["pack_size"], label)
+        return cls(store, label, journal, settings, _source(settings, dest), packs)
 
     def card(self, item: JournalRow, seen: Statistics, side: int) -> Card:
         """The card of an input."""
@@ -194,14 +183,15 @@ class Run:
 
     def _record(self, item: JournalRow, outputs: list[str]) -> formats.Record:
         for name in outputs:
-            path = self.dest / name
             if name.endswith((ENDINGS["png"], ENDINGS["npz"])):
-                return formats.read(path)
+                with self.store.copy(name) as path:
+                    return formats.read(path)
             if name.endswith(ENDINGS["integratedpifu"]):
-                return formats.Record(integratedpifu_labels(path), get_scheme("pascal"), "")
+                with self.store.copy(name) as path:
+                    return formats.Record(integratedpifu_labels(path), get_scheme("pascal"), "")
         if not self.packs.kinds:
             raise BulkError(
-                f"{self.dest}: a contact sheet needs labels, but this run only wrote "
+                f"{self.store}: a contact sheet needs labels, but this run only wrote "
                 f"{', '.join(self.settings['formats'])}; write png, npz, tar or parquet, too"
             )
         with TemporaryDirectory() as folder:
@@ -210,7 +200,7 @@ class Run:
             return formats.read(path)
 
 
-def _source(settings: dict[str, Any], dest: Path) -> Source | None:
+def _source(settings: dict[str, Any], dest: str | Path) -> Source | None:
     if "split" in settings:
         return SubjectSource(Path(settings["source"]), settings["split"])
     options = {name: settings[name] for name in ("every", "column", "keep_suffix")}
@@ -276,7 +266,7 @@ def _page(cards: list[Card], links: str, side: int) -> str:
 
 def _figure(rank: int, card: Card, links: str) -> str:
     name, numbers = map(html.escape, _caption(rank, card))
-    if card.file:
+    if card.file and links:
         place = Path(links, card.file).as_posix()
         name = f'<a href="{quote(place.encode("utf-8", "surrogateescape"))}">{name}</a>'
     parts = sorted(card.seen.parts.items(), key=lambda part: -part[1])

@@ -1,26 +1,30 @@
-"""The folder that a run writes to: its lock, its journal, and the leftovers of an earlier run."""
+"""The place that a run writes to: its lock, its journal, and the leftovers of an earlier run."""
 
 from __future__ import annotations
 
 import os
 import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import astuple, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 from filelock import FileLock, Timeout
 
-from ..errors import BulkError, ImageError
+from .. import remote
+from ..errors import BulkError, GoneError, ImageError
+from ..hub.environment import cache_dir
+from .disk import network_file_system
 from .items import JournalRow, Source
-from .journal import Journal
+from .journal import Counts, Journal
 from .labeller import SPOOL
+from .naming import hash_of
 from .packs import Packs
+from .stores import STATE, FolderStore, Store, open_store
 from .writers import ENDINGS
-
-STATE = ".humanparse"
-"""Folder of the run's own files in the destination."""
 
 _LEFTOVER = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}\.part")
 
@@ -32,12 +36,14 @@ class Destination:
     """Where a run, or one shard of it, writes.
 
     Attributes:
-        dest: folder of the outputs.
+        store: the outputs.
         shard: (number from 1 on, count), or None.
+        file: the journal; None: in a folder on a disk beside the outputs, else in humanparse's own folder.
     """
 
-    dest: Path
+    store: Store
     shard: Shard | None = None
+    file: Path | None = None
 
     @property
     def label(self) -> str:
@@ -45,13 +51,29 @@ class Destination:
         return "" if self.shard is None else f"{self.shard[0]}of{self.shard[1]}"
 
     @property
+    def beside(self) -> bool:
+        """Whether the journal lies beside the outputs, so that no copy of it need be put there."""
+        return self.file is None and isinstance(self.store, FolderStore)
+
+    @property
     def state(self) -> Path:
-        """Folder of the run's own files; each shard has its own."""
-        return self.dest / STATE / (self.label or "all")
+        """Folder of the run's own files, on a disk; each shard has its own."""
+        if self.file is not None:
+            return self.file.absolute().parent / f"{self.file.name}.run"
+        if isinstance(self.store, FolderStore):
+            return self.store.root / STATE / (self.label or "all")
+        address = str(self.store)
+        name = re.sub(r"\W+", "-", address.partition("://")[2])[-60:]
+        return cache_dir() / "runs" / f"{name}-{hash_of(address)}" / (self.label or "all")
+
+    @property
+    def path(self) -> Path:
+        """The journal."""
+        return self.file or self.state / "journal.sqlite"
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Make the folder and lock it against other runs.
+        """Make the folder and lock it against other runs of this machine, or of its disk.
 
         Raises:
             BulkError: another run is writing there, or the folder cannot be written to.
@@ -62,12 +84,13 @@ class Destination:
             lock.acquire()
         except Timeout as error:
             raise BulkError(
-                f"another run is writing to {self.dest}; wait for it, or name another folder"
+                f"another run is writing to {self.store}; wait for it, or name another folder"
             ) from error
         except OSError as error:
             raise BulkError(
-                f"{self.dest} cannot be written to ({error.strerror or error}); check that the disk is "
-                "neither full nor read-only, or name another folder"
+                f"{self.store if self.beside else self.state} cannot be written to "
+                f"({error.strerror or error}); check that the disk is neither full nor read-only, or name "
+                "another folder"
             ) from error
         try:
             self._refuse_other_shards()
@@ -75,58 +98,124 @@ class Destination:
         finally:
             lock.release()
 
-    def journal(self) -> Journal:
-        """Open the run's journal; make it if need be."""
-        return Journal(self.state / "journal.sqlite")
+    def journal(self, tell: Callable[[str], None] = lambda line: None) -> Journal:
+        """Open the run's journal; make it if need be.
+
+        Args:
+            tell: called where the journal is safe but slow.
+
+        Raises:
+            BulkError: it was named, and is on a network file system.
+        """
+        kind = network_file_system(self.state)
+        if kind and not self.beside:
+            raise BulkError(
+                f"{self.path} is on a network file system ({kind}), which SQLite cannot rely on; name a file "
+                "on a disk of this machine with `journal`"
+            )
+        if kind:
+            tell(
+                f"{self.store} is on a network file system ({kind}): the journal there does without a "
+                "write-ahead log, which is slower; name a file on a disk of this machine with `journal`"
+            )
+        return Journal(self.path, dest=str(self.store), wal=not kind)
 
     def _refuse_other_shards(self) -> None:
         count = None if self.shard is None else self.shard[1]
-        for path in journals(self.dest):
-            _, _, other = path.parent.name.partition("of")
+        for label in self.store.labels():
+            _, _, other = label.partition("of")
             if (int(other) if other else None) != count:
                 raise BulkError(
-                    f"{self.dest} holds a run {f'of {other} shards' if other else 'without shards'}; "
+                    f"{self.store} holds a run {f'of {other} shards' if other else 'without shards'}; "
                     "use the same `shard` count, or name another folder"
                 )
 
     def remove_leftovers(self, journal: Journal) -> None:
         """Remove half-written files of a run that was killed, but not those of other shards."""
-        for folder, folders, names in os.walk(self.dest):
-            if Path(folder) == self.dest and STATE in folders:
-                folders.remove(STATE)
-            for name in names:
-                found = _LEFTOVER.fullmatch(name)
-                if found and self._mine(Path(folder), found["name"], journal):
-                    (Path(folder) / name).unlink(missing_ok=True)
+        if isinstance(self.store, FolderStore):
+            self._remove_parts(self.store.root, journal)
+        else:
+            remote.abort_uploads(str(self.store))
         for part in (self.state / SPOOL).glob(".*.part"):
             part.unlink(missing_ok=True)
 
-    def _mine(self, folder: Path, name: str, journal: Journal) -> bool:
+    def _remove_parts(self, root: Path, journal: Journal) -> None:
+        for folder, folders, names in os.walk(root):
+            if Path(folder) == root and STATE in folders:
+                folders.remove(STATE)
+            for name in names:
+                found = _LEFTOVER.fullmatch(name)
+                if found and self._mine(Path(folder).relative_to(root), found["name"], journal):
+                    (Path(folder) / name).unlink(missing_ok=True)
+
+    def _mine(self, below: Path, name: str, journal: Journal) -> bool:
         if name.startswith(f"labels-{self.label}"):
             return True
-        below = folder.relative_to(self.dest)
         keys = (name.removesuffix(ending) for ending in ENDINGS.values() if name.endswith(ending))
         return any(journal.has_key((below / key).as_posix()) for key in keys)
 
     def discard(self, journal: Journal) -> None:
         """Delete every output in the journal, and clear the journal."""
         for state in ("done", "changed"):
-            for item in journal.in_state(state):
-                for name in journal.outputs(item.number):
-                    (self.dest / name).unlink(missing_ok=True)
-        for name in journal.all_packs():
-            (self.dest / name).unlink(missing_ok=True)
+            self.store.remove(
+                name for item in journal.in_state(state) for name in journal.outputs(item.number)
+            )
+        self.store.remove(journal.all_packs())
         shutil.rmtree(self.state / SPOOL)
         (self.state / SPOOL).mkdir()
         journal.clear()
 
 
-def journals(dest: Path) -> list[Path]:
-    """The journals of the runs in a folder, one per shard."""
-    return sorted(dest.glob(f"{STATE}/*/journal.sqlite"))
+@contextmanager
+def journals(dest: str | Path) -> Iterator[list[Journal]]:
+    """The journals of the runs in a destination, one per shard, to read from; in a bucket their copies.
+
+    Raises:
+        BulkError: there is no run.
+    """
+    store = open_store(dest)
+    with ExitStack() as opened:
+        found = []
+        for label in store.labels():
+            try:
+                path = opened.enter_context(store.copy(f"{STATE}/{label}/journal.sqlite"))
+            except GoneError:  # a run that was deleted just now
+                continue
+            if not isinstance(store, FolderStore):  # a folder tells the shard's label
+                folder = Path(opened.enter_context(TemporaryDirectory(prefix="humanparse-"))) / label
+                folder.mkdir()
+                path = path.rename(folder / path.name)
+            found.append(opened.enter_context(closing(Journal(path, writable=False))))
+        if not found:
+            raise BulkError(f"{dest}: no run has written here; pass the destination of a run")
+        yield found
 
 
-def check_done(journal: Journal, source: Source, packs: Packs, dest: Path) -> None:
+def status(dest: str | Path) -> tuple[Counts, Iterator[tuple[str, str]], dict[str, Any]]:
+    """Read the journals in a destination: counts, (place, reason) of each failure, settings of the first.
+
+    While a bucket is still listed, `counts` has what was listed so far, and the settings `"listed": False`.
+    Of a destination in remote storage the copies of the journals are read, which may be a minute old.
+
+    Raises:
+        BulkError: there is no run in this destination.
+    """
+    with ExitStack() as entered:
+        found = entered.enter_context(journals(dest))
+        counts = [journal.counts() for journal in found]
+        total = Counts(*map(sum, zip(*map(astuple, counts), strict=True)))
+        about = {**found[0].settings(), "listed": all(journal.listed for journal in found)}
+        kept = entered.pop_all()
+
+    def errors() -> Iterator[tuple[str, str]]:
+        with kept:
+            for journal in found:
+                yield from journal.errors()
+
+    return total, errors(), about
+
+
+def check_done(journal: Journal, source: Source, packs: Packs) -> None:
     """Mark inputs to label again: those with changed bytes, or with a missing or truncated output."""
     for item in journal.in_state("changed"):
         if item.found.size is None or _same_bytes(item, source):  # labels outlive an input that is gone
@@ -135,10 +224,11 @@ def check_done(journal: Journal, source: Source, packs: Packs, dest: Path) -> No
             journal.mark([item.number], "todo")
             journal.spoil_packs(item.number // packs.size)
     gone: list[int] = []
-    for item in journal.in_state("done"):
-        outputs = journal.outputs(item.number)
-        if not packs.holds(item) or any(_size(dest / name) != size for name, size in outputs.items()):
-            gone.append(item.number)
+    with packs.store.sizes() as size_of:
+        for item in journal.in_state("done"):
+            outputs = journal.outputs(item.number)
+            if not packs.holds(item, size_of) or any(size_of(name) != size for name, size in outputs.items()):
+                gone.append(item.number)
     journal.mark(gone, "todo")
 
 
@@ -147,10 +237,3 @@ def _same_bytes(item: JournalRow, source: Source) -> bool:
         return item.sha256 != "" and source.read(item.found).sha256 == item.sha256
     except ImageError:  # labelling it will fail, and record why
         return False
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return -1

@@ -23,3 +23,42 @@ def writing(dest: Path) -> Iterator[None]:
             f"outputs cannot be written to {dest} ({error}); check that the disk is neither full nor "
             "read-only, and resume with `resume=True`"
         ) from error
+
+
+_NETWORK = frozenset(
+    (
+        *(
+            "nfs",
+            "nfs4",
+            "cifs",
+            "smb3",
+            "smbfs",
+            "9p",
+            "afs",
+            "ceph",
+            "lustre",
+            "beegfs",
+            "gpfs",
+            "glusterfs",
+        ),
+        *("fuse.sshfs", "fuse.s3fs", "fuse.gcsfuse", "fuse.rclone", "fuse.glusterfs", "fuse.juicefs"),
+    )
+)
+
+MOUNTS = Path("/proc/self/mounts")
+"""Where Linux says what is mounted; other systems are not asked."""
+
+
+def network_file_system(folder: Path) -> str:
+    """The kind of network file system that a folder lies on, such as `"nfs4"`; "" on a disk."""
+    try:
+        lines = MOUNTS.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError:
+        return ""
+    path, best, kind = folder.resolve(), -1, ""
+    for line in lines:
+        _, where, its_kind, *_ = line.split(" ")
+        mount = Path(where.replace(r"\040", " "))
+        if len(mount.parts) >= best and (mount == path or mount in path.parents):
+            best, kind = len(mount.parts), its_kind
+    return kind if kind in _NETWORK else ""

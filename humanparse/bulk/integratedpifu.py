@@ -102,7 +102,7 @@ def label_subjects(
 
     Args:
         root: IntegratedPIFu's folder.
-        dest: folder of the maps, made if need be.
+        dest: folder of the maps, made if need be, or its address in remote storage.
         model: a model's name, or a `ModelChoice`.
         split: which subjects to label; the fork only labels `"train"`.
         approximate: accept models with other labels, which do not tell upper from lower limbs. Visible arms
@@ -120,5 +120,5 @@ def label_subjects(
     settings = Settings(formats=("integratedpifu",), batch=batch, remap="pascal", approximate=approximate)
     source = Path(root).absolute()
     about = {"source": str(source), "split": split}
-    job = Job(SubjectSource(source, split), about, Path(dest), choice, settings)
+    job = Job(SubjectSource(source, split), about, dest, choice, settings)
     return run(job, options or RunOptions())

@@ -97,6 +97,7 @@ class Outcome:
         outputs: path below the destination -> size in bytes.
         statistics: statistics of its labels; None if it failed.
         error: why it failed.
+        labels: a label PNG that is to be packed, if the labeller could not put it into the spool.
     """
 
     number: int
@@ -105,6 +106,7 @@ class Outcome:
     outputs: dict[str, int] = field(default_factory=dict)
     statistics: Statistics | None = None
     error: str = ""
+    labels: bytes = field(default=b"", repr=False)
 
 
 class Source(Protocol):

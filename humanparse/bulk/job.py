@@ -5,24 +5,28 @@ from __future__ import annotations
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing
-from dataclasses import astuple, dataclass, field
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..durable import folds_case, sync_folder
-from ..errors import BulkError
+from ..addresses import printable
+from ..errors import BulkError, StorageError
 from ..registry import DEFAULT
+from ..remote import is_remote
 from ..suffixes import told
-from .destination import Destination, Shard, check_done, journals
-from .disk import writing
+from .destination import Destination, Shard, check_done
+from .handover import Handover
+from .intake import Intake
 from .items import JournalRow, Listing, Outcome, Source
 from .journal import Counts, Journal
 from .labeller import SPOOL, Labeller
+from .objects import ObjectSource
 from .packs import Packs, import_pyarrow
 from .pipeline import default_workers, label_batches
 from .settings import ModelChoice, Settings, described
 from .sources import STDIN, open_source
+from .stores import FolderStore, open_store
 from .writers import PACKED
 
 
@@ -77,7 +81,7 @@ class Job:
     Attributes:
         source: the inputs.
         described: the source's description in the journal.
-        dest: folder of the outputs.
+        dest: path or address of the folder of the outputs.
         model: the model.
         settings: what is written.
         shard: (number from 1, count): only this part of the inputs.
@@ -85,7 +89,7 @@ class Job:
 
     source: Source
     described: dict[str, Any]
-    dest: Path
+    dest: str | Path
     model: ModelChoice
     settings: Settings
     shard: Shard | None = None
@@ -111,8 +115,8 @@ class Job:
                 yield found
         if empty:
             others = told(self.source.left_out())
-            where = Path(self.described["source"])
-            source = "standard input" if where.name == STDIN else where
+            where = self.described["source"]
+            source = "standard input" if Path(where).name == STDIN else where
             raise BulkError(f"{source}: no pictures in it{others and f'; left out: {others}'}")
 
 
@@ -128,6 +132,9 @@ class RunOptions:
         progress: called after each batch.
         stopping: called before each batch; if it returns True, the run ends after the batches in progress.
         loading: called with the parser once it is loaded.
+        journal: file of the journal, on a disk of this machine; None: beside outputs on a disk, else in
+            humanparse's own folder.
+        telling: called with what a person should know, such as why a run waits.
     """
 
     resume: bool = False
@@ -137,6 +144,8 @@ class RunOptions:
     progress: Callable[[Progress], None] = lambda progress: None
     stopping: Callable[[], bool] = lambda: False
     loading: Callable[[Any], None] = lambda parser: None
+    journal: Path | None = None
+    telling: Callable[[str], None] = lambda line: None
 
 
 StartEngine = Callable[[Job, Labeller, RunOptions], Engine]
@@ -165,8 +174,11 @@ def label(
 
     Args:
         source: a folder, a glob, a list of paths or URLs (`.txt`, `.csv`, `.tsv`, `.parquet`; `-` is one on
-            standard input), a WebDataset tar or a glob of such, or a video.
-        dest: folder of the outputs, made if need be.
+            standard input), a WebDataset tar or a glob of such, or a video. All but videos may be in remote
+            storage, such as `s3://bucket/photos`; see `humanparse.remote`.
+        dest: folder of the outputs, made if need be; or its address in remote storage, such as
+            `s3://bucket/labels`. Then the journal is kept on a disk of this machine, and a copy of it beside
+            the outputs, so that another machine can resume the run.
         model: a model's name, or a `ModelChoice`.
         settings: what is written; None: label PNGs.
         options: how the run is done: resume, threads, progress. Nothing in it changes an output.
@@ -183,15 +195,26 @@ def label(
         BulkError: the run cannot start or continue; the message says what to do.
         ModelError, WeightsError, DeviceError: as for `Parser`.
     """
-    where = Path(dest)
     opened = open_source(
-        str(source), where, every=every, column=column, member=member, keep_suffix=keep_suffix
+        str(source), dest, every=every, column=column, member=member, keep_suffix=keep_suffix
     )
-    text = str(source) if "*" in str(source) else str(Path(source).absolute())
-    about = {"source": text, "every": every, "column": column, "member": member, "keep_suffix": keep_suffix}
+    about = {
+        "source": _named(str(source)),
+        "every": every,
+        "column": column,
+        "member": member,
+        "keep_suffix": keep_suffix,
+    }
     choice = ModelChoice(model) if isinstance(model, str) else model
-    job = Job(opened, about, where, choice, settings or Settings(), shard)
+    job = Job(opened, about, dest, choice, settings or Settings(), shard)
     return run(job, options or RunOptions(), engine)
+
+
+def _named(source: str) -> str:
+    """How the journal names a source, so that it is found from any folder."""
+    if is_remote(source):
+        return printable(source)
+    return source if "*" in source else str(Path(source).absolute())
 
 
 def run(job: Job, options: RunOptions, engine: StartEngine | None = None) -> Summary:
@@ -207,8 +230,14 @@ def run(job: Job, options: RunOptions, engine: StartEngine | None = None) -> Sum
     """
     if "parquet" in job.settings.formats:
         import_pyarrow()
-    destination = Destination(job.dest, job.shard)
-    with destination.held(), closing(destination.journal()) as journal:
+    store = open_store(job.dest)
+    destination = Destination(store, job.shard, options.journal)
+    with ExitStack() as opened:
+        opened.enter_context(destination.held())
+        if destination.beside:  # a journal that was kept elsewhere before is the older one from now on
+            (destination.state / "lease.json").unlink(missing_ok=True)
+        handover = None if destination.beside else _handed_over(destination, opened, options.telling)
+        journal = opened.enter_context(closing(destination.journal(options.telling)))
         known = bool(journal.settings())
         if known and not (options.resume or options.restart):
             raise BulkError(
@@ -222,16 +251,32 @@ def run(job: Job, options: RunOptions, engine: StartEngine | None = None) -> Sum
             destination.discard(journal)
         labeller = Labeller(parser, job.source, settings, job.dest, destination.state)
         kinds = tuple(name for name in settings.formats if name in PACKED)
-        packs = Packs(journal, job.dest, destination.state, kinds, settings.pack_size, destination.label)
+        packs = Packs(journal, store, destination.state, kinds, settings.pack_size, destination.label)
         asked = described(job.model, parser, settings, job.described)
-        journal.begin(asked, job.listing(journal.last() >= 0), folds_case(job.dest))
+        intake = None
+        if isinstance(job.source, ObjectSource) and (options.restart or not known):
+            intake = opened.enter_context(closing(Intake(job.listing())))
+            journal.begin(asked, intake.page(wait=True), store.folds_case, more=True)
+        else:
+            journal.begin(asked, job.listing(journal.last() >= 0), store.folds_case)
+            journal.all_listed()
         if known:
             destination.remove_leftovers(journal)
-            check_done(journal, job.source, packs, job.dest)
+            check_done(journal, job.source, packs)
             if options.retry_failed:
                 journal.retry_failed()
         work = (engine or local)(job, labeller, options)
-        return _work(journal, packs, labeller, work, options)
+        return _work(journal, packs, labeller, work, options, intake, handover)
+
+
+def _handed_over(destination: Destination, opened: ExitStack, tell: Callable[[str], None]) -> Handover:
+    """Take the journal from the machine that had the run before; keep its copy fresh until `opened` ends."""
+    label = destination.label or "all"
+    owner = destination.state / "owner"
+    handover = Handover(destination.store, label, destination.path, owner, tell)
+    handover.take()
+    opened.enter_context(handover.kept())
+    return handover
 
 
 def local(job: Job, labeller: Labeller, options: RunOptions) -> Engine:
@@ -240,62 +285,53 @@ def local(job: Job, labeller: Labeller, options: RunOptions) -> Engine:
     return lambda batches: label_batches(labeller, batches, workers, options.stopping)
 
 
-def _work(journal: Journal, packs: Packs, labeller: Labeller, work: Engine, options: RunOptions) -> Summary:
+def _work(
+    journal: Journal,
+    packs: Packs,
+    labeller: Labeller,
+    work: Engine,
+    options: RunOptions,
+    intake: Intake | None,
+    handover: Handover | None,
+) -> Summary:
     begin, fresh, counts = time.monotonic(), 0, journal.counts()
     options.progress(Progress(counts, 0, 0.0))
     pack = 0
-    for outcomes in work(_batches(journal, labeller.settings.batch, options)):
-        _synchronise(labeller, outcomes, bool(packs.kinds))
+    size = labeller.settings.batch
+    batches = journal.batches(size) if intake is None else intake.batches(journal, size)
+    for outcomes in work(_until_stopped(batches, options)):
+        packs.add(outcomes)
+        labeller.store.synchronise(name for one in outcomes for name in one.outputs)
+        if packs.kinds:
+            FolderStore(packs.state).synchronise([f"{SPOOL}/"])
         journal.record(outcomes)
+        if handover is not None:
+            handover.tick()
         fresh += len(outcomes)
         reached = max((outcome.number for outcome in outcomes), default=0) // packs.size
         if reached > pack:
-            packs.finish(pack * packs.size, reached * packs.size)
+            with suppress(StorageError):  # what is not packed now is packed at the end
+                packs.finish(pack * packs.size, reached * packs.size)
             pack = reached
-        options.progress(Progress(_moved(counts, outcomes), fresh, time.monotonic() - begin))
-        counts = _moved(counts, outcomes)
+        counts = _moved(counts, outcomes, counts.total if intake is None else intake.count)
+        options.progress(Progress(counts, fresh, time.monotonic() - begin))
     packs.finish()
     counts = journal.counts()
     others = dict(labeller.source.left_out())
-    return Summary(counts, fresh, time.monotonic() - begin, counts.todo > 0, others)
+    stopped = counts.todo > 0 or not journal.listed
+    return Summary(counts, fresh, time.monotonic() - begin, stopped, others)
 
 
-def _synchronise(labeller: Labeller, outcomes: list[Outcome], spool: bool) -> None:
-    """Synchronise the folders of new files, before the journal says that the files exist."""
-    folders = {(labeller.dest / name).parent for one in outcomes for name in one.outputs}
-    if spool:
-        folders.add(labeller.state / SPOOL)
-    with writing(labeller.dest):
-        for folder in folders:
-            sync_folder(folder)
-
-
-def _batches(journal: Journal, size: int, options: RunOptions) -> Iterator[list[JournalRow]]:
-    for batch in journal.batches(size):
+def _until_stopped(batches: Iterator[list[JournalRow]], options: RunOptions) -> Iterator[list[JournalRow]]:
+    for batch in batches:
         if options.stopping():
             return
         yield batch
 
 
-def _moved(counts: Counts, outcomes: list[Outcome]) -> Counts:
+def _moved(counts: Counts, outcomes: list[Outcome], total: int) -> Counts:
     """The counts after these outcomes, without reading the journal after every batch."""
     done = sum(outcome.state == "done" for outcome in outcomes)
     failed = len(outcomes) - done
-    todo = max(0, counts.todo - len(outcomes))
-    return Counts(counts.total, counts.done + done, counts.failed + failed, todo)
-
-
-def status(dest: str | Path) -> tuple[Counts, Iterator[tuple[str, str]], dict[str, Any]]:
-    """Read the journals in a folder: counts, (place, reason) of each failure, settings of the first.
-
-    Raises:
-        BulkError: there is no run in this folder.
-    """
-    found = journals(Path(dest))
-    if not found:
-        raise BulkError(f"{dest}: no run has written here; pass the destination of a run")
-    opened = [Journal(path, writable=False) for path in found]
-    counts = [journal.counts() for journal in opened]
-    total = Counts(*map(sum, zip(*map(astuple, counts), strict=True)))
-    errors = (failure for journal in opened for failure in journal.errors())
-    return total, errors, opened[0].settings()
+    todo = max(0, counts.todo - len(outcomes) + total - counts.total)
+    return Counts(total, counts.done + done, counts.failed + failed, todo)

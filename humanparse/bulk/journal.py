@@ -9,16 +9,14 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
-from ..durable import folded
 from ..errors import BulkError
 from ..messages import presentable
 from .items import JournalRow, Listing, Outcome, State, Statistics
-from .naming import hash_of
-from .places import hide_secrets, place_of, secrets_gone, storable
+from .places import add_inputs, hide_secrets, place_of, refuse_case_clash, secrets_gone
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS run (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -31,14 +29,6 @@ CREATE TABLE IF NOT EXISTS inputs (
 CREATE INDEX IF NOT EXISTS by_state ON inputs (state, number);
 CREATE TABLE IF NOT EXISTS packs (name TEXT PRIMARY KEY, number INTEGER NOT NULL, size INTEGER NOT NULL,
     stale INTEGER NOT NULL DEFAULT 0);
-"""
-
-_LIST = """
-INSERT INTO inputs (number, place, key, start, size, modified, state) VALUES (?, ?, ?, ?, ?, ?, 'todo')
-ON CONFLICT (place) DO UPDATE SET
-    state = CASE WHEN size IS excluded.size AND modified IS excluded.modified AND start = excluded.start
-                 THEN state WHEN state IN ('done', 'changed') THEN 'changed' ELSE 'todo' END,
-    start = excluded.start, size = excluded.size, modified = excluded.modified
 """
 
 _ITEM = "number, place, key, start, size, modified, state, sha256"
@@ -70,19 +60,21 @@ class Journal:
     Args:
         path: the SQLite file, made if need be. Secrets in URLs that an older version stored are removed.
         writable: False only reads, even while another process writes.
+        dest: the destination, for messages.
+        wal: whether to use SQLite's write-ahead log, which a network file system cannot.
 
     Raises:
         BulkError: it cannot be opened, or is not a journal.
     """
 
-    def __init__(self, path: Path, *, writable: bool = True) -> None:
-        self.path = path
+    def __init__(self, path: Path, *, writable: bool = True, dest: str = "", wal: bool = True) -> None:
+        self.path, self._dest = path, dest
         with self._clearly():
             mode = "rwc" if writable else "ro"
             uri = f"{path.absolute().as_uri()}?mode={mode}"
             self._db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=30)
             if writable:
-                self._db.execute("PRAGMA journal_mode = WAL")
+                self._db.execute(f"PRAGMA journal_mode = {'WAL' if wal else 'TRUNCATE'}")
                 self._db.execute("PRAGMA synchronous = FULL")
                 self._db.executescript(_SCHEMA)
         if writable:
@@ -96,7 +88,9 @@ class Journal:
         """The settings of the run; empty for a new one."""
         return json.loads(self._value("settings") or "{}")  # type: ignore[no-any-return]
 
-    def begin(self, settings: dict[str, Any], listing: Iterable[Listing], fold: bool = False) -> None:
+    def begin(
+        self, settings: dict[str, Any], listing: Iterable[Listing], fold: bool = False, more: bool = False
+    ) -> None:
         """Store a run's settings, or check that they are as before; add new inputs and mark changed ones.
 
         It does all or nothing: if the inputs cannot be listed, the run has not started. If two inputs would
@@ -106,6 +100,7 @@ class Journal:
             settings: the run's settings.
             listing: the inputs.
             fold: whether names that differ only in case are one file in the destination.
+            more: whether more inputs follow, with `add`, until `all_listed`.
 
         Raises:
             BulkError: the run was started with other settings, which the message lists; or two inputs would
@@ -118,24 +113,39 @@ class Journal:
                 f"  {key}: {before.get(key)} before, {settings.get(key)} now" for key in other
             )
             raise BulkError(
-                f"{self.path.parents[2]} holds a run with other settings; repeat those, name another folder, "
+                f"{self._dest} holds a run with other settings; repeat those, name another folder, "
                 f"or start over with `restart=True`\n{changes}"
             )
         with self._transaction() as db:
             db.execute("INSERT OR REPLACE INTO run VALUES ('settings', ?)", (json.dumps(settings),))
-            number = db.execute("SELECT coalesce(max(number), -1) FROM inputs").fetchone()[0]
-            for found in listing:
-                number += 1
-                _list(db, number, found)
-            if fold:
-                db.create_function("folded", 1, folded, deterministic=True)
-                query = "SELECT min(place), max(place) FROM inputs GROUP BY folded(key) HAVING count(*) > 1"
-                if (pair := db.execute(query).fetchone()) is not None:
-                    one, other_one = map(place_of, pair)
-                    raise BulkError(
-                        f"{one} and {other_one} would have the same output: names that differ only in case "
-                        "are one file on this disk; rename one, or label to another disk"
-                    )
+            db.execute("INSERT OR REPLACE INTO run VALUES ('listing', ?)", ("partly" if more else "all",))
+            db.execute("INSERT OR REPLACE INTO run VALUES ('fold', ?)", ("yes" if fold else "no",))
+            add_inputs(db, listing)
+            if fold and not more:
+                refuse_case_clash(db)
+
+    def add(self, listing: Iterable[Listing]) -> None:
+        """Add inputs after `begin`; raises as that does."""
+        with self._transaction() as db:
+            add_inputs(db, listing)
+
+    def all_listed(self) -> None:
+        """Record that no more inputs follow.
+
+        Raises:
+            BulkError: two inputs would have the same outputs on a disk that does not tell case.
+        """
+        if self.listed:
+            return
+        with self._transaction() as db:
+            if self._value("fold") == "yes":
+                refuse_case_clash(db)
+            db.execute("INSERT OR REPLACE INTO run VALUES ('listing', 'all')")
+
+    @property
+    def listed(self) -> bool:
+        """Whether all inputs are in the journal."""
+        return self._value("listing") != "partly"
 
     def batches(self, size: int, state: State = "todo") -> Iterator[list[JournalRow]]:
         """The batches with at least one input in a state.
@@ -320,20 +330,6 @@ class Journal:
                 f"the journal {self.path} cannot be used ({error}); check that the disk is neither full nor "
                 "read-only. Finished outputs are kept: resume with `resume=True`"
             ) from error
-
-
-def _list(db: sqlite3.Connection, number: int, found: Listing) -> None:
-    """Add an input, or update its row; a `fixed` input whose key is taken gets another key."""
-    place, key = found.place, found.key
-    try:
-        db.execute(_LIST, (number, storable(place), key, found.start, found.size, found.modified))
-    except sqlite3.IntegrityError as error:
-        if found.fixed and not key.endswith(hash_of(place)):
-            return _list(db, number, replace(found, key=f"{key}-{hash_of(place)}"))
-        owner = place_of(db.execute("SELECT place FROM inputs WHERE key = ?", (key,)).fetchone()[0])
-        suffixes = {PurePosixPath(name).suffix for name in (owner, place)}
-        kept = ", or give outputs the suffix of their input with `keep_suffix=True`" * (len(suffixes) > 1)
-        raise BulkError(f"{owner} and {place} would have the same output, {key}; rename one{kept}") from error
 
 
 def _item(row: tuple[Any, ...]) -> JournalRow:

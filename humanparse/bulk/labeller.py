@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,14 +12,14 @@ import numpy as np
 
 from .. import image
 from ..arrays import Picture
-from ..errors import BulkError, HumanParseError, ImageError
+from ..errors import BulkError, HumanParseError, ImageError, StorageError
 from ..formats import PhotoName, photo_name
 from ..messages import presentable, said
 from ..schemes import IGNORE
 from . import writers
-from .disk import writing
 from .items import Content, JournalRow, Outcome, Source, Statistics
 from .settings import Settings
+from .stores import FolderStore, open_store
 
 if TYPE_CHECKING:
     from ..parser import Parser
@@ -48,15 +48,18 @@ class Labeller:
         parser: the model.
         source: reads the inputs.
         settings: what is written.
-        dest: folder of the outputs.
-        state: folder in it for the run's own files.
+        dest: path or address of the folder of the outputs.
+        state: folder on a disk for the run's own files; None if it cannot be reached from here. Then labels
+            that are to be packed travel in the outcome.
     """
 
-    def __init__(self, parser: Parser, source: Source, settings: Settings, dest: Path, state: Path) -> None:
+    def __init__(
+        self, parser: Parser, source: Source, settings: Settings, dest: str | Path, state: Path | None
+    ) -> None:
         self.parser, self.source, self.settings = parser, source, settings
         self._pipeline = parser.pipeline_for(settings.people)
-        self.dest, self.state = dest, state
-        self._failed_in_a_row = 0
+        self.store, self.state = open_store(dest), state
+        self._failed_in_a_row = self._unwritten_in_a_row = 0
         self._packs = any(name in writers.PACKED for name in settings.formats)
 
     def read(self, item: JournalRow) -> Photo:
@@ -126,22 +129,40 @@ class Labeller:
         except HumanParseError as error:
             self._remove(photo.item)
             return Outcome(number, "failed", photo.content.sha256, error=str(error))
-        outputs = self.save(photo.item, photo.content, final)
-        return Outcome(number, "done", photo.content.sha256, outputs, statistics)
+        try:
+            outputs = self.save(photo.item, photo.content, final)
+        except StorageError as error:
+            self._remove(photo.item)
+            return Outcome(number, "failed", photo.content.sha256, error=self._unwritten(error))
+        self._unwritten_in_a_row = 0
+        labels = self._to_pack(number, final)
+        return Outcome(number, "done", photo.content.sha256, outputs, statistics, labels=labels)
+
+    def _unwritten(self, error: StorageError) -> str:
+        """Why an input failed whose outputs cannot be written; raises `BulkError` if none can."""
+        self._unwritten_in_a_row += 1
+        if self._unwritten_in_a_row >= _PATIENCE:
+            raise BulkError(
+                f"the outputs of {_PATIENCE} inputs in a row cannot be written ({error}); resume with "
+                "`resume=True` and `retry_failed=True`"
+            ) from error
+        return f"its outputs cannot be written: {error}"
+
+    def _names(self, item: JournalRow) -> list[str]:
+        endings = [writers.ENDINGS[name] for name in self.settings.formats if name in writers.ENDINGS]
+        return [f"{item.found.key}{ending}" for ending in endings]
 
     def _remove(self, item: JournalRow) -> None:
         """Remove the outputs of an input that failed while they were written."""
-        for name in self.settings.formats:
-            if name in writers.ENDINGS:
-                (self.dest / f"{item.found.key}{writers.ENDINGS[name]}").unlink(missing_ok=True)
+        with suppress(StorageError):  # they are in no row of the journal, and written over when it is retried
+            self.store.remove(self._names(item))
 
     def remove_parts(self, item: JournalRow) -> None:
         """Remove an input's half-written files after a process was killed."""
-        endings = [writers.ENDINGS[name] for name in self.settings.formats if name in writers.ENDINGS]
-        paths = [self.dest / f"{item.found.key}{ending}" for ending in endings]
-        for path in (*paths, spooled(self.state, item.number)):
-            for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
-                part.unlink(missing_ok=True)
+        for name in self._names(item):
+            self.store.remove_parts(name)
+        if self.state is not None:
+            FolderStore(self.state).remove_parts(spooled(item.number))
 
     def save(self, item: JournalRow, content: Content, parsing: Parsing) -> dict[str, int]:
         """Write the result of `finished`. Returns path below the destination -> size in bytes.
@@ -150,28 +171,35 @@ class Labeller:
             BulkError: the destination cannot be written to.
         """
         outputs = {}
-        with writing(self.dest):
-            for name in self.settings.formats:
-                if name in writers.ENDINGS:
-                    path = self.dest / f"{item.found.key}{writers.ENDINGS[name]}"
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    called = self._called(item, path.parent) if name == "coco" else None
-                    size = writers.write(name, parsing, content.pixels, path, called)
-                    outputs[path.relative_to(self.dest).as_posix()] = size
-            if self._packs:
-                writers.write("png", parsing, None, spooled(self.state, item.number))
+        for kind in self.settings.formats:
+            if kind in writers.ENDINGS:
+                name = f"{item.found.key}{writers.ENDINGS[kind]}"
+                called = self._called(item, self.store.folder(name)) if kind == "coco" else None
+                written = writers.encoded(kind, parsing, content.pixels, called)
+                self.store.put(name, written)
+                outputs[name] = len(written)
         return outputs
 
-    def _called(self, item: JournalRow, folder: Path) -> PhotoName:
+    def _to_pack(self, number: int, parsing: Parsing) -> bytes:
+        """Put labels into the spool of packs; or return them if that is not within reach."""
+        if not self._packs:
+            return b""
+        labels = writers.encoded("png", parsing, None)
+        if self.state is None:
+            return labels
+        FolderStore(self.state).put(spooled(number), labels)
+        return b""
+
+    def _called(self, item: JournalRow, folder: Path | str) -> PhotoName:
         photo = self.source.photo(item.found)
         if isinstance(photo, Path) or "://" in photo:
             return photo_name(photo, folder)
         return PhotoName(photo)
 
 
-def spooled(state: Path, number: int) -> Path:
-    """Where the labels of an input wait to be packed."""
-    return state / SPOOL / f"{number:012d}.png"
+def spooled(number: int) -> str:
+    """Where the labels of an input wait to be packed, below the folder of the run's own files."""
+    return f"{SPOOL}/{number:012d}.png"
 
 
 def finished(parsing: Parsing, settings: Settings) -> tuple[Parsing, Statistics]:

@@ -16,9 +16,10 @@ from .. import image
 from ..addresses import HIDDEN, distinct
 from ..errors import BulkError, ImageError
 from ..messages import said, shorten
+from ..remote import is_remote, join
 from .items import Content, Listing
 from .naming import key_of_path, key_of_url
-from .sources import found_file, read_picture
+from .sources import found_file, read_object, read_picture
 
 _COLUMNS = ("url", "path", "file", "file_name", "filename", "image", "image_path", "image_url")
 
@@ -28,13 +29,15 @@ class ListSource:
     """A list of URLs, or of paths relative to the list's folder. Their pictures are assumed never to change.
 
     With `stdin` the list comes from standard input, one entry per line, with paths relative to the folder of
-    `path`. A URL is stored as `addresses.distinct` returns it; only this object knows the secrets in it.
+    `path`. With `folder`, the address of a folder, paths are relative to that. A URL is stored as
+    `addresses.distinct` returns it; only this object knows the secrets in it.
     """
 
     path: Path
     column: str | None = None
     keep_suffix: bool = False
     stdin: bool = False
+    folder: str = ""
     others: Counter[str] = field(default_factory=Counter, compare=False)
     _addresses: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
     in_order = False
@@ -51,13 +54,19 @@ class ListSource:
                 yield Listing(self._named(entry), key_of_url(entry, self.keep_suffix), fixed=True)
             else:
                 key = key_of_path(Path(entry).as_posix(), self.keep_suffix)
+                if self.folder:
+                    yield Listing(entry, key)
+                    continue
                 yield found_file(entry, self.path.parent / entry, key)
 
     def read(self, found: Listing) -> Content:
         """Decode one of them; a URL is downloaded."""
-        if "://" in found.place:
-            return Content(image.load(self._address(found.place)))
-        return read_picture(self.path.parent / found.place, shorten(found.place))
+        photo = self.photo(found)
+        if isinstance(photo, Path):
+            return read_picture(photo, shorten(found.place))
+        if is_remote(photo):
+            return read_object(photo, shorten(found.place))
+        return Content(image.load(photo))
 
     def left_out(self) -> Counter[str]:
         """Rows without a value."""
@@ -65,7 +74,9 @@ class ListSource:
 
     def photo(self, found: Listing) -> Path | str:
         """The file or the address of one of them."""
-        return self._address(found.place) if "://" in found.place else self.path.parent / found.place
+        if "://" in found.place:
+            return self._address(found.place)
+        return join(self.folder, found.place) if self.folder else self.path.parent / found.place
 
     def _named(self, address: str) -> str:
         place = distinct(address)

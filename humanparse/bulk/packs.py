@@ -5,17 +5,17 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..durable import replacing, sync_folder
-from ..errors import BulkError
-from .disk import writing
-from .items import JournalRow
+from ..errors import BulkError, GoneError
+from .items import JournalRow, Outcome
 from .journal import Journal
 from .labeller import SPOOL, spooled
+from .stores import FolderStore, Store
 
 _ENDINGS = {"tar": ".tar", "parquet": ".parquet"}
 
@@ -35,7 +35,7 @@ class Packs:
 
     Attributes:
         journal: the run's journal.
-        dest: folder of the packs.
+        store: the destination.
         state: folder of the run's own files, with the spool.
         kinds: `"tar"`, `"parquet"`.
         size: inputs per pack.
@@ -43,16 +43,16 @@ class Packs:
     """
 
     journal: Journal
-    dest: Path
+    store: Store
     state: Path
     kinds: tuple[str, ...]
     size: int
     label: str = ""
 
-    def path(self, kind: str, number: int) -> Path:
-        """The final name of a pack."""
+    def name(self, kind: str, number: int) -> str:
+        """The name of a pack in the destination."""
         shard = f"-{self.label}" if self.label else ""
-        return self.dest / f"labels{shard}-{number:06d}{_ENDINGS[kind]}"
+        return f"labels{shard}-{number:06d}{_ENDINGS[kind]}"
 
     def finish(self, first: int = 0, end: int | None = None) -> None:
         """Write the packs of these inputs that are complete but not written yet.
@@ -70,15 +70,25 @@ class Packs:
             if (mine or number in stale) and not self.journal.pending(*span):
                 self._pack(number, span)
                 for position in mine:
-                    spooled(self.state, position).unlink(missing_ok=True)
+                    self._spooled(position).unlink(missing_ok=True)
 
-    def holds(self, item: JournalRow) -> bool:
-        """Whether the labels of a finished input are in the spool or in its packs."""
-        if not self.kinds or spooled(self.state, item.number).is_file():
+    def add(self, outcomes: Iterable[Outcome]) -> None:
+        """Put labels that came with their outcome into the spool.
+
+        Raises:
+            BulkError: the disk is full or read-only.
+        """
+        for outcome in outcomes:
+            if outcome.labels:
+                FolderStore(self.state).put(spooled(outcome.number), outcome.labels)
+
+    def holds(self, item: JournalRow, size: Callable[[str], int]) -> bool:
+        """Whether the labels of a finished input are in the spool or in its packs; `size` as for a store."""
+        if not self.kinds or self._spooled(item.number).is_file():
             return True
         sizes = self.journal.packed(item.number // self.size)
-        paths = [self.path(kind, item.number // self.size) for kind in self.kinds]
-        return all(path.is_file() and path.stat().st_size == sizes.get(path.name) for path in paths)
+        names = [self.name(kind, item.number // self.size) for kind in self.kinds]
+        return all(size(name) == sizes.get(name) for name in names)
 
     def labels(self, item: JournalRow) -> bytes:
         """The label PNG of a finished input.
@@ -86,17 +96,16 @@ class Packs:
         Raises:
             BulkError: it is neither in the spool nor in a pack.
         """
-        waiting = spooled(self.state, item.number)
+        waiting = self._spooled(item.number)
         if waiting.is_file():
             return waiting.read_bytes()
         for kind in self.kinds:
-            path = self.path(kind, item.number // self.size)
-            if path.is_file():
+            with suppress(GoneError), self.store.copy(self.name(kind, item.number // self.size)) as path:
                 for key, content in _READERS[kind](path):
                     if key == item.found.key:
                         return content
         raise BulkError(
-            f"{self.dest}: the labels of {item.found.place} are gone; resume the run with `resume=True`"
+            f"{self.store}: the labels of {item.found.place} are gone; resume the run with `resume=True`"
         )
 
     def _waiting(self) -> list[int]:
@@ -105,15 +114,18 @@ class Packs:
 
     def _pack(self, number: int, span: tuple[int, int]) -> None:
         sizes = {}
-        with writing(self.dest):
-            for kind in self.kinds:
-                path = self.path(kind, number)
-                before = dict(_READERS[kind](path)) if path.is_file() else {}
-                with replacing(path) as part:
-                    _WRITERS[kind](self._samples(span, before), part)
-                sizes[path.name] = path.stat().st_size
-            sync_folder(self.dest)
+        for kind in self.kinds:
+            name, before = self.name(kind, number), {}
+            with suppress(GoneError), self.store.copy(name) as path:
+                before = dict(_READERS[kind](path))
+            with self.store.replacing(name) as part:
+                _WRITERS[kind](self._samples(span, before), part)
+                sizes[name] = part.stat().st_size
+        self.store.synchronise(sizes)
         self.journal.record_packs(number, sizes)
+
+    def _spooled(self, number: int) -> Path:
+        return self.state / spooled(number)
 
     def _samples(self, span: tuple[int, int], before: dict[str, bytes]) -> Iterator[Sample]:
         """The finished inputs of a pack, by number; labels missing in the spool come from the old pack."""
@@ -121,7 +133,7 @@ class Packs:
         for item in self.journal.items(*span):
             if item.state != "done":
                 continue
-            waiting = spooled(self.state, item.number)
+            waiting = self._spooled(item.number)
             labels = waiting.read_bytes() if waiting.is_file() else before[item.found.key]
             seen = self.journal.statistics(item.number)
             assert seen is not None

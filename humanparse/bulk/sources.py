@@ -8,12 +8,13 @@ import io
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from .. import decode, image
-from ..errors import BulkError, ImageError
+from ..errors import BulkError, ImageError, StorageError
+from ..remote import RemoteFile, is_remote, read
 from ..suffixes import SUFFIXES as SUFFIXES
 from ..suffixes import is_picture, left_out, reason_against
 from ..video.containers import SUFFIXES as VIDEOS
@@ -29,7 +30,7 @@ _BESIDE_TARS = "beside the tars that the pattern matches; label them in a run of
 
 def open_source(
     text: str,
-    dest: Path,
+    dest: str | Path,
     *,
     every: int = 1,
     column: str | None = None,
@@ -50,19 +51,24 @@ def open_source(
     Raises:
         BulkError: there is nothing of that name, or it is of no known kind.
     """
+    if is_remote(text):
+        from .objects import open_objects
+
+        return open_objects(text, dest, column, member, keep_suffix)
     path, suffix = Path(text), Path(text).suffix.lower()
+    own = None if is_remote(str(dest)) else Path(dest)
     if text == STDIN or (path.name == STDIN and not path.exists()):  # as a journal names it
-        return _list(path.absolute(), column, keep_suffix, stdin=True)
+        return open_list(path.absolute(), column, keep_suffix, stdin=True)
     if path.is_dir():
-        if path.resolve() == dest.resolve():
+        if own is not None and path.resolve() == own.resolve():
             raise BulkError(f"{text} would hold its own labels; choose another folder with `dest`")
-        return FolderSource(path, dest, keep_suffix)
+        return FolderSource(path, own, keep_suffix)
     if not path.is_file():
-        return _matching(text, dest, member, keep_suffix)
+        return _matching(text, own, member, keep_suffix)
     if suffix in LISTS:
-        return _list(path, column, keep_suffix)
+        return open_list(path, column, keep_suffix)
     if suffix == ".tar":
-        return _tars([path], member, keep_suffix)
+        return open_tars([path], member, keep_suffix)
     if suffix in VIDEOS:
         return _video(path, every)
     if is_picture(path.name):
@@ -77,19 +83,21 @@ def open_source(
     )
 
 
-def _matching(text: str, dest: Path, member: str | None, keep_suffix: bool) -> Source:
+def _matching(text: str, dest: Path | None, member: str | None, keep_suffix: bool) -> Source:
     """The files of a glob, all tars or all pictures."""
     if "://" in text:
         raise BulkError(f"{text}: write addresses into a text file, a line each, and give that")
     if not glob.has_magic(text):
         raise BulkError(f"{text}: no such file or folder; check the spelling")
-    inside = dest.resolve()
-    found = sorted(Path(name) for name in glob.glob(text, recursive=True))
+    inside = None if dest is None else dest.resolve()
+    found = sorted((Path(name) for name in glob.glob(text, recursive=True)), key=Path.as_posix)
     found = [path for path in found if path.is_file() and inside not in path.resolve().parents]
     tars = [path for path in found if path.suffix.lower() == ".tar"]
     pictures = tuple(path for path in found if is_picture(path.name))
     if tars:
-        return _tars(tars, member, keep_suffix, Counter({_BESIDE_TARS: len(pictures)} if pictures else {}))
+        return open_tars(
+            tars, member, keep_suffix, Counter({_BESIDE_TARS: len(pictures)} if pictures else {})
+        )
     if not pictures:
         unread = left_out(path.name for path in found)
         raise BulkError(f"{text}: no pictures or tars match this pattern{unread and f'; left out: {unread}'}")
@@ -105,22 +113,29 @@ def _video(path: Path, every: int) -> Source:
     return VideoSource(path, every)
 
 
-def _tars(
-    paths: list[Path], member: str | None, keep_suffix: bool, beside: Counter[str] | None = None
+def open_tars(
+    paths: Sequence[Path | RemoteFile],
+    member: str | None,
+    keep_suffix: bool,
+    beside: Counter[str] | None = None,
 ) -> Source:
+    """The pictures in some tars; `beside` counts what was left out already."""
     from .tars import TarSource
 
     members = (word.strip().lstrip(".").lower() for word in (member or "").split(","))
     return TarSource(tuple(paths), tuple(filter(None, members)), keep_suffix, beside or Counter())
 
 
-def _list(path: Path, column: str | None, keep_suffix: bool, stdin: bool = False) -> Source:
+def open_list(
+    path: Path, column: str | None, keep_suffix: bool, stdin: bool = False, folder: str = ""
+) -> Source:
+    """The entries of a list; paths in it are relative to the address `folder`, or to the folder of `path`."""
     from .lists import ListSource
     from .tables import open_table
 
     if path.suffix.lower() == ".parquet" and not stdin:
-        return open_table(path, column, keep_suffix)
-    return ListSource(path, column, keep_suffix, stdin)
+        return open_table(path, column, keep_suffix, folder)
+    return ListSource(path, column, keep_suffix, stdin, folder)
 
 
 def read_picture(path: Path, name: str) -> Content:
@@ -147,6 +162,19 @@ def read_picture(path: Path, name: str) -> Content:
     return decoded(content, name)
 
 
+def read_object(address: str, name: str, size: int | None = None, mark: int | None = None) -> Content:
+    """Decode a picture in remote storage.
+
+    Raises:
+        ImageError: it cannot be read, has changed, or is no picture.
+    """
+    try:
+        content = read(address, size, mark)
+    except StorageError as error:
+        raise ImageError(str(error)) from error
+    return decoded(content, name)
+
+
 def decoded(content: bytes, name: str) -> Content:
     """The bytes of a picture -> its pixels and their hash.
 
@@ -159,47 +187,47 @@ def decoded(content: bytes, name: str) -> Content:
 
 @dataclass(frozen=True)
 class FolderSource:
-    """All pictures in a folder and the folders in it, by name.
+    """All pictures in a folder and the folders in it, sorted by their path, as a bucket lists them.
 
     Hidden folders and links to folders are not followed; hidden pictures and such links are counted.
     """
 
     root: Path
-    dest: Path
+    dest: Path | None
     keep_suffix: bool = False
     others: Counter[str] = field(default_factory=Counter, compare=False)
     in_order = False
 
     def listing(self) -> Iterator[Listing]:
-        """The pictures, folder by folder."""
+        """The pictures."""
         self.others.clear()
-        own = self.dest.resolve()
-        pending = [""]
+        own = None if self.dest is None else self.dest.resolve()
+        pending = self._entries("")
         while pending:
-            folder = pending.pop()
-            try:
-                with os.scandir(self.root / folder) as entries:
-                    inside = sorted(entries, key=lambda entry: entry.name)
-            except OSError as error:
-                raise BulkError(
-                    f"the folder {self.root / folder} cannot be listed: {error.strerror}; "
-                    "make it readable, or name the folders to label one by one"
-                ) from error
-            below = []
-            for entry in inside:
-                place = f"{folder}/{entry.name}" if folder else entry.name
-                if entry.is_dir():
-                    if entry.name.startswith("."):
-                        continue
-                    if entry.is_symlink():
-                        self.others[_LINKED] += 1
-                    elif Path(entry.path).resolve() != own:
-                        below.append(place)
-                elif reason := reason_against(entry.name):
-                    self.others[reason] += 1
-                elif is_picture(entry.name):
-                    yield found_file(place, Path(entry.path), key_of_path(place, self.keep_suffix))
-            pending += reversed(below)
+            place, entry = pending.pop()
+            if entry.is_dir():
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_symlink():
+                    self.others[_LINKED] += 1
+                elif Path(entry.path).resolve() != own:
+                    pending += self._entries(place)
+            elif reason := reason_against(entry.name):
+                self.others[reason] += 1
+            elif is_picture(entry.name):
+                yield found_file(place, Path(entry.path), key_of_path(place, self.keep_suffix))
+
+    def _entries(self, folder: str) -> list[tuple[str, os.DirEntry[str]]]:
+        """What is in a folder, the last first, where a folder's name ends with `/`."""
+        try:
+            with os.scandir(self.root / folder) as entries:
+                inside = sorted(entries, key=lambda entry: entry.name + "/" * entry.is_dir(), reverse=True)
+        except OSError as error:
+            raise BulkError(
+                f"the folder {self.root / folder} cannot be listed: {error.strerror}; "
+                "make it readable, or name the folders to label one by one"
+            ) from error
+        return [(f"{folder}/{entry.name}" if folder else entry.name, entry) for entry in inside]
 
     def read(self, found: Listing) -> Content:
         """Decode one of them."""

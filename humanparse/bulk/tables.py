@@ -11,24 +11,27 @@ from typing import Any
 from .. import image
 from ..errors import BulkError, ImageError
 from ..messages import said, shorten
+from ..remote import is_remote
 from .items import Content, Listing, Source
 from .lists import ListSource, find_column
 from .naming import key_of_path, key_of_url
 from .packs import import_pyarrow
-from .sources import decoded, read_picture
+from .sources import decoded, read_object, read_picture
 
 _ROWS = 8  # read at a time: each may hold a photo of some megabytes
 
 
-def open_table(path: Path, column: str | None, keep_suffix: bool) -> Source:
-    """The inputs of a Parquet file, whatever its column holds.
+def open_table(path: Path, column: str | None, keep_suffix: bool, folder: str = "") -> Source:
+    """The inputs of a Parquet file, whatever its column holds; `folder` as for `ListSource`.
 
     Raises:
         BulkError: it is no Parquet file, has no such column, or that holds neither pictures nor their names.
     """
     with _opened(path) as table:
         name, kind = _column(path, table, column)
-    return ListSource(path, column, keep_suffix) if kind == "string" else TableSource(path, name, keep_suffix)
+    if kind == "string":
+        return ListSource(path, column, keep_suffix, folder=folder)
+    return TableSource(path, name, keep_suffix)
 
 
 def strings(path: Path, column: str | None) -> Iterator[str | None]:
@@ -78,6 +81,8 @@ class TableSource:
         value = picture_in(self._value(found), found.place)
         if isinstance(value, bytes):
             return decoded(value, found.place)
+        if is_remote(value):
+            return read_object(value, f"{found.place}: {image.describe(value)}")
         if "://" in value:
             return Content(image.load(value, name=f"{found.place}: {image.describe(value)}"))
         return read_picture(self._path.parent / value, f"{found.place}: {shorten(value)}")

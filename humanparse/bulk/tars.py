@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from posixpath import dirname, join, normpath
 
-from ..errors import BulkError, ImageError
+from ..errors import BulkError, ImageError, StorageError
 from ..messages import said
+from ..remote import RemoteFile
 from ..suffixes import is_picture, reason_against, suffix_of
 from .items import Content, Listing
 from .naming import key_of_path
@@ -61,14 +62,14 @@ class TarSource:
     dots in them, and all are labelled, each under its own name.
 
     Attributes:
-        paths: the tars.
+        paths: the tars, on a disk or in remote storage.
         member: what stands behind the first dot of a sample's picture (`"jpg"`, `"rgb.png"`); several in
             order of preference.
         keep_suffix: every picture is labelled, under its whole name.
         beside: what else is left out, by reason.
     """
 
-    paths: tuple[Path, ...]
+    paths: tuple[Path | RemoteFile, ...]
     member: tuple[str, ...] = ()
     keep_suffix: bool = False
     beside: Counter[str] = field(default_factory=Counter)
@@ -80,7 +81,7 @@ class TarSource:
         self.others.clear()
         for number, path in enumerate(self.paths):
             try:
-                modified = path.stat().st_mtime_ns
+                modified = path.info().mark if isinstance(path, RemoteFile) else path.stat().st_mtime_ns
                 pictures = self._pictures(path)
             except (OSError, tarfile.TarError) as error:
                 raise BulkError(f"{path}: not a readable tar ({said(error)})") from error
@@ -94,10 +95,16 @@ class TarSource:
         number, _, name = found.place.partition(":")
         if found.start < 0:
             raise ImageError(f"{name}: a link to what is not in the tar")
+        path = self.paths[int(number)]
         try:
-            with self.paths[int(number)].open("rb") as file:
-                file.seek(found.start)
-                content = file.read(found.size)
+            if isinstance(path, RemoteFile):
+                content = path.read_part(found.start, found.size or 0, found.modified)
+            else:
+                with path.open("rb") as file:
+                    file.seek(found.start)
+                    content = file.read(found.size)
+        except StorageError as error:
+            raise ImageError(f"{name}: {error}") from error
         except OSError as error:
             raise ImageError(f"{name}: the tar cannot be read: {error.strerror or error}") from error
         if len(content) != found.size:
@@ -112,7 +119,7 @@ class TarSource:
         """The name of one of them in its tar."""
         return found.place.partition("/")[2]
 
-    def _pictures(self, path: Path) -> list[_Picture]:
+    def _pictures(self, path: Path | RemoteFile) -> list[_Picture]:
         """All pictures of a tar, links among them; of several with one name the last, as `tar -x` does."""
         found: dict[str, _Picture] = {}
         links: dict[str, str] = {}
@@ -180,7 +187,7 @@ class TarSource:
         return plain or (called if len(called) == 1 else [])
 
 
-def _members(path: Path) -> Iterator[tarfile.TarInfo]:
+def _members(path: Path | RemoteFile) -> Iterator[tarfile.TarInfo]:
     with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as archive:
         for member in archive:
             archive.members = []  # type: ignore[attr-defined]  # else every header stays in memory
@@ -190,7 +197,7 @@ def _members(path: Path) -> Iterator[tarfile.TarInfo]:
             raise tarfile.ReadError(f"it is damaged at byte {archive.offset}")
 
 
-def _followed(path: Path, found: dict[str, _Picture], links: dict[str, str]) -> list[_Picture]:
+def _followed(path: Path | RemoteFile, found: dict[str, _Picture], links: dict[str, str]) -> list[_Picture]:
     """The pictures, links with the bytes of what they lead to in the end."""
     goals = {name: _goal(normpath(name), links) for name, one in found.items() if one.start < 0}
     wanted, files = set(goals.values()), {}

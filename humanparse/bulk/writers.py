@@ -1,4 +1,4 @@
-"""One input's labels -> its files, each under its name only when it is whole."""
+"""One input's labels -> the contents of its files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import numpy as np
 
 from .. import formats, render
 from ..arrays import Labels, Picture
-from ..durable import replacing
 from ..errors import BulkError, FormatError
 from ..results import Parsing
 
@@ -45,41 +44,26 @@ def check_formats(names: tuple[str, ...]) -> None:
         raise BulkError(f"`formats` takes {', '.join(OFFERED)}, each once, not {','.join(names)!r}")
 
 
-def write(
-    name: str, parsing: Parsing, photo: Picture | None, path: Path, called: formats.PhotoName | None = None
-) -> int:
-    """Write one format.
+def encoded(
+    name: str, parsing: Parsing, photo: Picture | None, called: formats.PhotoName | None = None
+) -> bytes:
+    """The content of a file of one format.
 
     Args:
         name: one of `ENDINGS`.
         parsing: what is written.
         photo: RGB uint8 (H, W, 3), for overlays.
-        path: final name; its folder must exist.
-        called: what the photo is called, for COCO; None: as its outputs.
-
-    Returns:
-        The file's size in bytes.
+        called: what the photo is called, for COCO.
 
     Raises:
-        FormatError: it cannot be written.
-        OSError: likewise.
+        FormatError: it holds no pixels.
     """
     if name in ("png", "npz"):
-        formats.write(replace(parsing.record(), logits=None), path)
-        return path.stat().st_size
+        return formats.encode(replace(parsing.record(), logits=None), name)
     if name == "coco":
-        called = called or formats.PhotoName(path.name.removesuffix(ENDINGS[name]))
-        content = json.dumps(formats.coco(called, parsing.labels, parsing.scheme, parsing.people)).encode()
-    else:
-        content = _CONTENTS[name](parsing, photo)
-    with replacing(path) as part:
-        part.write_bytes(content)
-    return len(content)
-
-
-def png(parsing: Parsing) -> bytes:
-    """The content of a label PNG."""
-    return formats.encode(parsing.record(), "png")
+        assert called is not None
+        return json.dumps(formats.coco(called, parsing.labels, parsing.scheme, parsing.people)).encode()
+    return _CONTENTS[name](parsing, photo)
 
 
 def _overlay(parsing: Parsing, photo: Picture | None) -> bytes:

@@ -11,7 +11,7 @@ from .console import out
 
 
 def contact_sheet(
-    dest: Annotated[Path, typer.Argument(help="Folder that `humanparse label -o` wrote to.")],
+    dest: Annotated[str, typer.Argument(help="Folder, or s3://…, that `humanparse label -o` wrote to.")],
     path: Annotated[Path, typer.Option("-o", "--output", help=".jpg or .png picture, or .html page.")],
     count: Annotated[int, typer.Option(help="How many outputs, at most.")] = 100,
     order: Annotated[

@@ -11,6 +11,7 @@ import typer
 from .label import (
     Batch,
     Device,
+    Journal,
     Offline,
     Precision,
     Quiet,
@@ -32,9 +33,9 @@ def integratedpifu(
             "--integratedpifu-dir", help="Folder with train_set_list.txt, test_set_list.txt and the pictures."
         ),
     ],
-    dest: Annotated[Path, typer.Option("--output-dir", "-o", help="Folder for the maps.")] = Path(
-        "render_human_parse_results"
-    ),
+    dest: Annotated[
+        str, typer.Option("--output-dir", "-o", help="Folder for the maps, or s3://….")
+    ] = "render_human_parse_results",
     model: Annotated[str, typer.Option("-m", "--model", help="See `humanparse models`.")] = "schp-pascal",
     split: Annotated[str, typer.Option(help="Whose pictures: train, test or both.")] = "both",
     approximate: Annotated[
@@ -43,6 +44,7 @@ def integratedpifu(
     resume: Resume = False,
     restart: Restart = False,
     retry_failed: RetryFailed = False,
+    journal: Journal = None,
     batch: Batch = 8,
     workers: Workers = None,
     weights: WeightsFiles = None,
@@ -65,5 +67,5 @@ def integratedpifu(
         approximate=approximate,
         batch=batch,
     )
-    options = bulk.RunOptions(resume, restart, retry_failed, workers)
+    options = bulk.RunOptions(resume, restart, retry_failed, workers, journal=journal)
     finish(watched(lambda options: work(options=options), options, quiet), dest, quiet)

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in DEST, or begin one.")]
 Restart = Annotated[bool, typer.Option("--restart", help="Delete the run in DEST with its outputs first.")]
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="With --resume: failed inputs again.")]
+Journal = Annotated[
+    Path | None,
+    typer.Option(help="File for the journal, on a disk of this machine.", show_default=False),
+]
 Workers = Annotated[
     int | None, typer.Option(help="Threads that read, and as many that write.", show_default=False)
 ]
@@ -55,12 +59,14 @@ def label(
     source: Annotated[
         str | None,
         typer.Argument(
-            help="Folder, glob, list of paths or URLs (.txt .csv .parquet; - is standard input), tar, video.",
+            help="Folder, glob, list of paths or URLs (.txt .csv .parquet; - is standard input), tar, each "
+            "also in a bucket (s3://…); or a video.",
             show_default=False,
         ),
     ] = None,
     dest: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Folder for the outputs.", show_default=False)
+        str | None,
+        typer.Option("-o", "--output", help="Folder for the outputs, or s3://….", show_default=False),
     ] = None,
     model: Annotated[str, typer.Option("-m", "--model", help="See `humanparse models`.")] = DEFAULT,
     formats: Annotated[
@@ -70,8 +76,9 @@ def label(
     restart: Restart = False,
     retry_failed: RetryFailed = False,
     status: Annotated[
-        Path | None, typer.Option(help="Say how far the run in DEST is, and what failed.", show_default=False)
+        str | None, typer.Option(help="Say how far the run in DEST is, and what failed.", show_default=False)
     ] = None,
+    journal: Journal = None,
     shard: Annotated[
         str | None, typer.Option(help="i/n: only the i-th of n parts of the inputs.", show_default=False)
     ] = None,
@@ -158,7 +165,7 @@ def label(
         fast_decode=fast_decode,
         offline=offline or None,
     )
-    options = bulk.RunOptions(resume, restart, retry_failed, workers)
+    options = bulk.RunOptions(resume, restart, retry_failed, workers, journal=journal)
     start = read_engine(engine, address, concurrency, gpus_per_worker, processes)
 
     def work(options: RunOptions) -> Summary:
@@ -235,7 +242,11 @@ def watched(work: Callable[[RunOptions], Summary], options: RunOptions, quiet: b
             if not quiet:
                 err.print(repr(parser), highlight=False, markup=False, soft_wrap=True)
 
-        return work(replace(options, progress=show, stopping=stopping, loading=loading))
+        def telling(line: str) -> None:
+            err.print(line, highlight=False, markup=False, soft_wrap=True)
+
+        found = replace(options, progress=show, stopping=stopping, loading=loading, telling=telling)
+        return work(found)
 
 
 @contextmanager
@@ -258,7 +269,7 @@ def interruptible() -> Iterator[Callable[[], bool]]:
             signal.signal(kind, handler)
 
 
-def finish(summary: Summary, dest: Path, quiet: bool, params: Iterable[Any] = ()) -> None:
+def finish(summary: Summary, dest: str | Path, quiet: bool, params: Iterable[Any] = ()) -> None:
     """Say what came of a run; exit with 130 when it was stopped, with 1 when inputs failed.
 
     Args:
@@ -285,16 +296,17 @@ def finish(summary: Summary, dest: Path, quiet: bool, params: Iterable[Any] = ()
         raise typer.Exit(1)
 
 
-def show_status(dest: Path) -> None:
+def show_status(dest: str) -> None:
     """Print how far a run is; exit with 0 when all is labelled, 1 when inputs failed, 3 when some remain."""
     from .. import bulk
 
     counts, errors, settings = bulk.status(dest)
     _say(f"{settings.get('model', 'no model yet')}: {settings.get('source', 'nothing listed yet')}")
-    _say(f"{counts.done} of {counts.total} labelled, {counts.failed} failed, {counts.todo} to go")
+    more = "" if settings["listed"] else " of those listed so far"
+    _say(f"{counts.done} of {counts.total} labelled, {counts.failed} failed, {counts.todo} to go{more}")
     for place, reason in errors:
         _say(reason if place in reason else f"{place}: {reason}")
-    if counts.todo or not counts.total:
+    if counts.todo or not counts.total or not settings["listed"]:
         raise typer.Exit(3)
     if counts.failed:
         raise typer.Exit(1)

@@ -15,7 +15,8 @@ from urllib.parse import unquote, urlsplit
 from ..addresses import distinct
 from ..durable import folded, folds_case
 from ..errors import FormatError, ImageError
-from ..suffixes import SUFFIXES, is_picture, left_out, reason_against
+from ..remote import is_remote
+from ..suffixes import SUFFIXES, is_picture, left_out, reason_against, told
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,7 +61,9 @@ def find_photos(words: list[str], tell: Callable[[str], None]) -> list[str]:
     found: list[str] = []
     for word in words:
         path = Path(word)
-        if word == STDIN or _is_url(word) or path.is_file():
+        if is_remote(word):
+            found += _objects(word, tell)
+        elif word == STDIN or _is_url(word) or path.is_file():
             found.append(word)
         elif path.is_dir():
             found += _inside(path, tell)
@@ -72,6 +75,21 @@ def find_photos(words: list[str], tell: Callable[[str], None]) -> list[str]:
         else:
             raise ImageError(f"{word}: no such file or folder; check the spelling")
     return found
+
+
+def _objects(address: str, tell: Callable[[str], None]) -> list[str]:
+    from ..bulk.objects import ObjectSource, open_objects
+
+    source = open_objects(address, "", None, None, keep_suffix=False)
+    if not isinstance(source, ObjectSource):
+        raise ImageError(f"{address}: neither a picture nor a folder of some; label it with humanparse label")
+    inside = [source.photo(one) for one in source.listing()]
+    others = told(source.left_out())
+    if not inside:
+        raise ImageError(f"{address}: no pictures there{others and f'; left out: {others}'}")
+    if others:
+        tell(f"{address}: left out: {others}")
+    return inside
 
 
 def _inside(folder: Path, tell: Callable[[str], None]) -> list[str]:
@@ -92,14 +110,27 @@ def read_photo(source: str) -> NDArray[np.uint8]:
     Raises:
         ImageError: it cannot be read.
     """
-    from .. import image
-
-    return image.load(content_of(source), name="standard input" if source == STDIN else None)
+    return load_photo(source, content_of(source))
 
 
 def content_of(source: str) -> str | bytes:
-    """What `image.load` takes: the path or the address, or the content of standard input, read here."""
+    """What `load_photo` takes: the path or the address, or the content of standard input, read here."""
     return sys.stdin.buffer.read() if source == STDIN else source
+
+
+def load_photo(source: str, content: str | bytes) -> NDArray[np.uint8]:
+    """Decode a photo; in any thread.
+
+    Raises:
+        ImageError: it cannot be read.
+    """
+    from .. import image
+
+    if is_remote(source):
+        from ..bulk.sources import read_object
+
+        return read_object(source, image.describe(source)).pixels
+    return image.load(content, name="standard input" if source == STDIN else None)
 
 
 def named(sources: Iterable[str], folder: Path, outputs: Callable[[Job], Iterable[Path]]) -> list[Job]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ..durable import replacing
 from ..errors import FormatError
 from .people_file import PeopleFile
-from .photos import STDIN, Job, content_of
+from .photos import STDIN, Job, content_of, load_photo
 
 if TYPE_CHECKING:
     from ..arrays import Picture
@@ -65,10 +65,8 @@ class _Photo:
         self.pixels: Picture | None = None
 
     def load(self) -> Picture:
-        from .. import image
-
         content, self._content = self._content, ""  # of standard input, which may be large
-        pixels = image.load(content, name="standard input" if self.job.source == STDIN else None)
+        pixels = load_photo(self.job.source, content)
         self.pixels = pixels if self._keep else None
         return pixels
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -39,6 +40,9 @@ def photo_name(photo: Photo, folder: Photo) -> PhotoName:
         folder: where the file lies that names it.
     """
     text = os.fspath(photo)
+    there = os.fspath(folder)
+    if "://" in text and text.split("/")[:3] == there.split("/")[:3]:  # in one bucket
+        return PhotoName(posixpath.relpath(text.partition("://")[2], there.partition("://")[2]))
     if "://" in text:
         url = printable(text).replace(f"://{HIDDEN}@", "://", 1)
         return PhotoName(unquote(urlsplit(url).path).rpartition("/")[2] or "image", url)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import BulkError
+from ...remote import is_remote
 from ..items import JournalRow, Outcome
 from ..job import Engine, Job, RunOptions
 from ..labeller import Labeller
@@ -31,7 +32,8 @@ class Cluster:
 
     Journal and lock stay with the process that calls `label`; each worker, an actor with a model of its own,
     reads, parses and writes batches of inputs. So source and destination must be reachable by all machines
-    under the same names, as on a network file system, and humanparse be installed on all of them.
+    under the same names, in remote storage (`s3://…`) or on a network file system, and humanparse be
+    installed on all of them. Credentials for remote storage come from the environment of each machine.
 
     Outputs have the bytes that the local engine gives: batches are the same, and a worker computes as this
     process would, on the same kind of device, in the same precision, with as many threads. (The threads
@@ -105,8 +107,8 @@ def _task(job: Job, labeller: Labeller, options: RunOptions) -> Task:
         weights=weights_hashes(parser),
         source=job.source,
         settings=labeller.settings,
-        dest=labeller.dest,
-        state=labeller.state,
+        dest=job.dest if is_remote(str(job.dest)) else Path(job.dest),
+        state=None if options.journal or is_remote(str(job.dest)) else labeller.state,
         folder=Path.cwd(),
         threads=torch.get_num_threads(),
         files=options.workers or default_workers(),

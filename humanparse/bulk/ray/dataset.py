@@ -15,6 +15,7 @@ from ... import image
 from ...addresses import distinct
 from ...errors import BulkError, HumanParseError
 from ...registry import DEFAULT
+from ...remote import is_remote
 from ..items import Content, JournalRow, Listing
 from ..labeller import Labeller, Photo, finished
 from ..naming import key_of_path, key_of_url
@@ -22,7 +23,7 @@ from ..pipeline import default_workers
 from ..settings import ModelChoice, Settings
 from ..sources import decoded
 from ..tables import picture_in
-from ..writers import PACKED, png
+from ..writers import PACKED, encoded
 from .cluster import import_ray, workers_for
 from .worker import settle
 
@@ -116,7 +117,7 @@ def label_dataset(
         choice = replace(choice, device="cuda" if gpus else "cpu")
     threads = torch.get_num_threads()
     count, share = workers_for(ray, concurrency, gpus, threads, beside=True)
-    where = None if dest is None else Path(dest).absolute()
+    where = dest if dest is None or is_remote(str(dest)) else Path(dest).absolute()
     rows = Rows(choice, asked, where, image_column, key_column, prefix, Path.cwd(), threads)
     return ds.map_batches(
         LabelRows,
@@ -141,7 +142,7 @@ class Rows:
 
     choice: ModelChoice
     settings: Settings
-    dest: Path | None
+    dest: str | Path | None
     image_column: str
     key_column: str | None
     prefix: str
@@ -209,7 +210,7 @@ class LabelRows:
         rows = self._rows
         pictures = Pictures([value.as_py() for value in table.column(rows.image_column)])
         dest = rows.dest or rows.folder  # nothing is written there without a dest
-        labeller = Labeller(self._parser, pictures, self._settings, dest, dest)
+        labeller = Labeller(self._parser, pictures, self._settings, dest, None)
         keys = table.column(rows.key_column).to_pylist() if rows.key_column else [None] * table.num_rows
         items = [JournalRow(number, _found(number, key)) for number, key in enumerate(keys)]
         photos = list(self._files.map(labeller.read, items))
@@ -227,7 +228,12 @@ class LabelRows:
             if not photo.item.found.key:
                 return {"error": f"{self._rows.key_column} is empty, so its files have no name"}
             labeller.save(photo.item, photo.content, final)
-        return {"labels": png(final), **asdict(seen), "parts": json.dumps(seen.parts), "error": ""}
+        return {
+            "labels": encoded("png", final, None),
+            **asdict(seen),
+            "parts": json.dumps(seen.parts),
+            "error": "",
+        }
 
 
 def _found(number: int, key: Any) -> Listing:

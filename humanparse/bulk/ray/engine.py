@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...errors import BulkError
+from ...messages import shorten
 from ..items import JournalRow, Outcome
 from ..labeller import Labeller, Photo
 
@@ -139,15 +140,26 @@ class WorkerPool:
             worker = self._starting[given] if given in self._starting else self._out[given][0]
             try:
                 value = self._ray.get(given)
-            except self._ray.exceptions.RayTaskError:  # a bug of ours; another worker would fail, too
-                raise
+            except self._ray.exceptions.RayTaskError as error:
+                self._refuse_full(error.cause)
+                raise  # a bug of ours; another worker would fail, too
             except self._ray.exceptions.RayError as error:
+                self._refuse_full(error)
                 self._died(given, worker, error)
                 continue
             if given in self._starting:
                 self._begun(given, value)
             else:
                 self._returned(given, value)
+
+    def _refuse_full(self, error: Any) -> None:
+        """End the run where a result has no room; it would have none from another worker either."""
+        known = self._ray.exceptions
+        if isinstance(error, known.ObjectStoreFullError | known.OutOfDiskError):
+            raise BulkError(
+                f"Ray's object store and the disk that it spills to are full ({shorten(str(error))}); free "
+                "what else is kept there, or give nodes more of both, and resume with `resume=True`"
+            ) from error
 
     def _begun(self, given: Any, reason: str) -> None:
         if reason:

@@ -26,8 +26,8 @@ class Task:
         weights: role -> sha256 of the files there.
         source: where inputs are read.
         settings: what is written.
-        dest: folder of the outputs.
-        state: folder of the run's own files in it.
+        dest: path or address of the folder of the outputs.
+        state: folder of the run's own files in it; None where that is out of reach.
         folder: where relative paths begin.
         threads: that the network computes with on a CPU.
         files: threads that read, and as many that write.
@@ -38,8 +38,8 @@ class Task:
     weights: dict[str, str]
     source: Source
     settings: Settings
-    dest: Path
-    state: Path
+    dest: str | Path
+    state: Path | None
     folder: Path
     threads: int
     files: int
@@ -71,11 +71,11 @@ class Worker:
         task = self._task
         try:
             parser = task.choice.parser(progress=False)
+            if (weights_hashes(parser), revision_of(parser)) != (task.weights, task.revision):
+                return f"{parser.spec.name}: the weights here are others than where the run was begun"
+            self._labeller = Labeller(parser, task.source, task.settings, task.dest, task.state)
         except HumanParseError as error:
             return str(error)
-        if (weights_hashes(parser), revision_of(parser)) != (task.weights, task.revision):
-            return f"{parser.spec.name}: the weights here are others than where the run was begun"
-        self._labeller = Labeller(parser, task.source, task.settings, task.dest, task.state)
         return ""
 
     def label(self, batch: Sequence[JournalRow]) -> list[Outcome] | BulkError:

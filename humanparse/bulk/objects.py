@@ -1,0 +1,185 @@
+"""Pictures in a bucket as the inputs of a run, and which source an address on the command line is."""
+
+from __future__ import annotations
+
+import fnmatch
+import glob
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from .. import remote
+from ..addresses import printable
+from ..errors import BulkError
+from ..hub.environment import cache_dir
+from ..suffixes import is_picture, left_out, reason_against, suffix_of
+from ..video.containers import SUFFIXES as VIDEOS
+from .items import Content, Listing, Source
+from .lists import ListSource
+from .naming import key_of_path
+from .sources import LISTS, open_list, open_tars, read_object
+
+
+def open_objects(
+    address: str, dest: str | Path, column: str | None, member: str | None, keep_suffix: bool
+) -> Source:
+    """The inputs that an address stands for: a folder of a bucket, a glob, a picture, a tar, or a list.
+
+    Args:
+        address: such as `s3://bucket/photos`; one that ends with `/` is a folder, whatever its name.
+        dest: where outputs go; nothing in it is an input.
+        column, member, keep_suffix: see `open_source`.
+
+    Raises:
+        BulkError: there is nothing there, or it is of no known kind.
+    """
+    suffix = suffix_of(address)
+    inside = str(dest) if remote.is_remote(str(dest)) else ""
+    if inside and inside.rstrip("/") == address.rstrip("/"):
+        raise BulkError(f"{address} would hold its own labels; choose another folder with `dest`")
+    if glob.has_magic(address):
+        return _matching(address, inside, member, keep_suffix)
+    if address.endswith("/"):
+        return ObjectSource(address.rstrip("/"), inside, keep_suffix)
+    if suffix in LISTS:
+        return _list(address, column, keep_suffix)
+    if suffix == ".tar":
+        return open_tars([remote.RemoteFile(address)], member, keep_suffix)
+    if is_picture(address):
+        folder, _, name = address.rpartition("/")
+        return ObjectSource(folder, inside, keep_suffix, glob.escape(name))
+    if suffix in VIDEOS:
+        raise BulkError(f"{address}: videos are read from a disk only; download it and label the copy")
+    if unread := left_out([address]):
+        raise BulkError(f"{address}: {unread}")
+    return ObjectSource(address, inside, keep_suffix)
+
+
+def _matching(address: str, dest: str, member: str | None, keep_suffix: bool) -> Source:
+    """The objects of a glob: all tars, if the pattern ends so, or all pictures."""
+    root, pattern = _split(address)
+    if not pattern.lower().endswith(".tar"):
+        return ObjectSource(root, dest, keep_suffix, pattern)
+    match = _matcher(pattern).fullmatch
+    names = (one.name for one in remote.listed(root, _fixed(pattern)))
+    tars = [remote.RemoteFile(remote.join(root, name)) for name in names if match(name)]
+    if not tars:
+        raise BulkError(f"{address}: no tars match this pattern")
+    return open_tars(tars, member, keep_suffix)
+
+
+def _split(address: str) -> tuple[str, str]:
+    """`"s3://b/photos/2*/a.jpg"` -> `("s3://b/photos", "2*/a.jpg")`."""
+    scheme, _, path = address.partition("://")
+    parts = path.split("/")
+    at = next(number for number, part in enumerate(parts) if glob.has_magic(part))
+    if at == 0:
+        raise BulkError(f"{address}: name the bucket without a pattern")
+    return f"{scheme}://{'/'.join(parts[:at])}", "/".join(parts[at:])
+
+
+def _fixed(pattern: str) -> str:
+    """What all names begin with that a pattern matches; a listing need not go through the others."""
+    return re.split(r"[*?[]", pattern, maxsplit=1)[0]
+
+
+def _matcher(pattern: str) -> re.Pattern[str]:
+    """A glob as `glob.glob(..., recursive=True)` takes it: `*` stays in a folder and skips hidden names."""
+    found = ""
+    *folders, last = pattern.split("/")
+    for part in folders:
+        found += r"(?:(?!\.)[^/]+/)*" if part == "**" else _part(part) + "/"
+    return re.compile(found + (r"(?:(?!\.)[^/]+/)*(?!\.)[^/]+" if last == "**" else _part(last)))
+
+
+def _part(pattern: str) -> str:
+    hidden = "" if pattern.startswith(".") else r"(?!\.)"
+    inside = "".join(
+        {"*": "[^/]*", "?": "[^/]"}.get(piece)
+        or (_one_of(piece) if piece.startswith("[") and piece.endswith("]") else re.escape(piece))
+        for piece in re.findall(r"\[!?\]?[^\]]*\]|.", pattern)
+    )
+    return hidden + inside
+
+
+def _one_of(piece: str) -> str:
+    return fnmatch.translate(piece).removeprefix("(?s:").rpartition(")")[0]
+
+
+@dataclass(frozen=True)
+class ObjectSource:
+    """All pictures below an address, by name, or those that match a pattern.
+
+    As in a folder, hidden folders are skipped and hidden pictures are counted. Outputs mirror what follows
+    `root`. A picture that changed since it was listed fails.
+
+    Attributes:
+        root: a bucket, or a folder in it, without `/` at its end.
+        dest: an address; nothing below it is an input. "" for outputs on a disk.
+        keep_suffix: outputs keep the suffix of their input in their name.
+        pattern: only names that match it, relative to `root`; "" takes all.
+    """
+
+    root: str
+    dest: str = ""
+    keep_suffix: bool = False
+    pattern: str = ""
+    others: Counter[str] = field(default_factory=Counter, compare=False)
+    in_order = False
+
+    def listing(self) -> Iterator[Listing]:
+        """The pictures; those on the first page come at once."""
+        self.others.clear()
+        match = _matcher(self.pattern).fullmatch if self.pattern else None
+        own = f"{self.dest.rstrip('/')}/" if self.dest else ""
+        for one in remote.listed(self.root, _fixed(self.pattern)):
+            folder, _, name = one.name.rpartition("/")
+            if match is None:
+                if any(part.startswith(".") for part in folder.split("/")):
+                    continue
+            elif match(one.name) is None:
+                continue
+            if own and remote.join(self.root, one.name).startswith(own):
+                continue
+            if reason := reason_against(name):
+                self.others[reason] += 1
+            elif is_picture(name):
+                key = key_of_path(one.name, self.keep_suffix)
+                yield Listing(one.name, key, 0, one.size, one.mark)
+
+    def read(self, found: Listing) -> Content:
+        """Decode one of them."""
+        return read_object(self.photo(found), found.place, found.size, found.modified)
+
+    def left_out(self) -> Counter[str]:
+        """What looks like a picture and is not listed."""
+        return self.others
+
+    def photo(self, found: Listing) -> str:
+        """The address of one of them."""
+        return remote.join(self.root, found.place)
+
+
+def _list(address: str, column: str | None, keep_suffix: bool) -> ListSource:
+    """A list in a bucket, read from a copy; paths in it are relative to its folder there."""
+    folder = cache_dir() / "lists" / hashlib.sha256(address.encode()).hexdigest()[:16]
+    path = folder / PurePosixPath(address).name
+    content = remote.read(address)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not path.is_file() or path.read_bytes() != content:
+            path.write_bytes(content)
+    except OSError as error:
+        raise BulkError(
+            f"{folder} cannot be written to ({error.strerror or error}); set HUMANPARSE_HOME to another one"
+        ) from error
+    source = open_list(path, column, keep_suffix, folder=address.rpartition("/")[0])
+    if not isinstance(source, ListSource):
+        raise BulkError(
+            f"{printable(address)}: tables that hold the pictures themselves are read from a disk only; "
+            "download it and label the copy"
+        )
+    return source

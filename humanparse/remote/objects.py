@@ -1,0 +1,209 @@
+"""Objects read, written and removed."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import secrets
+from collections.abc import Iterable
+from functools import partial
+from itertools import islice
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from ..addresses import printable
+from ..errors import GoneError, StorageError
+from .access import file_system, patiently
+from .listing import PAGE, Found, info, number_of
+
+_WHOLE = frozenset(("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oci", "oss", "memory"))
+"""Protocols whose objects appear only when they are whole; elsewhere they are renamed in the end."""
+
+_BLOCK = 4 << 20
+"""Bytes per request when an object is read from front to back."""
+
+
+def read(address: str, size: int | None = None, mark: int | None = None) -> bytes:
+    """The content of an object.
+
+    Args:
+        address: of the object.
+        size: bytes that it had when it was listed; None if it was not.
+        mark: its mark at that time.
+
+    Raises:
+        GoneError: it does not exist.
+        StorageError: it cannot be read, or has changed.
+    """
+    if size is None or mark is None:
+        found = info(address)
+        if found is None:
+            raise GoneError(f"{address}: there is no such object")
+        size, mark = found.size, found.mark
+    content = _range(address, 0, size)
+    if mark != number_of(hashlib.md5(content, usedforsecurity=False).hexdigest()):
+        _refuse_change(address, mark)
+    return content
+
+
+def read_part(address: str, start: int, size: int, mark: int | None) -> bytes:
+    """Some bytes of an object; raises what `read` raises. They may be fewer where it ends before."""
+    content = _range(address, start, size)
+    _refuse_change(address, mark)
+    return content
+
+
+def _range(address: str, start: int, size: int) -> bytes:
+    """Bytes from `start` on; each attempt that gives another number of them is repeated."""
+    if not size:
+        return b""
+    fs = file_system(address)
+
+    def attempt() -> bytes:
+        content: bytes = fs.cat_file(address, start=start, end=start + size)
+        if len(content) != size:
+            raise OSError(f"{len(content)} of {size} bytes came")
+        return content
+
+    return patiently(address, attempt)
+
+
+def _refuse_change(address: str, mark: int | None) -> None:
+    now = info(address)
+    if now is None:
+        raise GoneError(f"{address}: the object was deleted while it was read")
+    if mark is not None and now.mark != mark:
+        raise StorageError(
+            f"{address}: the object changed after it was listed; label it again when it is whole"
+        )
+
+
+class RemoteFile:
+    """An object that is read in parts, through large blocks; has what a `Path` has for that.
+
+    Args:
+        address: of the object.
+
+    Raises:
+        GoneError: it does not exist.
+        StorageError: it cannot be asked for.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.name = PurePosixPath(address).name
+        self.stem = PurePosixPath(address).stem
+
+    def __str__(self) -> str:
+        return printable(self.address)
+
+    def info(self) -> Found:
+        """Its size and mark now; raises `GoneError` if it does not exist."""
+        found = info(self.address)
+        if found is None:
+            raise GoneError(f"{self}: there is no such object")
+        return found
+
+    def read_part(self, start: int, size: int, mark: int | None) -> bytes:
+        """Some bytes of it, see `read_part`."""
+        return read_part(self.address, start, size, mark)
+
+    def open(self, mode: str = "rb") -> io.BufferedReader:
+        """The object as a file that can be read from any place."""
+        return io.BufferedReader(_Parts(self.address, self.info().size), _BLOCK)
+
+
+class _Parts(io.RawIOBase):
+    """The bytes of an object, a request for each call."""
+
+    def __init__(self, address: str, size: int) -> None:
+        self._address, self._size, self._at = address, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        wanted = max(0, min(len(buffer), self._size - self._at))
+        content = _range(self._address, self._at, wanted)
+        buffer[: len(content)] = content
+        self._at += len(content)
+        return len(content)
+
+
+def write(address: str, content: bytes | Path) -> None:
+    """Put an object, from memory or from a file; it appears whole or not at all.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    fs = file_system(address)
+    protocols = {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)
+
+    def put(place: str) -> None:
+        if isinstance(content, Path):
+            fs.put_file(str(content), place)
+        else:
+            fs.pipe_file(place, content)
+
+    def attempt() -> None:
+        if protocols & _WHOLE:
+            return put(address)
+        folder, _, name = address.rpartition("/")
+        part = f"{folder}/.{name}.{secrets.token_hex(4)}.part"
+        fs.makedirs(folder, exist_ok=True)
+        try:
+            put(part)
+            fs.mv(part, address)
+        except BaseException:
+            if fs.exists(part):
+                fs.rm_file(part)
+            raise
+        return None
+
+    patiently(address, attempt)
+
+
+def remove(addresses: Iterable[str]) -> None:
+    """Remove objects; those that do not exist are skipped.
+
+    Raises:
+        StorageError: one cannot be removed.
+    """
+    remaining = iter(addresses)
+    while some := list(islice(remaining, PAGE)):
+        fs = file_system(some[0])
+        if "s3" in fs.protocol:  # in one request; the storage skips what does not exist
+            patiently(some[0], partial(fs.rm, some))
+            continue
+        for address in some:
+            try:
+                patiently(address, partial(fs.rm_file, address))
+            except GoneError:
+                continue
+
+
+def abort_uploads(address: str) -> None:
+    """Discard unfinished multipart uploads below an address, which a killed process leaves on S3.
+
+    Raises:
+        StorageError: they cannot be listed or discarded.
+    """
+    fs = file_system(address)
+    if "s3" not in fs.protocol:
+        return
+    bucket, _, folder = fs._strip_protocol(address).rstrip("/").partition("/")
+    asked = {"Bucket": bucket, "Prefix": f"{folder}/" if folder else ""}
+    page = patiently(address, lambda: fs.call_s3("list_multipart_uploads", **asked))
+    for upload in page.get("Uploads", ()):
+        patiently(address, partial(fs.abort_mpu, bucket, upload["Key"], upload["UploadId"]))
