@@ -68,13 +68,18 @@ class Processes:
             job.model, device=str(parser.device), precision=parser.precision, runtime=parser.runtime
         )
         files = max(1, (options.workers or default_workers()) // self.count)
-        place = (labeller.source, labeller.settings, labeller.dest, labeller.state)
+        place = (labeller.source, labeller.settings, job.dest, labeller.state)
         start = partial(_labelling, choice, *place, files)
         return lambda batches: spread(start, batches, self.count, "resume with `resume=True`")
 
 
 def _labelling(
-    choice: ModelChoice, source: Source, settings: Settings, dest: Path, state: Path, files: int
+    choice: ModelChoice,
+    source: Source,
+    settings: Settings,
+    dest: str | Path,
+    state: Path | None,
+    files: int,
 ) -> Work[list[JournalRow], list[Outcome]]:
     labeller = Labeller(choice.parser(progress=False), source, settings, dest, state)
     return partial(label_batches, labeller, workers=files)
