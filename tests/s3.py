@@ -14,6 +14,7 @@ import os
 import random
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -94,6 +95,8 @@ class Bucket:
         self.environment = {**KEYS, "AWS_DEFAULT_REGION": "us-east-1", "AWS_ENDPOINT_URL": self.url}
         import boto3
 
+        reset = urllib.request.Request(f"http://{host}:{port}/moto-api/reset", method="POST")
+        urllib.request.urlopen(reset).close()  # moto's servers of one process share what they hold
         self.client = boto3.client("s3", endpoint_url=f"http://{host}:{port}", **_BOTO)
         self.client.create_bucket(Bucket=NAME)
         return self
