@@ -21,7 +21,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from humanparse import Parser, hub, image
+from humanparse import DeviceError, Parser, hub, image
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples" / "train_default"))
 from crowds import crowds, found_in, score_crowds
@@ -72,7 +72,13 @@ def speeds(paths: list[Path]) -> Table:
     for runtime in ("onnxruntime", "openvino"):
         ways |= {f"{runtime}, float32": {"runtime": runtime}} if find_spec(runtime) else {}
     ways |= {"openvino, bf16": {"runtime": "openvino", "precision": "bf16"}} if find_spec("openvino") else {}
-    parsers = {way: Parser(device="cpu", **options) for way, options in ways.items()}
+    parsers = {}
+    for way, options in list(ways.items()):
+        try:
+            parsers[way] = Parser(device="cpu", **options)
+        except DeviceError as error:  # OpenVINO has bf16 on some CPUs only
+            print(f"{way}: {error}")
+            del ways[way]
     asked: dict[str, dict[str, Any]] = {
         **{way: {} for way in ways},
         "torch, float32, confidence": {"confidence": True},
