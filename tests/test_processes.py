@@ -120,7 +120,7 @@ def test_label_in_processes_gives_the_bytes_and_rows_of_one(photos: Path, tmp_pa
         files = {path.name: path.read_bytes() for path in dest.iterdir() if path.is_file()}
         told.append((list(bulk.status(dest)[1]), files))
     assert told[0] == told[1] and len(told[0][1]) == 24
-    with pytest.raises(BulkError, match="`processes` takes a number from 1 on"):
+    with pytest.raises(BulkError, match="`processes` must be at least 1"):
         bulk.Processes(0)
 
 

@@ -186,7 +186,7 @@ def test_a_run_that_lives_on_another_machine_is_left_alone_and_a_dead_one_taken_
     with pytest.raises(BulkError, match=r"another run is writing to s3://.*, on elsewhere"):
         label(source, dest, telling=beats)
     assert label(source, dest, telling=told.append).counts.done == 14
-    assert len(told) == 2 and "did not end by itself; waiting" in told[1]
+    assert len(told) == 2 and "did not end properly; waiting" in told[1]
 
 
 def test_a_run_whose_lease_was_taken_stops(

@@ -1,4 +1,4 @@
-"""Lets a run go on on another machine: a copy of its journal beside the labels, and a lease.
+"""Lets another machine resume a run: a copy of its journal beside the labels, and a lease.
 
 The lease is a small file that a run renews every few seconds. A run that finds another one's lease waits to
 see whether it is renewed. (Two runs that start at the same moment both write it; then the one that finds the
@@ -132,7 +132,7 @@ class Handover:
     def _refuse_living(self, lease: dict[str, Any]) -> None:
         wait = _SILENCE * BEAT
         self._tell(
-            f"{self._store}: a run on {lease['machine']} did not end by itself; waiting {wait:.0f} s to see "
+            f"{self._store}: a run on {lease['machine']} did not end properly; waiting {wait:.0f} s to see "
             "whether it is still writing"
         )
         time.sleep(wait)

@@ -1,4 +1,4 @@
-"""Work shared out among processes of this machine, each with a model of its own."""
+"""Shares work out among processes of this machine, each of which loads the model."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Processes:
     are spawned.
 
     Attributes:
-        count: how many, from 1 on. Each holds the model in memory.
+        count: number of processes, at least 1. Each holds the model in memory.
     """
 
     count: int
@@ -92,7 +92,7 @@ def check_count(count: int) -> None:
         BulkError: it is less than 1.
     """
     if count < 1:
-        raise BulkError(f"`processes` takes a number from 1 on, not {count}")
+        raise BulkError(f"`processes` must be at least 1, not {count}")
 
 
 @dataclass(eq=False)

@@ -4,8 +4,8 @@
         content = remote.read(f"s3://bucket/photos/{found.name}", found.size, found.mark)
 
 Credentials and the server come from the environment and the configuration files of fsspec's packages, such
-as `AWS_ENDPOINT_URL`. What may go away by itself (throttling, 5xx, timeouts, broken connections) is retried a
-few times; then it is a `StorageError`.
+as `AWS_ENDPOINT_URL`. Temporary failures (throttling, 5xx, timeouts, broken connections) are retried a few
+times before they raise `StorageError`.
 """
 
 from .access import file_system as file_system
