@@ -106,7 +106,7 @@ def main(count: int = 120, runs: int = 3, list_only: int = 0) -> None:
     table = Table("objects", "first batch s", "all s", "peak MB", title="listing into a journal")
     for number in (100, 10_000, 1_000_000):
         again = [sys.executable, __file__, "--list-only", str(number)]
-        table.add_row(f"{number:,}", *subprocess.check_output(again, text=True).split())
+        table.add_row(f"{number:,}", *subprocess.check_output(again, encoding="utf-8").split())
     console.print(table)
     spent: dict[str, list[float]] = {"disk to disk": [], "bucket to bucket": []}
     choice = bulk.ModelChoice(device="cpu")

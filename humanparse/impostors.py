@@ -69,11 +69,10 @@ def impostor(path: Path) -> str | None:
 
 def _of_zip(path: Path) -> str | None:
     """Torch saves zip archives, with a pickle and tensors in one folder."""
-    if not zipfile.is_zipfile(path):
-        return (
-            f"cut off after {path.stat().st_size} bytes: the end of the archive is missing; get another copy"
-        )
     try:
+        if not zipfile.is_zipfile(path):
+            size = path.stat().st_size
+            return f"cut off after {size} bytes: the end of the archive is missing; get another copy"
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
     except Exception:  # of damaged archives it raises many kinds

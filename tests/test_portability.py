@@ -137,7 +137,7 @@ def test_where_they_are_one_file_predict_and_label_refuse_them_by_name(
     two_cases: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("humanparse.cli.photos.folds_case", lambda folder: True)
-    monkeypatch.setattr("humanparse.bulk.job.folds_case", lambda folder: True)
+    monkeypatch.setattr("humanparse.bulk.stores.folds_case", lambda folder: True)
     done = run("predict", two_cases / "a" / "Photo.png", two_cases / "b" / "photo.png", "-o", "out")
     assert done.status == 1 and "differ in case only" in done.err and not Path("out").exists()
     (two_cases / "b" / "photo.png").rename(two_cases / "a" / "photo.png")

@@ -25,7 +25,7 @@ from humanparse.pipelines.pipeline import Pipeline
 from humanparse.pipelines.snapshots import snapshot
 
 Picture = npt.NDArray[np.uint8]
-PHOTO = image.load(Path(__file__).parents[1] / "examples" / "astronaut.png")[:200, :200]
+PHOTO = image.load(Path(__file__).parents[1] / "examples" / "astronaut.png")[:200, 120:320]
 FRAMES = [np.ascontiguousarray(np.roll(PHOTO, 20 * shift, 1)) for shift in range(4)]
 
 
@@ -323,9 +323,11 @@ def test_models_that_take_photos_one_by_one_take_snapshots_too(parser: Parser) -
     class Alone(Pipeline):
         device = parser.device
 
-        def start(self, batch: Sequence[Any], *options: bool) -> Callable[[], list[Parsing]]:
+        def start(
+            self, batch: Sequence[Any], keep_logits: bool = False, confidence: bool = False
+        ) -> Callable[[], list[Parsing]]:
             assert len(batch) == 1
-            return lambda: parser.pipeline.parse_batch(batch, *options)
+            return lambda: parser.pipeline.parse_batch(batch, keep_logits, confidence)
 
     expected = [parser.predict(frame) for frame in FRAMES]
     assert list(batches.parse_many(Alone(), reused_array(), 3, False, False)) == expected

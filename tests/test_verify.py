@@ -144,7 +144,8 @@ def swapped(labels: Labels) -> Labels:
 def test_one_class_under_another_number_fails_however_small_it_is(ours: Labels, publish: Publish) -> None:
     publish(png(swapped(ours)))
     found = verdict()
-    assert found.status == "failed" and "is 0.000, at least" in told(found)
+    assert found.status == "failed"  # by its IoU, or by its pixels if they are few
+    assert "is 0.000, at least" in told(found) or "and none of them here" in told(found)
     assert found.agreement is not None and found.agreement.equal > 0.95
     assert record.read(registry.network(MODEL)).status == "failed"  # type: ignore[union-attr]
 

@@ -63,7 +63,9 @@ class Intake:
         """
         number = 0
         while True:
-            while page := self.page(wait=False):
+            for _ in range(_AHEAD):  # not more, as a fast listing would hold up the batch
+                if not (page := self.page(wait=False)):
+                    break
                 journal.add(page)
             while not self.over and self.count < (number + 1) * size:
                 journal.add(self.page(wait=True))
