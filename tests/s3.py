@@ -157,6 +157,9 @@ class Bucket:
                 outer.requests.append((self.command, self.path))
                 length = int(self.headers.get("Content-Length") or 0)
                 body = self.rfile.read(length) if length else self.chunks()
+                if length and len(body) < length:  # the client died; no storage keeps half an object
+                    self.close_connection = True
+                    return None
                 fault = outer.faults.next(self.command, self.path) or Fault()
                 time.sleep(fault.pause)
                 if fault.status:

@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import sys
 import time
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -308,8 +309,9 @@ def forked(bucket: s3.Bucket, source: str, dest: str, requests: int) -> bool:
     if child == 0:
         try:
             label(source, dest, retry_failed=True)
-        except BaseException as error:
-            print(error, file=sys.stderr, flush=True)
+        except BaseException:
+            traceback.print_exc()
+            sys.stderr.flush()
             os._exit(1)
         os._exit(0)
     end = time.monotonic() + 120

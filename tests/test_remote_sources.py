@@ -183,6 +183,13 @@ def test_what_goes_away_by_itself_is_tried_again(kind: str, bucket: s3.Bucket) -
     assert bucket.faults.met == before + 2
 
 
+@pytest.mark.parametrize("extra", [-20, 20])
+def test_a_wrong_size_in_the_answer_to_head_is_asked_again(extra: int, bucket: s3.Bucket) -> None:
+    address = bucket.put(f"faults/head{extra}.png", png(1))
+    bucket.faults.add("HEAD", f"head{extra}.png", s3.Fault(length=extra))
+    assert remote.read(address) == png(1)
+
+
 def test_what_stays_is_a_failure_of_that_input_with_its_reason(
     bucket: s3.Bucket, prefix: str, tmp_path: Path
 ) -> None:

@@ -37,14 +37,32 @@ def read(address: str, size: int | None = None, mark: int | None = None) -> byte
         StorageError: it cannot be read, or has changed.
     """
     if size is None or mark is None:
-        found = info(address)
-        if found is None:
-            raise GoneError(f"{address}: there is no such object")
-        size, mark = found.size, found.mark
+        return patiently(address, partial(_read_unlisted, address))
     content = _range(address, 0, size)
-    if mark != number_of(hashlib.md5(content, usedforsecurity=False).hexdigest()):
+    if not _is_of(content, mark):
         _refuse_change(address, mark)
     return content
+
+
+def _read_unlisted(address: str) -> bytes:
+    """The content of an object; raises `OSError` if it changed meanwhile, or did not come whole."""
+    found = _existing(address)
+    content: bytes = file_system(address).cat_file(address)
+    if not _is_of(content, found.mark) and (len(content) != found.size or _existing(address) != found):
+        raise OSError(f"{len(content)} of {found.size} bytes came, or the object changed while it was read")
+    return content
+
+
+def _existing(address: str) -> Found:
+    found = info(address)
+    if found is None:
+        raise GoneError(f"{address}: there is no such object")
+    return found
+
+
+def _is_of(content: bytes, mark: int) -> bool:
+    """Whether a mark is that of the MD5 hash of some bytes, as it is of most objects on S3."""
+    return mark == number_of(hashlib.md5(content, usedforsecurity=False).hexdigest())
 
 
 def read_part(address: str, start: int, size: int, mark: int | None) -> bytes:
