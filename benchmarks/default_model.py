@@ -11,17 +11,19 @@ import resource
 import subprocess
 import sys
 import time
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
+from packages import loadable
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from humanparse import DeviceError, Parser, hub, image
+from humanparse import Parser, hub, image
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples" / "train_default"))
 from crowds import crowds, found_in, score_crowds
@@ -72,13 +74,8 @@ def speeds(paths: list[Path]) -> Table:
     for runtime in ("onnxruntime", "openvino"):
         ways |= {f"{runtime}, float32": {"runtime": runtime}} if find_spec(runtime) else {}
     ways |= {"openvino, bf16": {"runtime": "openvino", "precision": "bf16"}} if find_spec("openvino") else {}
-    parsers = {}
-    for way, options in list(ways.items()):
-        try:
-            parsers[way] = Parser(device="cpu", **options)
-        except DeviceError as error:  # OpenVINO has bf16 on some CPUs only
-            print(f"{way}: {error}")
-            del ways[way]
+    parsers = loadable({way: partial(Parser, device="cpu", **options) for way, options in ways.items()})
+    ways = {way: options for way, options in ways.items() if way in parsers}
     asked: dict[str, dict[str, Any]] = {
         **{way: {} for way in ways},
         "torch, float32, confidence": {"confidence": True},

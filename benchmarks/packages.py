@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -23,7 +24,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from humanparse import Parser
+from humanparse import DeviceError, Parser
 from humanparse.bench import synthetic_photo
 from humanparse.registry import ModelSpec
 
@@ -90,16 +91,29 @@ def ours(spec: ModelSpec, folder: Path, photo: Path) -> dict[str, Run]:
     ways = [("torch", "float32"), ("onnxruntime", "float32"), ("openvino", "float32")]
     ways += [("torch", "bf16"), ("openvino", "bf16")]
     file = folder / "model.safetensors"
-    parsers = {
-        f"humanparse, {runtime} {precision}": Parser(
-            spec.name, weights=file, device="cpu", runtime=runtime, precision=precision
-        )
-        for runtime, precision in ways
-    }
+    parsers = loadable(
+        {
+            f"humanparse, {runtime} {precision}": partial(
+                Parser, spec.name, weights=file, device="cpu", runtime=runtime, precision=precision
+            )
+            for runtime, precision in ways
+        }
+    )
     return {
         title: lambda parser=parser: parser.predict(photo).labels  # type: ignore[misc]
         for title, parser in parsers.items()
     }
+
+
+def loadable(makers: dict[str, Callable[[], Any]]) -> dict[str, Any]:
+    """What can be made on this CPU; prints why the others cannot. (OpenVINO has bf16 on some CPUs only.)"""
+    made = {}
+    for title, make in makers.items():
+        try:
+            made[title] = make()
+        except DeviceError as error:
+            Console().print(f"{title}: {error}")
+    return made
 
 
 def compare(spec: ModelSpec, size: tuple[int, int], runs: int) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -20,7 +21,7 @@ from typing import Annotated
 
 import torch
 import typer
-from packages import compare
+from packages import compare, loadable
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
@@ -59,7 +60,7 @@ def contenders(network: nn.Module, folder: Path) -> dict[str, Run]:
         "ONNX Runtime float32, folded": OnnxRuntimeNetwork(folder / "folded.onnx"),
         "OpenVINO float32, plain": OpenVinoNetwork(folder / "plain.onnx"),
         "OpenVINO float32, folded": OpenVinoNetwork(folder / "folded.onnx"),
-        "OpenVINO bf16, folded": OpenVinoNetwork(folder / "folded.onnx", precision="bf16"),
+        **loadable({"OpenVINO bf16, folded": partial(OpenVinoNetwork, folder / "folded.onnx", "bf16")}),
     }
 
 
