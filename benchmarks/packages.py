@@ -106,7 +106,7 @@ def ours(spec: ModelSpec, folder: Path, photo: Path) -> dict[str, Run]:
 
 
 def loadable(makers: dict[str, Callable[[], Any]]) -> dict[str, Any]:
-    """What can be made on this CPU; prints why the others cannot. (OpenVINO has bf16 on some CPUs only.)"""
+    """What can be made on this CPU; prints why the others cannot, such as OpenVINO in bf16 on some CPUs."""
     made = {}
     for title, make in makers.items():
         try:
