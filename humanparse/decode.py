@@ -72,7 +72,7 @@ def stream_to_rgb(stream: IO[bytes], name: str, max_pixels: int) -> NDArray[np.u
     """
     picture = _identify(stream, name)
     _refuse_size(picture, name, max_pixels)
-    reduce(picture, lying=_orientation(picture) > 4)
+    reduce(picture, _orientation)
     _load(picture, name)
     return _upright(picture, name)
 

@@ -43,17 +43,17 @@ def reducing(enough: Callable[[Size], Size]) -> Iterator[Reduction]:
         _REDUCTION.reset(token)
 
 
-def reduce(picture: Image.Image, lying: bool) -> None:
+def reduce(picture: Image.Image, orientation: Callable[[Image.Image], int]) -> None:
     """Let libjpeg decode a JPEG at 1/2, 1/4 or 1/8, if that is enough; leave others as they are.
 
     Args:
         picture: it, not decoded yet.
-        lying: whether its EXIF orientation makes columns of its rows.
+        orientation: reads its EXIF orientation, 1 to 8.
     """
     reduction = _REDUCTION.get()
     if reduction is None or picture.format not in ("JPEG", "MPO"):
         return
-    before = picture.size
+    before, lying = picture.size, orientation(picture) > 4  # columns become rows
     size = before if lying else before[::-1]
     height, width = reduction.enough(size)
     picture.draft(None, (height, width) if lying else (width, height))

@@ -6,9 +6,11 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
+import s3
 import torch
 from golden import FULL, Case
 
@@ -58,3 +60,28 @@ def ray_cluster() -> Iterator[None]:
     yield
     ray.shutdown()
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[s3.Bucket]:
+    """A bucket of a server on this machine."""
+    with s3.entered() as bucket:
+        yield bucket
+
+
+@pytest.fixture
+def too_large(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
+    """Lets the network fail on batches with a photo that has this side (0 is the height) of this length."""
+    from humanparse.pipelines.semantic import Fitted, Semantic
+
+    real = Semantic.start
+
+    def fail_on(side: int, length: int) -> None:
+        def picky(pipeline: Semantic, batch: list[Fitted], **options: Any) -> Any:
+            if any(one.frame.image_size[side] == length for one in batch):
+                raise MemoryError("too large")
+            return real(pipeline, batch, **options)
+
+        monkeypatch.setattr(Semantic, "start", picky)
+
+    return fail_on

@@ -13,6 +13,9 @@ import random
 import signal
 import sys
 import time
+import traceback
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch  # noqa: F401, before the forks
@@ -33,26 +36,32 @@ def label(photos: Path, out: Path) -> bulk.Summary:
     )
 
 
-def forked(photos: Path, out: Path, seconds: float) -> bool:
-    """Let a fork label for so long, then kill it; whether it came to its end before."""
+def forked(run: Callable[[], object], enough: Callable[[], bool]) -> bool:
+    """Let a fork do a run until it is enough, then kill it; whether it came to its end before."""
     child = os.fork()
     if child == 0:
         try:
-            label(photos, out)
-        except BaseException as error:
-            print(error, file=sys.stderr, flush=True)
+            run()
+        except BaseException:
+            traceback.print_exc()
+            sys.stderr.flush()
             os._exit(1)
         os._exit(0)
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    while not enough():
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
             assert status == 0, "a run ended by itself, with an error"
             return True
-        time.sleep(0.002)
+        time.sleep(0.001)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     return False
+
+
+def after(seconds: float) -> Callable[[], bool]:
+    """Whether so many seconds are over."""
+    end = time.monotonic() + seconds
+    return lambda: time.monotonic() >= end
 
 
 def main(photos: Path, out: Path, kills: int) -> None:
@@ -61,7 +70,8 @@ def main(photos: Path, out: Path, kills: int) -> None:
     per_round = []
     while killed < kills:
         before = killed
-        while not forked(photos, out / str(number), moments.uniform(0.0, 0.7)):
+        run = partial(label, photos, out / str(number))
+        while not forked(run, after(moments.uniform(0.0, 0.7))):
             killed += 1
         per_round.append(killed - before)
         number += 1

@@ -6,6 +6,7 @@ import errno
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from PIL import Image
 
 from humanparse import BulkError, Parsing, bulk
 from humanparse.bulk import labeller
-from humanparse.pipelines.semantic import Fitted, Semantic
+from humanparse.pipelines.semantic import Semantic
 
 CHEAP = bulk.ModelChoice(device="cpu", test_size=(64, 96))
 SMALL_BATCHES = bulk.Settings(batch=2)
@@ -111,17 +112,10 @@ def test_half_written_files_of_a_killed_run_are_removed_and_those_of_others_are_
 
 
 def test_one_photo_that_the_network_cannot_take_does_not_fail_its_batch(
-    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    photos: Path, tmp_path: Path, too_large: Callable[[int, int], None]
 ) -> None:
-    real = Semantic.start
-
-    def picky(pipeline: Semantic, batch: list[Fitted], **options: Any) -> Any:
-        if any(one.frame.image_size[0] == 51 for one in batch):
-            raise MemoryError("too large")
-        return real(pipeline, batch, **options)
-
     Image.new("RGB", (40, 51)).save(photos / "05.png")
-    monkeypatch.setattr(Semantic, "start", picky)
+    too_large(0, 51)
     assert (label(photos, tmp_path / "out").counts.done, whole(tmp_path / "out")) == (11, 11)
     (failure,) = bulk.status(tmp_path / "out")[1]
     assert failure[0] == "05.png" and "MemoryError: too large" in failure[1]

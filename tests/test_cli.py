@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,6 @@ from humanparse import Parser, Parsing, checkpoint, hub, image, registry
 from humanparse.bulk import pipeline
 from humanparse.cli import app, results
 from humanparse.cli.console import with_options
-from humanparse.pipelines.semantic import Fitted, Semantic
 
 PHOTOS = SMALL / "images"
 HOPPER, CREW = PHOTOS / "hopper_97x61.png", PHOTOS / "astronaut_431x257.png"
@@ -369,16 +369,9 @@ def test_many_photos_get_the_bytes_of_one_by_one_and_errors_come_in_order(run: R
 
 
 def test_a_photo_on_which_the_network_fails_does_not_stop_the_rest(
-    run: Run, photos: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, photos: Path, too_large: Callable[[int, int], None]
 ) -> None:
-    real = Semantic.start
-
-    def picky(pipeline: Semantic, batch: list[Fitted], **options: Any) -> Any:
-        if any(one.frame.image_size[1] == 92 for one in batch):
-            raise MemoryError("too large")
-        return real(pipeline, batch, **options)
-
-    monkeypatch.setattr(Semantic, "start", picky)
+    too_large(1, 92)
     done = run("predict", photos, "-o", "out")
     assert done.status == 1 and "6 of 8 parsed" in done.out
     assert re.search(r"2\.jpg: MemoryError: too large", done.err) and not Path("out/2.png").exists()

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import random
-import signal
 import sqlite3
-import sys
 import time
-import traceback
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +14,7 @@ import pytest
 import s3
 import torch
 from command import runner
+from killed_runs import after, forked
 from PIL import Image
 
 pytest.importorskip("s3fs")
@@ -31,12 +27,6 @@ from humanparse.errors import StorageError
 
 CHEAP = bulk.ModelChoice(device="cpu", test_size=(32, 48))
 SETTINGS = bulk.Settings(formats=("png", "npz", "coco", "tar"), batch=4, pack_size=10)
-
-
-@pytest.fixture(scope="module")
-def bucket() -> Iterator[s3.Bucket]:
-    with s3.entered() as bucket:
-        yield bucket
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +55,7 @@ def expected(photos: Path) -> dict[str, bytes]:
     """What a run from disk to disk makes of them."""
     dest = photos.parent / "labels"
     label(photos, dest)
-    return files(dest)
+    return s3.files(dest)
 
 
 @pytest.fixture(autouse=True)
@@ -82,14 +72,6 @@ def enter(patch: pytest.MonkeyPatch, home: Path) -> Path:
 def label(source: str | Path, dest: str | Path, **options: Any) -> bulk.Summary:
     how = bulk.RunOptions(resume=True, workers=2, **options)
     return bulk.label(source, dest, model=CHEAP, settings=SETTINGS, options=how)
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file() and ".humanparse" not in path.parts
-    }
 
 
 def rows(bucket: s3.Bucket, dest: str, folder: Path) -> list[tuple[str, str]]:
@@ -279,13 +261,13 @@ def test_forty_kills_and_a_hundred_faults_lose_and_tear_nothing(
     photos = noise(tmp_path / "photos", 300)
     source, dest = bucket.put_folder(photos, "hard/photos"), f"s3://{s3.NAME}/hard/labels"
     label(photos, tmp_path / "labels")
-    expected, before = files(tmp_path / "labels"), bucket.faults.met
+    expected, before = s3.files(tmp_path / "labels"), bucket.faults.met
     monkeypatch.setattr(handover, "_COPY", 0.5)
     monkeypatch.setattr(handover, "BEAT", 0.2)
     moments, kills, through = random.Random(3), 0, 0
     while kills < 40 or bucket.faults.met < before + 100:
         bucket.faults.at_random(0.06, seed=kills)
-        if forked(bucket, source, dest, moments.randrange(10, 120)):
+        if not killed(bucket, source, dest, moments.randrange(10, 120)):
             through += 1  # before there were enough kills: begin again
             assert bucket.files("hard/labels") == expected
             bucket.faults.at_random(0)
@@ -302,26 +284,11 @@ def test_forty_kills_and_a_hundred_faults_lose_and_tear_nothing(
     assert [state for _, state in found].count("done") == 300 and len(dict(found)) == len(found) == 301
 
 
-def forked(bucket: s3.Bucket, source: str, dest: str, requests: int) -> bool:
-    """Let a fork label for so many requests, then kill it; whether it came to its end before."""
-    goal = len(bucket.requests) + requests
-    child = os.fork()
-    if child == 0:
-        try:
-            label(source, dest, retry_failed=True)
-        except BaseException:
-            traceback.print_exc()
-            sys.stderr.flush()
-            os._exit(1)
-        os._exit(0)
-    end = time.monotonic() + 120
-    while len(bucket.requests) < goal and time.monotonic() < end:
-        ended, status = os.waitpid(child, os.WNOHANG)
-        if ended:
-            assert status == 0, "a run ended by itself, with an error"
-            return True
-        time.sleep(0.001)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    assert time.monotonic() < end, "a run hangs"
-    return False
+def killed(bucket: s3.Bucket, source: str, dest: str, requests: int) -> bool:
+    """Let a fork label for so many requests, then kill it; whether it was killed before its end."""
+    goal, late = len(bucket.requests) + requests, after(120)
+    through = forked(
+        lambda: label(source, dest, retry_failed=True), lambda: len(bucket.requests) >= goal or late()
+    )
+    assert through or not late(), "a run hangs"
+    return not through

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import s3
 import torch
-from test_remote_labels import files, noise, rows
+from test_remote_labels import noise, rows
 
 from humanparse import bulk
 from humanparse.bulk import handover
@@ -36,12 +36,6 @@ bulk.label(sys.argv[1], sys.argv[2], model=bulk.ModelChoice(device="cpu", test_s
            settings=bulk.Settings(formats=("png", "npz", "tar"), batch=2, pack_size=10),
            engine=Cluster(address=sys.argv[3], concurrency=2))
 """
-
-
-@pytest.fixture(scope="module")
-def bucket() -> Iterator[s3.Bucket]:
-    with s3.entered() as bucket:
-        yield bucket
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +75,7 @@ def source(bucket: s3.Bucket, photos: Path) -> str:
 def expected(nodes: Any, photos: Path) -> dict[str, bytes]:
     """What an undisturbed run from disk to disk makes of them."""
     bulk.label(photos, photos.parent / "labels", model=CHEAP, settings=SETTINGS)
-    return files(photos.parent / "labels")
+    return s3.files(photos.parent / "labels")
 
 
 def label(source: str, dest: str, **options: Any) -> bulk.Summary:

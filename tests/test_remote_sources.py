@@ -6,7 +6,6 @@ import io
 import sqlite3
 import tarfile
 import tracemalloc
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +35,6 @@ def png(number: int) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def bucket() -> Iterator[s3.Bucket]:
-    with s3.entered() as bucket:
-        yield bucket
-
-
-@pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Photos in folders whose order tells a walk from a listing of keys, a broken one, and hidden ones."""
     folder = tmp_path_factory.mktemp("s3") / "photos"
@@ -65,14 +58,6 @@ def label(source: str | Path, dest: str | Path, **options: Any) -> bulk.Summary:
     return bulk.label(source, dest, model=CHEAP, settings=SETTINGS, options=how)
 
 
-def files(folder: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and ".humanparse" not in path.parts
-    }
-
-
 def test_a_prefix_gives_the_inputs_of_the_same_folder_in_the_same_order(photos: Path, prefix: str) -> None:
     there, here = open_source(prefix, ""), open_source(str(photos), photos.parent / "out")
     found = [(one.place, one.key, one.size) for one in there.listing()]
@@ -85,7 +70,7 @@ def test_labels_of_a_prefix_are_those_of_the_folder(photos: Path, prefix: str, t
     done = label(prefix, tmp_path / "there")
     assert (done.counts.done, done.counts.failed, done.stopped) == (8, 1, False)
     label(photos, tmp_path / "here")
-    there, here = files(tmp_path / "there"), files(tmp_path / "here")
+    there, here = s3.files(tmp_path / "there"), s3.files(tmp_path / "here")
     for name in here:
         if name.endswith(".coco.json"):  # names its photo by the address
             assert f"{prefix}/".encode() in there.pop(name)
@@ -159,7 +144,7 @@ def test_tars_are_read_in_parts_and_never_copied(
     there = label(address.replace("samples.tar", name), tmp_path / "there")
     here = label(tmp_path / "samples.tar", tmp_path / "here")
     assert there.counts == here.counts and there.counts.done == 8
-    assert files(tmp_path / "there") == files(tmp_path / "here")
+    assert s3.files(tmp_path / "there") == s3.files(tmp_path / "here")
     bucket.put("tars/samples.tar", (tmp_path / "samples.tar").read_bytes() + bytes(10240))
     (changed, *_) = open_source(str(tmp_path / "samples.tar"), "").listing()
     with pytest.raises(ImageError, match="changed after it was listed"):

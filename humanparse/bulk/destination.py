@@ -51,6 +51,11 @@ class Destination:
         return "" if self.shard is None else f"{self.shard[0]}of{self.shard[1]}"
 
     @property
+    def folder(self) -> str:
+        """Name of the folder of this run's own files; each shard has its own."""
+        return self.label or "all"
+
+    @property
     def beside(self) -> bool:
         """Whether the journal lies beside the outputs, so that no copy of it need be put there."""
         return self.file is None and isinstance(self.store, FolderStore)
@@ -61,10 +66,10 @@ class Destination:
         if self.file is not None:
             return self.file.absolute().parent / f"{self.file.name}.run"
         if isinstance(self.store, FolderStore):
-            return self.store.root / STATE / (self.label or "all")
+            return self.store.root / STATE / self.folder
         address = str(self.store)
         name = re.sub(r"\W+", "-", address.partition("://")[2])[-60:]
-        return cache_dir() / "runs" / f"{name}-{hash_of(address)}" / (self.label or "all")
+        return cache_dir() / "runs" / f"{name}-{hash_of(address)}" / self.folder
 
     @property
     def path(self) -> Path:

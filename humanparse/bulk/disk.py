@@ -25,25 +25,23 @@ def writing(dest: Path) -> Iterator[None]:
         ) from error
 
 
-_NETWORK = frozenset(
-    (
-        *(
-            "nfs",
-            "nfs4",
-            "cifs",
-            "smb3",
-            "smbfs",
-            "9p",
-            "afs",
-            "ceph",
-            "lustre",
-            "beegfs",
-            "gpfs",
-            "glusterfs",
-        ),
-        *("fuse.sshfs", "fuse.s3fs", "fuse.gcsfuse", "fuse.rclone", "fuse.glusterfs", "fuse.juicefs"),
-    )
+_IN_KERNEL = (
+    "nfs",
+    "nfs4",
+    "cifs",
+    "smb3",
+    "smbfs",
+    "9p",
+    "afs",
+    "ceph",
+    "lustre",
+    "beegfs",
+    "gpfs",
+    "glusterfs",
 )
+_IN_FUSE = ("sshfs", "s3fs", "gcsfuse", "rclone", "glusterfs", "juicefs")
+_NETWORK = frozenset((*_IN_KERNEL, *(f"fuse.{name}" for name in _IN_FUSE)))
+"""File systems on which SQLite's locks cannot be relied on, as Linux calls them."""
 
 MOUNTS = Path("/proc/self/mounts")
 """Where Linux says what is mounted; other systems are not asked."""

@@ -271,9 +271,8 @@ def run(job: Job, options: RunOptions, engine: StartEngine | None = None) -> Sum
 
 def _handed_over(destination: Destination, opened: ExitStack, tell: Callable[[str], None]) -> Handover:
     """Take the journal from the machine that had the run before; keep its copy fresh until `opened` ends."""
-    label = destination.label or "all"
     owner = destination.state / "owner"
-    handover = Handover(destination.store, label, destination.path, owner, tell)
+    handover = Handover(destination.store, destination.folder, destination.path, owner, tell)
     handover.take()
     opened.enter_context(handover.kept())
     return handover

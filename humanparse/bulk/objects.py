@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from .. import remote
 from ..addresses import printable
+from ..durable import replacing
 from ..errors import BulkError
 from ..hub.environment import cache_dir
 from ..suffixes import is_picture, left_out, reason_against, suffix_of
@@ -171,7 +172,8 @@ def _list(address: str, column: str | None, keep_suffix: bool) -> ListSource:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not path.is_file() or path.read_bytes() != content:
-            path.write_bytes(content)
+            with replacing(path) as part:
+                part.write_bytes(content)
     except OSError as error:
         raise BulkError(
             f"{folder} cannot be written to ({error.strerror or error}); set HUMANPARSE_HOME to another one"

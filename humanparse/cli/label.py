@@ -20,7 +20,7 @@ from ..registry import DEFAULT
 from ..suffixes import told
 from .cleaning import Fill, MinArea, Smooth
 from .console import err, out, with_options
-from .decoding import FastDecode
+from .many import FastDecode, Processes
 from .predict import read_weights
 
 if TYPE_CHECKING:
@@ -116,14 +116,7 @@ def label(
     flip: Flip = None,
     fast_decode: FastDecode = False,
     offline: Offline = False,
-    processes: Annotated[
-        int | None,
-        typer.Option(
-            help="Share the work out among so many processes of this machine, each with its model and its "
-            "share of the threads; for small models on many cores, or on a busy machine.",
-            show_default=False,
-        ),
-    ] = None,
+    processes: Processes = None,
     engine: Annotated[str, typer.Option(help="local, or ray: workers on a Ray cluster.")] = "local",
     address: Annotated[
         str | None,

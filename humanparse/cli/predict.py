@@ -16,7 +16,7 @@ from .. import hub, registry, runtimes
 from ..errors import FormatError, PeopleError
 from .cleaning import Fill, MinArea
 from .console import err, out, report, with_progress
-from .decoding import FastDecode
+from .many import FastDecode, Processes
 from .people_file import PeopleFile
 from .photos import find_photos, named
 from .results import Wanted, write_in_processes, write_results
@@ -80,14 +80,7 @@ def predict(
         ),
     ] = None,
     every: VideoEvery = 1,
-    processes: Annotated[
-        int | None,
-        typer.Option(
-            help="Share many photos out among so many processes, each with its model and its share of the "
-            "threads; for small models on many cores, or on a busy machine.",
-            show_default=False,
-        ),
-    ] = None,
+    processes: Processes = None,
     fast_decode: FastDecode = False,
     offline: Annotated[bool, typer.Option("--offline", help="Never use the network for weights.")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress, errors only.")] = False,

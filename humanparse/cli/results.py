@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..durable import replacing
+from ..durable import writing_file
 from ..errors import FormatError
 from .people_file import PeopleFile
 from .photos import STDIN, Job, content_of, load_photo
@@ -183,8 +183,5 @@ def _write(photo: _Photo, outcome: Parsing | Exception, wanted: Wanted) -> None:
         if kind != "overlay":
             parsing.save(path)
             continue
-        try:
-            with replacing(path) as part:
-                parsing.overlay(photo.pixels, legend=wanted.legend).save(part, format="PNG")
-        except OSError as error:
-            raise FormatError(f"cannot write {path}: {error.strerror or error}") from error
+        with writing_file(path) as part:
+            parsing.overlay(photo.pixels, legend=wanted.legend).save(part, format="PNG")

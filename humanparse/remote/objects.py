@@ -56,7 +56,7 @@ def _read_unlisted(address: str) -> bytes:
 def _existing(address: str) -> Found:
     found = info(address)
     if found is None:
-        raise GoneError(f"{address}: there is no such object")
+        raise GoneError(f"{printable(address)}: there is no such object")
     return found
 
 
@@ -118,10 +118,7 @@ class RemoteFile:
 
     def info(self) -> Found:
         """Its size and mark now; raises `GoneError` if it does not exist."""
-        found = info(self.address)
-        if found is None:
-            raise GoneError(f"{self}: there is no such object")
-        return found
+        return _existing(self.address)
 
     def read_part(self, start: int, size: int, mark: int | None) -> bytes:
         """Some bytes of it, see `read_part`."""
