@@ -211,8 +211,8 @@ class Parser:
             source: path, URL, bytes, binary file, PIL image, numpy RGB (H, W, 3), (H, W) or (H, W, 4), or
                 torch (3, H, W); see `humanparse.image.load`.
             people: the people to tell apart. None: nobody, or what the detector finds if the model has
-                several networks. `"detect"`: people found by the model's own head, which leaves the labels
-                as they are, or else by the detector (see `Parser`). Or your own: boxes (N, 4), x0, y0, x1, y1
+                several networks. `"detect"`: people found by the model's own head, for which the network sees
+                the photo larger, or else by the detector (see `Parser`). Or your own: boxes (N, 4), x0, y0, x1, y1
                 in pixels, half-open; masks (N, H, W); a mapping with `boxes`, `scores` and `masks`; a list of
                 COCO results; supervision's `Detections`; see `humanparse.detections.read_people`. Everyone
                 you pass is in the result; a person whose pixels all belong to others gets an empty mask.
@@ -237,7 +237,10 @@ class Parser:
         if self._graphs:
             raise ModelError("an ONNX file has no people head here: name a detector, or say where people are")
         both = hosted_with_people(self._loaded["network"], spec, self.runtime, self.precision)
-        return BottomUp(**vars(whole), with_people=both, thresholds=spec.people_head)
+        larger = replace(whole.input, size=whole.input.people_size or whole.input.size)
+        return BottomUp(
+            **{**vars(whole), "input": larger}, with_people=both, thresholds=spec.people_head
+        )
 
     @overload
     def predict_many(

@@ -45,7 +45,13 @@ from torch.utils.data import DataLoader, Dataset
 MEAN, STD = score.MEAN, score.STD
 # (height, width), pictures per batch, share of batches; whole people stand upright, so do most canvases.
 EARLY = (((320, 224), 16, 0.6), ((256, 256), 16, 0.25), ((224, 320), 16, 0.15))
-LATE = (((448, 288), 8, 0.6), ((288, 288), 12, 0.25), ((288, 448), 8, 0.15))  # what Parser shows the network
+LATE = (  # what Parser shows the network: the last two when it looks for people
+    ((448, 288), 8, 0.42),
+    ((288, 288), 12, 0.16),
+    ((288, 448), 8, 0.14),
+    ((640, 416), 4, 0.14),
+    ((416, 640), 4, 0.14),
+)
 Batch = tuple[Tensor, Tensor, Tensor]
 Key = tuple[int, int, tuple[int, int]]  # the run's nth picture, which photo, canvas size
 
@@ -293,6 +299,7 @@ def main(
     tagged: Annotated[Path | None, typer.Option(help="Photos that pseudo.py labelled: images/.")] = None,
     pseudo: Annotated[Path | None, typer.Option(help="Their labels, as pseudo.py wrote them.")] = None,
     bf16: Annotated[bool, typer.Option(help="Compute in bfloat16; slower on CPUs without it.")] = True,
+    late: Annotated[float, typer.Option(help="Share of the run after which canvases are large.")] = 0.6,
     every: Annotated[int, typer.Option(help="Steps between evaluations, each of which writes --out.")] = 600,
 ) -> None:
     """Train, evaluate, export."""
@@ -305,7 +312,7 @@ def main(
     training, validation = load(data)
     empty, _ = load_grounds(grounds)
     more = load_tagged(tagged / "images", pseudo) if tagged and pseudo else []
-    plan = Plan(epochs, minutes, seed, size, rate)
+    plan = Plan(epochs, minutes, seed, size, rate, late=late)
     trainer = Trainer(plan, training + more, empty, work, device, workers, bf16, start, len(more))
     console.print(
         f"{len(training)} + {len(more)} photos to train on, {len(validation)} to validate, "
@@ -344,7 +351,7 @@ def facts(trainer: Trainer) -> dict[str, str]:
     """What the weights' metadata and the card say about the run."""
     plan, state = trainer.plan, trainer.state
     command = "python examples/train_default/train.py --data CCP --grounds NO_PEOPLE"
-    command += f" --rate {plan.rate:g} --seed {plan.seed} --out humanparse/weights --work DIR"
+    command += f" --rate {plan.rate:g} --late {plan.late:g} --seed {plan.seed} --out humanparse/weights --work DIR"
     return {
         "epochs": f"{state.seen / len(trainer.photos):.1f}",
         "steps": str(state.step),

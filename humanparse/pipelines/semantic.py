@@ -276,7 +276,7 @@ def check_scales(scales: Sequence[float]) -> tuple[float, ...]:
 
 
 def input_at(spec: InputSpec, size: tuple[int, int]) -> InputSpec:
-    """The input's specification with another (height, width).
+    """The input's specification with another (height, width), with people and without.
 
     Raises:
         ModelError: a side is too short.
@@ -284,4 +284,4 @@ def input_at(spec: InputSpec, size: tuple[int, int]) -> InputSpec:
     height, width = size
     if min(height, width) < 32:
         raise ModelError(f"test_size is (height, width), each at least 32, not {size}")
-    return replace(spec, size=(int(height), int(width)))
+    return replace(spec, size=(int(height), int(width)), people_size=None)

@@ -43,6 +43,8 @@ class InputSpec:
         upsampling: `two-step`, to the network's input size and from there to the picture, or `one-step`.
         extract: what protocol `extract` brings back to the picture: `logits`, or, for originals without an
             extractor, `labels`, as protocol `paper`.
+        people_size: the size where a network with a people head is asked for people, who are small in
+            groups; None is `size`.
     """
 
     size: tuple[int, int]
@@ -57,6 +59,7 @@ class InputSpec:
     align_corners: bool = True
     upsampling: Literal["one-step", "two-step"] = "two-step"
     extract: Literal["logits", "labels"] = "logits"
+    people_size: tuple[int, int] | None = None
 
     @property
     def extent(self) -> str:
