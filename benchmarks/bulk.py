@@ -32,13 +32,13 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from humanparse import Parser, bulk
+from humanparse import Parser, ParserOptions, bulk
 from humanparse.bulk.items import JournalRow
 from humanparse.bulk.labeller import SPOOL, Labeller
 from humanparse.bulk.pipeline import default_workers
 from humanparse.bulk.sources import open_source
 
-Variant = tuple[bulk.ModelChoice, bulk.Processes | None]
+Variant = tuple[ParserOptions, bulk.Processes | None]
 """The model of a run, and what does the work; None: threads of this process."""
 
 
@@ -131,7 +131,7 @@ def main(
 ) -> None:
     """Print a table of seconds."""
     cores = len(os.sched_getaffinity(0))
-    choice = bulk.ModelChoice(model, weights=None if weights is None else str(weights), device="cpu")
+    choice = ParserOptions(model, weights=None if weights is None else str(weights), device="cpu")
     if test_size is not None:
         height, width = map(int, test_size.split("x"))
         choice = replace(choice, test_size=(height, width))

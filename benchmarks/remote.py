@@ -27,7 +27,7 @@ from bulk import portraits
 from rich.console import Console
 from rich.table import Table
 
-from humanparse import bulk, remote
+from humanparse import ParserOptions, bulk, remote
 from humanparse.bulk.intake import Intake
 from humanparse.bulk.journal import Journal
 from humanparse.bulk.objects import ObjectSource
@@ -109,7 +109,7 @@ def main(count: int = 120, runs: int = 3, list_only: int = 0) -> None:
         table.add_row(f"{number:,}", *subprocess.check_output(again, encoding="utf-8").split())
     console.print(table)
     spent: dict[str, list[float]] = {"disk to disk": [], "bucket to bucket": []}
-    choice = bulk.ModelChoice(device="cpu")
+    choice = ParserOptions(device="cpu")
     with TemporaryDirectory() as folder, server():
         os.environ["HUMANPARSE_HOME"] = folder
         photos = portraits(Path(folder) / "photos", count)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         WeightsError,
     )
     from .hub import find_model as model_info
+    from .options import ParserOptions
     from .parser import Parser
     from .registry import EnsembleSpec, ModelSpec
     from .registry import names as list_models
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Parser": ("parser", "Parser"),
+    "ParserOptions": ("options", "ParserOptions"),
     "Parsing": ("results", "Parsing"),
     "ParsedVideo": ("video.parsed", "ParsedVideo"),
     "VideoFrame": ("video.frames", "VideoFrame"),
@@ -89,6 +91,7 @@ __all__ = [
     "ModelSpec",
     "ParsedVideo",
     "Parser",
+    "ParserOptions",
     "Parsing",
     "Part",
     "PeopleError",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any, Literal, get_args, overload
 
@@ -14,7 +15,8 @@ from .arrays import Picture
 from .detections import Detections, read_people_in_pixels
 from .errors import ModelError, PeopleError
 from .geometry import Protocols
-from .pipelines.assembly import Options, assembled
+from .options import ParserOptions
+from .pipelines.assembly import assembled
 from .pipelines.batches import check_many, parse_many, raising
 from .pipelines.bottom_up import BottomUp
 from .pipelines.detecting import PeopleDetector
@@ -77,6 +79,7 @@ class Parser:
         progress: show download progress; None shows it on a terminal only.
 
     Attributes:
+        options: the arguments, as a value that can be sent to other processes; see `ParserOptions`.
         spec: the model's record (see `humanparse.model_info`).
         scheme: its labels.
         device: the `torch.device` in use.
@@ -109,6 +112,21 @@ class Parser:
         offline: bool | None = None,
         progress: bool | None = None,
     ) -> None:
+        self.options = ParserOptions(
+            os.fspath(model),
+            weights=weights,
+            device=device,
+            precision=precision,
+            runtime=runtime,
+            flip=flip,
+            scales=scales,
+            protocol=protocol,
+            test_size=test_size,
+            detector=detector,
+            rule=rule,
+            fast_decode=fast_decode,
+            offline=offline,
+        )
         self.spec = hub.find_model(model, offline=offline)
         self.scheme = self.spec.scheme
         parts = self.spec.networks()
@@ -136,10 +154,20 @@ class Parser:
                 spec,
                 partial(self._network, spec, role),
                 *(self.spec.name, self.device, self.precision),
-                Options(flip, scales, protocol, test_size, fast_decode),
+                self.options,
             )
             for role, spec in parts.items()
         }
+
+    @classmethod
+    def of(cls, options: ParserOptions, progress: bool | None = None) -> Parser:
+        """The parser of these options; raises the errors of `Parser`.
+
+        Args:
+            options: a model and its options.
+            progress: see `Parser`.
+        """
+        return cls(**vars(options), progress=progress)
 
     def _network(self, spec: ModelSpec, role: str, size: tuple[int, int]) -> Callable[[Tensor], Any]:
         """What computes the logits, or the maps of a network that finds people."""
@@ -211,11 +239,12 @@ class Parser:
             source: path, URL, bytes, binary file, PIL image, numpy RGB (H, W, 3), (H, W) or (H, W, 4), or
                 torch (3, H, W); see `humanparse.image.load`.
             people: the people to tell apart. None: nobody, or what the detector finds if the model has
-                several networks. `"detect"`: people found by the model's own head, for which the network sees
-                the photo larger, or else by the detector (see `Parser`). Or your own: boxes (N, 4), x0, y0, x1, y1
-                in pixels, half-open; masks (N, H, W); a mapping with `boxes`, `scores` and `masks`; a list of
-                COCO results; supervision's `Detections`; see `humanparse.detections.read_people`. Everyone
-                you pass is in the result; a person whose pixels all belong to others gets an empty mask.
+                several networks. `"detect"`: people found by the model's own head, for which the network
+                sees the photo larger, or else by the detector (see `Parser`). Or your own: boxes (N, 4), x0,
+                y0, x1, y1 in pixels, half-open; masks (N, H, W); a mapping with `boxes`, `scores` and
+                `masks`; a list of COCO results; supervision's `Detections`; see
+                `humanparse.detections.read_people`. Everyone you pass is in the result; a person whose pixels all belong to others gets an empty
+                mask.
             keep_logits: give `.logits`, float32 (C, h, w); with people, those of the whole picture.
             confidence: give `.confidence`, float16 (H, W).
 
@@ -238,9 +267,7 @@ class Parser:
             raise ModelError("an ONNX file has no people head here: name a detector, or say where people are")
         both = hosted_with_people(self._loaded["network"], spec, self.runtime, self.precision)
         larger = replace(whole.input, size=whole.input.people_size or whole.input.size)
-        return BottomUp(
-            **{**vars(whole), "input": larger}, with_people=both, thresholds=spec.people_head
-        )
+        return BottomUp(**{**vars(whole), "input": larger}, with_people=both, thresholds=spec.people_head)
 
     @overload
     def predict_many(

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import torch  # noqa: F401, before the forks
 
-from humanparse import bulk, parser  # noqa: F401, likewise
+from humanparse import ParserOptions, bulk, parser  # noqa: F401, likewise
 
 FORMATS = ("png", "npz", "tar")
 
@@ -30,7 +30,7 @@ def label(photos: Path, out: Path) -> bulk.Summary:
     return bulk.label(
         photos,
         out,
-        model=bulk.ModelChoice(device="cpu", test_size=(32, 48)),
+        model=ParserOptions(device="cpu", test_size=(32, 48)),
         settings=bulk.Settings(formats=FORMATS, batch=4, pack_size=50),
         options=bulk.RunOptions(resume=True, workers=2),
     )

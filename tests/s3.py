@@ -225,7 +225,7 @@ _BOTO: dict[str, Any] = {
 @contextmanager
 def entered() -> Iterator[Bucket]:
     """A bucket, and the environment that leads to it; what was opened before is forgotten."""
-    from humanparse.bulk import ModelChoice
+    from humanparse import Parser
     from humanparse.remote import access
 
     with pytest.MonkeyPatch.context() as patch, Bucket() as bucket:
@@ -234,7 +234,7 @@ def entered() -> Iterator[Bucket]:
         for name, value in bucket.environment.items():
             patch.setenv(name, value)
         patch.setattr(access, "_PAUSES", (0.02, 0.02, 0.02, 0.02))
-        patch.setattr(ModelChoice, "parser", cache(ModelChoice.parser))  # loading takes longer than labelling
+        patch.setattr(Parser, "of", cache(Parser.of))  # loading takes longer than labelling
         access._opened.clear()
         yield bucket
         access._opened.clear()

@@ -13,9 +13,8 @@ import torch
 from datasets.fingerprint import Hasher
 from PIL import Image
 
-from humanparse import DatasetError, Parser, Parsing
+from humanparse import DatasetError, Parser, ParserOptions, Parsing
 from humanparse.adapters.datasets import label_columns
-from humanparse.bulk import ModelChoice
 
 PHOTO = Path(__file__).parents[1] / "examples" / "grace_hopper.jpg"
 SIZE = (96, 128)
@@ -110,7 +109,7 @@ def test_its_fingerprint_is_of_what_it_does_and_not_of_what_it_has_done(photo: I
     before = Hasher.hash(columns)
     columns({"image": [photo]})
     assert Hasher.hash(columns) == before == Hasher.hash(label_columns())
-    assert Hasher.hash(label_columns(ModelChoice("lite-atr", flip=True))) != before
+    assert Hasher.hash(label_columns(ParserOptions("lite-atr", flip=True))) != before
     assert len(pickle.dumps(columns)) < 2000
     assert pickle.loads(pickle.dumps(columns)) == columns
 

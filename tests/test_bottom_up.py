@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from humanparse import (
     ModelError,
     Parser,
+    ParserOptions,
     Parsing,
     PeopleError,
     Person,
@@ -458,6 +459,6 @@ def test_a_service_offers_people_without_a_detector(lively: Path) -> None:
     assert [(one["score"], tuple(one["box"])) for one in answer["people"]] == [
         (person.score, person.box) for person in alone
     ]
-    asked = Settings(models=("lite-test",), people=False, detector=registry.detector_names()[1])
+    asked = Settings((ParserOptions("lite-test", detector=registry.detector_names()[1]),), people=False)
     with serving(asked, {"lite-test": parser}) as service:
         assert service.client.get("/v1/models").json()["models"][0]["people"] is False

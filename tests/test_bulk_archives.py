@@ -16,12 +16,12 @@ from command import Run, runner
 from http_server import Answer, Server
 from PIL import Image
 
-from humanparse import BulkError, ImageError, Parsing, bulk
+from humanparse import BulkError, ImageError, ParserOptions, Parsing, bulk
 from humanparse.bulk import lists, places
 from humanparse.bulk.sources import open_source
 from humanparse.bulk.tars import TarSource
 
-CHEAP = bulk.ModelChoice(device="cpu", test_size=(64, 96))
+CHEAP = ParserOptions(device="cpu", test_size=(64, 96))
 
 
 def encoded(grey: int, kind: str = "png") -> bytes:

@@ -15,11 +15,11 @@ import pytest
 from filelock import FileLock
 from PIL import Image
 
-from humanparse import BulkError, Parsing, bulk
+from humanparse import BulkError, ParserOptions, Parsing, bulk
 from humanparse.bulk import labeller
 from humanparse.pipelines.semantic import Semantic
 
-CHEAP = bulk.ModelChoice(device="cpu", test_size=(64, 96))
+CHEAP = ParserOptions(device="cpu", test_size=(64, 96))
 SMALL_BATCHES = bulk.Settings(batch=2)
 
 
@@ -73,9 +73,9 @@ def test_a_disk_that_fills_up_ends_the_run_and_nothing_is_torn(
 @pytest.mark.linux
 def test_a_file_size_limit_of_the_system_is_a_clear_error(photos: Path, tmp_path: Path) -> None:
     code = (
-        "import resource, sys; from pathlib import Path; from humanparse import bulk;"
+        "import resource, sys; from pathlib import Path; from humanparse import ParserOptions, bulk;"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000));"
-        "bulk.label(sys.argv[1], sys.argv[2], model=bulk.ModelChoice(device='cpu', test_size=(64, 96)))"
+        "bulk.label(sys.argv[1], sys.argv[2], model=ParserOptions(device='cpu', test_size=(64, 96)))"
     )
     command = [sys.executable, "-c", code, str(photos), str(tmp_path / "out")]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -151,8 +151,8 @@ def test_memory_does_not_grow_with_the_number_of_inputs(tmp_path: Path) -> None:
     photo = tmp_path / "photo.jpg"
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(photo)
     code = (
-        "import resource, sys; from humanparse import bulk;"
-        "s = bulk.label(sys.argv[1], sys.argv[2], model=bulk.ModelChoice(device='cpu', test_size=(32, 32)));"
+        "import resource, sys; from humanparse import ParserOptions, bulk;"
+        "s = bulk.label(sys.argv[1], sys.argv[2], model=ParserOptions(device='cpu', test_size=(32, 32)));"
         "print(s.counts.done, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     )
     peaks = {}

@@ -20,7 +20,7 @@ import pytest
 import torch
 from PIL import Image
 
-from humanparse import BulkError, bulk
+from humanparse import BulkError, ParserOptions, bulk
 from humanparse.bulk.items import Content, Listing, Source
 from humanparse.bulk.job import Job, run
 from humanparse.bulk.sources import open_source
@@ -28,7 +28,7 @@ from humanparse.bulk.sources import open_source
 ray = pytest.importorskip("ray")
 pytestmark = pytest.mark.linux
 
-CHEAP = bulk.ModelChoice(device="cpu", test_size=(64, 96))
+CHEAP = ParserOptions(device="cpu", test_size=(64, 96))
 DEADLY = "more/07.png"
 SETTINGS = bulk.Settings(formats=("png", "npz", "tar"), batch=2, pack_size=10)
 
@@ -209,7 +209,7 @@ def test_a_worker_refuses_other_weights_than_those_of_the_run(photos: Path, tmp_
     source, here = open_source(str(photos), tmp_path / "out"), (Path.cwd(), torch.get_num_threads())
     task = Task(CHEAP, {"global": "0" * 64}, source, SETTINGS, tmp_path / "out", tmp_path / "out", *here, 1)
     assert "the weights here are others" in Worker(task).load()
-    assert "did you mean" in Worker(replace(task, choice=bulk.ModelChoice("tiny-art"))).load()
+    assert "did you mean" in Worker(replace(task, model=ParserOptions("tiny-art"))).load()
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,12 @@ import pytest
 import torch
 from PIL import Image
 
-from humanparse import BulkError, Parsing, bulk
+from humanparse import BulkError, ParserOptions, Parsing, bulk
 
 ray = pytest.importorskip("ray")
 
 ONE_BY_ONE = bulk.Settings(formats=("png", "npz"), batch=1)
-CHEAP = bulk.ModelChoice(device="cpu", test_size=(64, 96))
+CHEAP = ParserOptions(device="cpu", test_size=(64, 96))
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,7 @@ def test_what_cannot_be_is_said_at_once(ray_cluster: None, tmp_path: Path) -> No
     with pytest.raises(BulkError, match="write_parquet"):
         label_dataset(ds, tmp_path / "out", key_column="id", settings=bulk.Settings(formats=("tar",)))
     with pytest.raises(BulkError, match=r"has 0 GPUs.*`gpus_per_worker=0.5`"):
-        label_dataset(ds, model=bulk.ModelChoice(device="cuda"), gpus_per_worker=0.5)
+        label_dataset(ds, model=ParserOptions(device="cuda"), gpus_per_worker=0.5)
 
 
 def test_a_missing_column_and_one_that_is_there_already_end_the_execution() -> None:

@@ -15,11 +15,11 @@ from golden import SMALL
 from http_server import Answer, Server
 from PIL import Image
 
-from humanparse import BulkError, Parser, Parsing, bulk
+from humanparse import BulkError, Parser, ParserOptions, Parsing, bulk
 from humanparse.bulk.naming import key_of_path, key_of_url
 
 HOPPER = SMALL / "images" / "hopper_97x61.png"
-CHEAP = bulk.ModelChoice(device="cpu", test_size=(64, 96))
+CHEAP = ParserOptions(device="cpu", test_size=(64, 96))
 
 
 def label(source: Path | str, dest: Path, **options: object) -> bulk.Summary:

@@ -13,11 +13,11 @@ from command import Run, runner
 from golden import SMALL
 from PIL import Image
 
-from humanparse import BulkError, FormatError, bulk, image
+from humanparse import BulkError, FormatError, ParserOptions, bulk, image
 from humanparse.bulk.journal import Journal
 from humanparse.bulk.writers import integratedpifu_labels
 
-CHEAP = bulk.ModelChoice(device="cpu", test_size=(64, 96))
+CHEAP = ParserOptions(device="cpu", test_size=(64, 96))
 
 
 @pytest.fixture

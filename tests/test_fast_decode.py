@@ -12,7 +12,7 @@ import pytest
 from golden import SMALL
 from PIL import Image
 
-from humanparse import BulkError, ModelError, Parser, bulk, image, registry
+from humanparse import BulkError, ModelError, Parser, ParserOptions, bulk, image, registry
 from humanparse.arrays import Picture
 from humanparse.geometry import Frame
 from humanparse.reduction import reducing
@@ -99,7 +99,7 @@ def test_label_remembers_how_photos_were_decoded(large: bytes, tmp_path: Path) -
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "large.jpg").write_bytes(large)
     again = bulk.RunOptions(resume=True)
-    fast, plain = bulk.ModelChoice(device="cpu", fast_decode=True), bulk.ModelChoice(device="cpu")
+    fast, plain = ParserOptions(device="cpu", fast_decode=True), ParserOptions(device="cpu")
     assert bulk.label(tmp_path / "photos", tmp_path / "out", model=fast).counts.done == 1
     with Image.open(tmp_path / "out" / "large.png") as labels:
         assert labels.size == (1601, 2251)

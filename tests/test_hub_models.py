@@ -23,6 +23,7 @@ from humanparse import (
     ModelError,
     ModelSpec,
     Parser,
+    ParserOptions,
     Parsing,
     UnreachableError,
     WeightsError,
@@ -461,7 +462,7 @@ def test_the_journal_of_label_keeps_the_revision(
 def test_a_folder_is_served(folder: Path, tmp_path: Path) -> None:
     from serving import Settings, serving
 
-    with serving(Settings(models=(str(folder),), device="cpu"), {}) as served:
+    with serving(Settings((ParserOptions(str(folder), device="cpu"),)), {}) as served:
         listed = served.client.get("/v1/models").json()
         assert listed["default"] == str(folder) and listed["models"][0]["classes"] == 5
         png = io.BytesIO()

@@ -13,9 +13,9 @@ PACKAGE = Path(__file__).parents[1] / "humanparse"
 ROOMS = [
     "_version", "addresses", "arrays", "messages", "errors", "durable", "palettes", "sides", "schemes",
     "people", "registry", "suffixes", "impostors", "metadata", "reduction", "decode", "fetching", "image",
-    "remote", "ops", "cleaning", "geometry", "checkpoint", "hub", "models", "runtimes", "render", "formats",
-    "metrics", "detections", "results", "pipelines", "video", "parser", "bulk", "adapters", "serve", "bench",
-    "verification", "cli", "__init__", "__main__",
+    "remote", "ops", "cleaning", "geometry", "checkpoint", "hub", "models", "runtimes", "options", "render",
+    "formats", "metrics", "detections", "results", "pipelines", "video", "parser", "bulk", "adapters",
+    "serve", "bench", "verification", "cli", "__init__", "__main__",
 ]  # fmt: skip
 
 ONLY_IN = {
@@ -84,6 +84,7 @@ NO_TORCH = (
     "remote",
     "cleaning",
     "hub",
+    "options",
     "render",
     "formats",
     "metrics",

@@ -18,11 +18,11 @@ from http_server import Answer, Server
 from PIL import Image
 from pycocotools.coco import COCO
 
-from humanparse import FormatError, Parsing, bulk, formats, get_scheme, image
+from humanparse import FormatError, ParserOptions, Parsing, bulk, formats, get_scheme, image
 
 HOPPER = SMALL.parent / "portrait_102x120.png"
 NAMES = ["plain.png", "a b#1.png", "50%25.png", "what?.png", 'it\'s "it" & <me>.png', "grün.v2.png"]
-CHEAP = bulk.ModelChoice(device="cpu", test_size=(64, 96))
+CHEAP = ParserOptions(device="cpu", test_size=(64, 96))
 PIXELS = image.load(HOPPER)
 
 

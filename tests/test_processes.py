@@ -16,11 +16,11 @@ import torch
 from golden import SMALL
 from PIL import Image
 
-from humanparse import BulkError, ImageError, Parsing, bulk
+from humanparse import BulkError, ImageError, ParserOptions, Parsing, bulk
 from humanparse.bulk.processes import spread
 
 CREW = SMALL / "images" / "astronaut_431x257.png"
-CHEAP = bulk.ModelChoice(device="cpu", test_size=(32, 48))
+CHEAP = ParserOptions(device="cpu", test_size=(32, 48))
 
 
 @pytest.fixture(autouse=True)

@@ -20,12 +20,12 @@ from PIL import Image
 pytest.importorskip("s3fs")
 pytest.importorskip("moto")
 
-from humanparse import BulkError, bulk, remote
+from humanparse import BulkError, ParserOptions, bulk, remote
 from humanparse.bulk import disk, handover
 from humanparse.bulk.stores import BucketStore
 from humanparse.errors import StorageError
 
-CHEAP = bulk.ModelChoice(device="cpu", test_size=(32, 48))
+CHEAP = ParserOptions(device="cpu", test_size=(32, 48))
 SETTINGS = bulk.Settings(formats=("png", "npz", "coco", "tar"), batch=4, pack_size=10)
 
 

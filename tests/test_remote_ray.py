@@ -18,21 +18,21 @@ import s3
 import torch
 from test_remote_labels import noise, rows
 
-from humanparse import bulk
+from humanparse import ParserOptions, bulk
 from humanparse.bulk import handover
 from humanparse.bulk.ray import Cluster
 
 ray = pytest.importorskip("ray")
 pytestmark = [pytest.mark.slow, pytest.mark.linux]
 
-CHEAP = bulk.ModelChoice(device="cpu", test_size=(32, 48))
+CHEAP = ParserOptions(device="cpu", test_size=(32, 48))
 SETTINGS = bulk.Settings(formats=("png", "npz", "tar"), batch=2, pack_size=10)
 
 DRIVER = """
 import sys
-from humanparse import bulk
+from humanparse import ParserOptions, bulk
 from humanparse.bulk.ray import Cluster
-bulk.label(sys.argv[1], sys.argv[2], model=bulk.ModelChoice(device="cpu", test_size=(32, 48)),
+bulk.label(sys.argv[1], sys.argv[2], model=ParserOptions(device="cpu", test_size=(32, 48)),
            settings=bulk.Settings(formats=("png", "npz", "tar"), batch=2, pack_size=10),
            engine=Cluster(address=sys.argv[3], concurrency=2))
 """

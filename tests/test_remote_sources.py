@@ -17,13 +17,13 @@ from PIL import Image
 pytest.importorskip("s3fs")
 pytest.importorskip("moto")
 
-from humanparse import BulkError, bulk, remote
+from humanparse import BulkError, ParserOptions, bulk, remote
 from humanparse.bulk.items import Listing
 from humanparse.bulk.objects import ObjectSource, _matcher, open_objects
 from humanparse.bulk.sources import open_source
 from humanparse.errors import GoneError, ImageError, StorageError
 
-CHEAP = bulk.ModelChoice(device="cpu", test_size=(32, 48))
+CHEAP = ParserOptions(device="cpu", test_size=(32, 48))
 SETTINGS = bulk.Settings(formats=("png", "npz", "coco", "tar"), batch=4, pack_size=10)
 
 

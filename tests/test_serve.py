@@ -27,7 +27,7 @@ from PIL import Image
 from serving import Gate, Served, pieces, png, reply, serving, until
 from test_group import MASK_RCNN, detecting
 
-from humanparse import ModelError, Parser, Parsing, ServeError, image
+from humanparse import ModelError, Parser, ParserOptions, Parsing, ServeError, image
 from humanparse.formats import decode_rle
 from humanparse.serve import Settings, docs, protocol
 from humanparse.serve import served as served_module
@@ -243,7 +243,8 @@ def test_people_are_told_apart_where_a_detector_is_there(served: Served) -> None
         labels=torch.tensor([1]),
     )
     alone = found.predict(HOPPER, people="detect")
-    with serving(Settings(people=True, detector=MASK_RCNN), {"lite-atr": found}) as service:
+    asked = (ParserOptions(detector=MASK_RCNN),)
+    with serving(Settings(asked, people=True), {"lite-atr": found}) as service:
         assert service.client.get("/v1/models").json()["models"][0]["people"] is True
         answer = service.post(JPEG, "image/jpeg", people="detect").json()
         assert service.post(JPEG, "image/jpeg", people="none").json()["people"] == []
@@ -253,7 +254,7 @@ def test_people_are_told_apart_where_a_detector_is_there(served: Served) -> None
     assert [part["name"] for part in person["parts"]] == [part.name for part in own.parts()]
     for part in person["parts"]:
         assert np.array_equal(decode_rle(part["rle"]), own.part(part["label"]))
-    with serving(Settings(people=False, detector=MASK_RCNN), {"lite-atr": found}) as service:
+    with serving(Settings(asked, people=False), {"lite-atr": found}) as service:
         said = refused(service.post(JPEG, "image/jpeg", people="detect"), 422, "invalid_parameter")
         assert "--people" in said
 
@@ -641,7 +642,7 @@ def test_a_model_that_cannot_be_loaded_says_why_in_the_log_and_not_to_strangers(
 ) -> None:
     file = tmp_path / "mine.pth"
     torch.save({"conv.weight": torch.zeros(3, 3)}, file)
-    with serving(Settings(weights={"lite-atr": str(file)}), {}, ready=False) as service:
+    with serving(Settings((ParserOptions(weights=str(file)),)), {}, ready=False) as service:
         until(lambda: "could not be loaded" in service.client.get("/readyz").text)
         assert "mine.pth" not in refused(service.post(JPEG, "image/jpeg"), 503, "not_ready")
     assert "mine.pth" in caplog.text
@@ -704,7 +705,7 @@ def test_settings_out_of_range_are_refused() -> None:
     for wrong in (
         {"models": ()},
         {"models": ("lite-atr", "lite-atr")},
-        {"weights": {"schp-lip": "x.pth"}},
+        {"models": (ParserOptions(fast_decode=True),)},
         {"queue": 0},
         {"timeout": -1.0},
         {"batch": -1},
@@ -719,9 +720,8 @@ def test_settings_out_of_range_are_refused() -> None:
 
 
 def test_settings_reach_another_process_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = Settings(
-        models=("lite-atr", "schp-cihp"), weights={"schp-cihp": {"global": "x.pth"}}, api_key="k", people=True
-    )
+    ensemble = ParserOptions("schp-cihp", weights={"global": "x.pth"}, scales=(0.5, 1.0), rule="mce2p")
+    settings = Settings((ParserOptions(test_size=(64, 96)), ensemble), api_key="k", people=True)
     monkeypatch.setenv("HUMANPARSE_SERVE", settings.to_json())
     assert Settings.from_environment() == settings
 
@@ -736,6 +736,7 @@ def test_a_taken_port_and_wrong_options_are_errors_of_one_line(
     assert "no-such" in command("-m", "no-such").err
     assert "--weights takes MODEL=FILE" in command("--weights", "x.pth").err
     assert "says twice" in command("--weights", "lite-atr=a", "--weights", "lite-atr:network=b").err
+    assert "schp-lip, which is not served" in command("--weights", "schp-lip=x.pth").err
     done = command("-m", "schp-lip", "--port", "0")  # offline, and nowhere on this disk
     assert done.status == 1 and "schp-lip" in done.err
 

@@ -15,11 +15,11 @@ import pytest
 import torch
 from PIL import Image, ImageOps, ImageSequence
 
-from humanparse import ImageError, Parser, Parsing, image
+from humanparse import ImageError, Parser, ParserOptions, Parsing, image
 from humanparse.bulk.items import Content, JournalRow, Listing
 from humanparse.bulk.job import Job, RunOptions, run
 from humanparse.bulk.labeller import Labeller
-from humanparse.bulk.settings import ModelChoice, Settings
+from humanparse.bulk.settings import Settings
 from humanparse.pipelines import batches, snapshots
 from humanparse.pipelines.pipeline import Pipeline
 from humanparse.pipelines.snapshots import snapshot
@@ -356,7 +356,7 @@ class Camera:
 
 
 def test_a_run_over_inputs_from_one_buffer_labels_each(parser: Parser, tmp_path: Path) -> None:
-    job = Job(Camera(), {}, tmp_path, ModelChoice("lite-atr", device="cpu"), Settings(batch=2))
+    job = Job(Camera(), {}, tmp_path, ParserOptions("lite-atr", device="cpu"), Settings(batch=2))
     assert run(job, RunOptions()).counts.done == len(FRAMES)
     for number, frame in enumerate(FRAMES):
         labels = np.asarray(Image.open(tmp_path / f"frame{number}.png"))

@@ -13,10 +13,10 @@ from golden import SMALL
 from http_server import Answer, Server
 from PIL import Image
 
-from humanparse import BulkError, bulk, decode, suffixes
+from humanparse import BulkError, ParserOptions, bulk, decode, suffixes
 
 HOPPER = SMALL.parent / "portrait_102x120.png"
-CHEAP = bulk.ModelChoice(device="cpu", test_size=(64, 96))
+CHEAP = ParserOptions(device="cpu", test_size=(64, 96))
 
 
 @pytest.fixture

@@ -351,7 +351,9 @@ def facts(trainer: Trainer) -> dict[str, str]:
     """What the weights' metadata and the card say about the run."""
     plan, state = trainer.plan, trainer.state
     command = "python examples/train_default/train.py --data CCP --grounds NO_PEOPLE"
-    command += f" --rate {plan.rate:g} --late {plan.late:g} --seed {plan.seed} --out humanparse/weights --work DIR"
+    command += (
+        f" --rate {plan.rate:g} --late {plan.late:g} --seed {plan.seed} --out humanparse/weights --work DIR"
+    )
     return {
         "epochs": f"{state.seen / len(trainer.photos):.1f}",
         "steps": str(state.step),

@@ -18,9 +18,9 @@ import numpy as np
 from PIL import Image
 
 from .._version import __version__
-from ..bulk.settings import ModelChoice
 from ..bulk.tables import inside
 from ..errors import DatasetError, ImageError
+from ..options import ParserOptions
 from ..registry import DEFAULT
 from ..schemes import voc_palette
 from . import missing
@@ -40,7 +40,7 @@ class LabelColumns:
     the same name gives the old labels until the cache is cleared.
 
     Attributes:
-        choice: the model.
+        options: the model.
         image_column: photos: PIL images, `{"bytes", "path"}` as `datasets.Image(decode=False)` gives, arrays,
             paths or URLs.
         label_column: new: PIL images of mode P, pixel values are labels, PASCAL-VOC palette; None where a
@@ -51,7 +51,7 @@ class LabelColumns:
         version: humanparse's, so that another one does not take its cached labels.
     """
 
-    choice: ModelChoice
+    options: ParserOptions
     image_column: str = "image"
     label_column: str = "labels"
     parts_column: str = "parts"
@@ -109,14 +109,16 @@ class LabelColumns:
 
     @cached_property
     def _parser(self) -> Parser:
-        return self.choice.parser()
+        from ..parser import Parser
+
+        return Parser.of(self.options)
 
     def __getstate__(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self)}  # the parser stays here
 
 
 def label_columns(
-    model: str | ModelChoice = DEFAULT,
+    model: str | ParserOptions = DEFAULT,
     *,
     image_column: str = "image",
     label_column: str = "labels",
@@ -127,11 +129,11 @@ def label_columns(
     """A function for `Dataset.map(…, batched=True)`; see `LabelColumns`.
 
     Args:
-        model: a name of `humanparse.list_models()`, or a `humanparse.bulk.ModelChoice` with options.
+        model: a name of `humanparse.list_models()`, or `humanparse.ParserOptions`.
         image_column, label_column, parts_column, error_column, batch_size: see `LabelColumns`.
     """
-    choice = ModelChoice(model) if isinstance(model, str) else model
-    return LabelColumns(choice, image_column, label_column, parts_column, error_column, batch_size)
+    options = ParserOptions.of(model)
+    return LabelColumns(options, image_column, label_column, parts_column, error_column, batch_size)
 
 
 def _picture(parsing: Parsing) -> Image.Image:

@@ -12,5 +12,4 @@ from .job import Summary as Summary
 from .job import label as label
 from .journal import Counts as Counts
 from .processes import Processes as Processes
-from .settings import ModelChoice as ModelChoice
 from .settings import Settings as Settings

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from ..errors import BulkError
+from ..options import ParserOptions
 from .items import Content, Listing
 from .job import Job, RunOptions, Summary, run
-from .settings import ModelChoice, Settings
+from .settings import Settings
 from .sources import read_picture
 
 Split = Literal["train", "test", "both"]
@@ -89,7 +90,7 @@ def label_subjects(
     root: str | Path,
     dest: str | Path,
     *,
-    model: str | ModelChoice = "schp-pascal",
+    model: str | ParserOptions = "schp-pascal",
     split: Split = "both",
     approximate: bool = False,
     batch: int = 8,
@@ -103,7 +104,7 @@ def label_subjects(
     Args:
         root: IntegratedPIFu's folder.
         dest: folder of the maps, made if need be, or its address in remote storage.
-        model: a model's name, or a `ModelChoice`.
+        model: a model's name, or `ParserOptions`.
         split: which subjects to label; the fork only labels `"train"`.
         approximate: accept models with other labels, which do not tell upper from lower limbs. Visible arms
             count as lower arms, visible legs as lower legs, trousers and skirts as upper legs.
@@ -116,9 +117,8 @@ def label_subjects(
     """
     if split not in get_args(Split):
         raise BulkError(f"`split` takes {', '.join(get_args(Split))}, not {split!r}")
-    choice = ModelChoice(model) if isinstance(model, str) else model
     settings = Settings(formats=("integratedpifu",), batch=batch, remap="pascal", approximate=approximate)
     source = Path(root).absolute()
     about = {"source": str(source), "split": split}
-    job = Job(SubjectSource(source, split), about, dest, choice, settings)
+    job = Job(SubjectSource(source, split), about, dest, ParserOptions.of(model), settings)
     return run(job, options or RunOptions())

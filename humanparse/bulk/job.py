@@ -12,6 +12,7 @@ from typing import Any
 
 from ..addresses import printable
 from ..errors import BulkError, StorageError
+from ..options import ParserOptions
 from ..registry import DEFAULT
 from ..remote import is_remote
 from ..suffixes import told
@@ -24,7 +25,7 @@ from .labeller import SPOOL, Labeller
 from .objects import ObjectSource
 from .packs import Packs, import_pyarrow
 from .pipeline import default_workers, label_batches
-from .settings import ModelChoice, Settings, described
+from .settings import Settings, described
 from .sources import STDIN, open_source
 from .stores import FolderStore, open_store
 from .writers import PACKED
@@ -90,7 +91,7 @@ class Job:
     source: Source
     described: dict[str, Any]
     dest: str | Path
-    model: ModelChoice
+    model: ParserOptions
     settings: Settings
     shard: Shard | None = None
 
@@ -156,7 +157,7 @@ def label(
     source: str | Path,
     dest: str | Path,
     *,
-    model: str | ModelChoice = DEFAULT,
+    model: str | ParserOptions = DEFAULT,
     settings: Settings | None = None,
     options: RunOptions | None = None,
     every: int = 1,
@@ -179,7 +180,7 @@ def label(
         dest: folder of the outputs, made if need be; or its address in remote storage, such as
             `s3://bucket/labels`. Then the journal is kept on a disk of this machine, and a copy of it beside
             the outputs, so that another machine can resume the run.
-        model: a model's name, or a `ModelChoice`.
+        model: a model's name, or `ParserOptions`.
         settings: what is written; None: label PNGs.
         options: how the run is done: resume, threads, progress. Nothing in it changes an output.
         every: label every n-th frame of a video.
@@ -205,8 +206,7 @@ def label(
         "member": member,
         "keep_suffix": keep_suffix,
     }
-    choice = ModelChoice(model) if isinstance(model, str) else model
-    job = Job(opened, about, dest, choice, settings or Settings(), shard)
+    job = Job(opened, about, dest, ParserOptions.of(model), settings or Settings(), shard)
     return run(job, options or RunOptions(), engine)
 
 
@@ -228,6 +228,8 @@ def run(job: Job, options: RunOptions, engine: StartEngine | None = None) -> Sum
     Raises:
         BulkError: the run cannot start or continue.
     """
+    from ..parser import Parser
+
     if "parquet" in job.settings.formats:
         import_pyarrow()
     store = open_store(job.dest)
@@ -244,7 +246,7 @@ def run(job: Job, options: RunOptions, engine: StartEngine | None = None) -> Sum
                 f"{job.dest} already holds a run; resume it with `resume=True`, or delete its outputs and "
                 "start over with `restart=True`"
             )
-        parser = job.model.parser()
+        parser = Parser.of(job.model)
         options.loading(parser)
         settings = job.settings.fitted(parser)
         if known and options.restart:

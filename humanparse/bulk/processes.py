@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from ..errors import BulkError
 from ..messages import said
+from ..options import ParserOptions
 from .items import JournalRow, Outcome, Source
 from .labeller import Labeller
 from .pipeline import default_workers, label_batches
-from .settings import ModelChoice, Settings
+from .settings import Settings
 
 if TYPE_CHECKING:
     from .job import Engine, Job, RunOptions
@@ -64,24 +65,26 @@ class Processes:
     def __call__(self, job: Job, labeller: Labeller, options: RunOptions) -> Engine:
         """The engine of one run."""
         parser = labeller.parser
-        choice = replace(
+        model = replace(
             job.model, device=str(parser.device), precision=parser.precision, runtime=parser.runtime
         )
         files = max(1, (options.workers or default_workers()) // self.count)
         place = (labeller.source, labeller.settings, job.dest, labeller.state)
-        start = partial(_labelling, choice, *place, files)
+        start = partial(_labelling, model, *place, files)
         return lambda batches: spread(start, batches, self.count, "resume with `resume=True`")
 
 
 def _labelling(
-    choice: ModelChoice,
+    model: ParserOptions,
     source: Source,
     settings: Settings,
     dest: str | Path,
     state: Path | None,
     files: int,
 ) -> Work[list[JournalRow], list[Outcome]]:
-    labeller = Labeller(choice.parser(progress=False), source, settings, dest, state)
+    from ..parser import Parser
+
+    labeller = Labeller(Parser.of(model, progress=False), source, settings, dest, state)
     return partial(label_batches, labeller, workers=files)
 
 

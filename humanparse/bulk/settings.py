@@ -7,45 +7,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from .. import runtimes
 from .._version import __version__
 from ..cleaning import Area, Cleaning
 from ..errors import BulkError, ModelError, SchemeError
-from ..registry import DEFAULT, ModelSpec
+from ..options import ParserOptions
+from ..registry import ModelSpec
 from .writers import check_formats
 
 if TYPE_CHECKING:
     from ..parser import Parser
-
-
-@dataclass(frozen=True)
-class ModelChoice:
-    """A model and its options for `Parser`. Unlike a `Parser`, it can be sent to other processes.
-
-    Attributes:
-        name: see `humanparse.list_models`.
-        weights: your own checkpoint, or a mapping if the model has several networks.
-        device, precision, runtime, flip, scales, protocol, test_size, fast_decode, offline: see `Parser`.
-    """
-
-    name: str = DEFAULT
-    weights: str | Mapping[str, str] | None = None
-    device: str = "auto"
-    precision: str = "auto"
-    runtime: str = runtimes.DEFAULT
-    flip: bool | None = None
-    scales: tuple[float, ...] | None = None
-    protocol: str = "extract"
-    test_size: tuple[int, int] | None = None
-    fast_decode: bool = False
-    offline: bool | None = None
-
-    def parser(self, progress: bool | None = None) -> Parser:
-        """Load the model; raises the errors of `Parser`."""
-        from ..parser import Parser
-
-        options = asdict(self)
-        return Parser(options.pop("name"), **options, progress=progress)
 
 
 @dataclass(frozen=True)
@@ -139,23 +109,24 @@ class Settings:
 
 
 def described(
-    choice: ModelChoice, parser: Parser, settings: Settings, about: dict[str, Any]
+    model: ParserOptions, parser: Parser, settings: Settings, about: dict[str, Any]
 ) -> dict[str, Any]:
     """What a journal stores, so that a run is never resumed with another model or other settings."""
     return {
         "humanparse": __version__,
         "model": parser.spec.name,
         **revision_of(parser),
-        "weights": {**weights_hashes(parser), **_detector_hash(choice, settings)},
+        "weights": {**weights_hashes(parser), **_detector_hash(model, settings)},
         "device": parser.device.type,
         "precision": parser.precision,
         "runtime": parser.runtime,
         "detector": parser.detector if settings.people else None,
-        "flip": choice.flip,
-        "scales": None if choice.scales is None else list(choice.scales),
-        "protocol": choice.protocol,
-        "test_size": None if choice.test_size is None else list(choice.test_size),
-        "fast_decode": choice.fast_decode or None,
+        "flip": model.flip,
+        "scales": None if model.scales is None else list(model.scales),
+        "protocol": model.protocol,
+        "test_size": None if model.test_size is None else list(model.test_size),
+        "rule": model.rule,
+        "fast_decode": model.fast_decode or None,
         **settings.described(),
         **about,
     }
@@ -167,13 +138,13 @@ def revision_of(parser: Parser) -> dict[str, str]:
     return {} if revision is None else {"revision": revision}
 
 
-def _detector_hash(choice: ModelChoice, settings: Settings) -> dict[str, str]:
+def _detector_hash(model: ParserOptions, settings: Settings) -> dict[str, str]:
     """The sha256 of the user's own detector, if it is used."""
     from .. import hub
 
-    if settings.people is None or not isinstance(choice.weights, Mapping) or "detector" not in choice.weights:
+    if settings.people is None or not isinstance(model.weights, Mapping) or "detector" not in model.weights:
         return {}
-    return {"detector": hub.sha256(Path(choice.weights["detector"]))}
+    return {"detector": hub.sha256(Path(model.weights["detector"]))}
 
 
 def weights_hashes(parser: Parser) -> dict[str, str]:

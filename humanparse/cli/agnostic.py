@@ -8,14 +8,16 @@ from typing import Annotated, Any
 
 import typer
 
-from .. import hub, registry
+from .. import hub
+from ..options import ParserOptions
 from .cleaning import Feather, Fill, Grow, MinArea, Shrink, Smooth
 from .console import err
-from .cutout import Model, Photo, check_output, make_parser, split, write_png
-from .label import Device, Offline, Precision, Quiet, WeightsFiles
+from .cutout import Photo, check_output, split, write_png
+from .options import Quiet, with_parser_options
 from .photos import STDIN, read_photo
 
 
+@with_parser_options(without=("fast_decode",))
 def agnostic(
     photo: Photo,
     cloth: Annotated[str, typer.Option(help="The garment to replace: upper, lower or overall.")] = "upper",
@@ -62,18 +64,15 @@ def agnostic(
     grow: Grow = 0,
     shrink: Shrink = 0,
     feather: Feather = 0,
-    model: Model = registry.DEFAULT,
-    weights: WeightsFiles = None,
-    device: Device = "auto",
-    precision: Precision = "auto",
-    offline: Offline = False,
     quiet: Quiet = False,
+    *,
+    options: ParserOptions,
 ) -> None:
     """Hide a garment and the limbs it covers, as virtual try-on takes it: mask, photo, label map."""
     if recipe is not None:
         from ..adapters.recipes import get_recipe
 
-        get_recipe(recipe, cloth, hub.find_model(model, offline=offline or None).scheme)
+        get_recipe(recipe, cloth, hub.find_model(options.model, offline=options.offline).scheme)
     named = partial(_named, photo, recipe, cloth)
     output = output or named("mask") or Path("mask.png")
     image, labels = image or named("grey"), labels or named("labels")
@@ -84,10 +83,11 @@ def agnostic(
 
     from ..adapters.agnostic import agnostic_image, agnostic_mask, agnostic_parsing
     from ..cleaning import Cleaning
+    from ..parser import Parser
 
     cleaning = Cleaning(min_area, fill, smooth)
     pixels = read_photo(photo)
-    parser = make_parser(model, weights, device, precision, offline, quiet)
+    parser = Parser.of(options, progress=False if quiet else None)
     parsing = parser.predict(pixels).cleaned(**cleaning.words())
     hidden, visible = split(also or ""), split(keep or "")
     asked: Any = {"cloth": cloth, "recipe": recipe, "also": hidden, "keep": visible}

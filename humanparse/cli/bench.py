@@ -3,54 +3,54 @@
 from __future__ import annotations
 
 import json as jsonlib
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
-from .. import hub, registry, runtimes
+from .. import hub, registry
 from ..errors import ImageError, ModelError
+from ..options import ParserOptions
 from .console import out, show
+from .options import with_parser_options
 
 if TYPE_CHECKING:
     from ..bench import Costs
 
 
+@with_parser_options(without=("model", "fast_decode"))
 def bench(
     model: Annotated[str, typer.Argument(help="See `humanparse models`.")] = registry.DEFAULT,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, float32, bf16 or fp16.")] = "auto",
-    runtime: Annotated[str, typer.Option(help="auto, torch, onnxruntime or openvino.")] = runtimes.DEFAULT,
     batch: Annotated[int, typer.Option(help="Photos that go through the network together.")] = 1,
     size: Annotated[str, typer.Option(help="WIDTHxHEIGHT of the photo.")] = "550x830",
     photo: Annotated[
         Path | None, typer.Option(help="A photo of your own instead.", show_default=False)
     ] = None,
     runs: Annotated[int, typer.Option(help="How often; medians are shown.")] = 5,
-    weights: Annotated[
-        Path | None, typer.Option(help="A checkpoint file of your own.", show_default=False)
-    ] = None,
     random: Annotated[
         bool, typer.Option("--random", help="Untrained weights, as fast; nothing is downloaded.")
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    *,
+    options: ParserOptions,
 ) -> None:
     """Time each stage from file to label PNG, and hold the network against this machine's matmul."""
     width, height = _size(size)
     content = _read(photo) if photo is not None else None
-    spec = hub.find_model(model)
+    spec = hub.find_model(model, offline=options.offline)
     if len(spec.networks()) > 1 or not spec.gives_logits:
         raise ModelError(f"{model} is not a single network with logits: only those are timed")
     from ..bench import measure, random_weights, synthetic_photo
     from ..parser import Parser
 
-    options: dict[str, Any] = {"device": device, "precision": precision, "runtime": runtime}
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # Windows keeps weights that are mapped
-        file = random_weights(registry.single(spec), Path(folder)) if random else weights
-        parser = Parser(model, weights=file, **options)
+        options = replace(options, model=model)
+        if random:
+            options = replace(options, weights=random_weights(registry.single(spec), Path(folder)))
+        parser = Parser.of(options)
         costs = measure(parser, content or synthetic_photo(width, height), batch, runs)
     if json:
         typer.echo(jsonlib.dumps(asdict(costs), indent=2))

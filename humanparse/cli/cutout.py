@@ -9,21 +9,18 @@ import typer
 
 from ..durable import writing_file
 from ..errors import FormatError
-from ..registry import DEFAULT
+from ..options import ParserOptions
 from .cleaning import Feather, Fill, Grow, MinArea, Shrink, Smooth
-from .label import Device, Offline, Precision, Quiet, WeightsFiles
+from .options import Quiet, with_parser_options
 from .photos import read_photo
-from .predict import read_weights
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from ..parser import Parser
-
 Photo = Annotated[str, typer.Argument(help="File, URL, or - for standard input.", show_default=False)]
-Model = Annotated[str, typer.Option("-m", "--model", help="See `humanparse models`.")]
 
 
+@with_parser_options(without=("fast_decode",))
 def cutout(
     photo: Photo,
     output: Annotated[Path, typer.Option("-o", "--output", help="The PNG to write.")] = Path("cutout.png"),
@@ -50,21 +47,19 @@ def cutout(
     background: Annotated[
         str | None, typer.Option(help="A colour to put behind: white, #e0e0e0.", show_default=False)
     ] = None,
-    model: Model = DEFAULT,
-    weights: WeightsFiles = None,
-    device: Device = "auto",
-    precision: Precision = "auto",
-    offline: Offline = False,
     quiet: Quiet = False,
+    *,
+    options: ParserOptions,
 ) -> None:
     """Cut parts out of a photo: a PNG of its size with what is kept, transparent elsewhere."""
     check_output(output, photo)
     from ..adapters.cutout import cutout as cut
     from ..cleaning import Cleaning
+    from ..parser import Parser
 
     cleaning = Cleaning(min_area, fill, smooth)
     pixels = read_photo(photo)
-    parser = make_parser(model, weights, device, precision, offline, quiet)
+    parser = Parser.of(options, progress=False if quiet else None)
     parsing = parser.predict(pixels).cleaned(**cleaning.words())
     kept = None if keep is None else split(keep)
     edge: dict[str, Any] = {"grow": grow, "shrink": shrink, "feather": feather}
@@ -76,16 +71,6 @@ def cutout(
 def split(words: str) -> list[str]:
     """`"hair, face"` -> `["hair", "face"]`."""
     return [word.strip() for word in words.split(",") if word.strip()]
-
-
-def make_parser(
-    model: str, weights: list[str] | None, device: str, precision: str, offline: bool, quiet: bool
-) -> Parser:
-    """A parser from what the command line says."""
-    from ..parser import Parser
-
-    options: dict[str, Any] = {"weights": read_weights(weights), "device": device, "precision": precision}
-    return Parser(model, **options, offline=offline or None, progress=False if quiet else None)
 
 
 def check_output(path: Path, photo: str) -> None:

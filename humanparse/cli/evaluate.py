@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,17 +15,21 @@ from .. import hub
 from .._version import __version__
 from ..durable import replacing
 from ..errors import FormatError, ModelError
+from ..options import ParserOptions
 from .console import err, out, show, with_progress
-from .predict import read_weights
+from .options import with_parser_options
 
 if TYPE_CHECKING:
-    from ..geometry import Protocols
     from ..metrics.datasets import Dataset
     from ..metrics.kept import Kept
-    from ..parser import Parser
     from ..registry import Spec
 
 
+_UNCHANGED = ParserOptions(precision="float32")
+"""What `eval` passes when no option of the model is given."""
+
+
+@with_parser_options(without=("model", "protocol"), precision=_UNCHANGED.precision)
 def evaluate(
     dataset: Annotated[
         str,
@@ -45,23 +49,13 @@ def evaluate(
     convention: Annotated[
         str | None, typer.Option(help="How absent classes count: schp_ce2p, mce2p or ssseg.")
     ] = None,
-    flip: Annotated[
-        bool | None,
-        typer.Option("--flip/--no-flip", help="Average with the mirrored photo.", show_default=False),
-    ] = None,
-    scales: Annotated[str | None, typer.Option(help="Average over sizes, such as 0.75,1,1.25.")] = None,
-    weights: Annotated[
-        list[str] | None,
-        typer.Option(help="A checkpoint file of your own; ROLE=FILE for one of several.", show_default=False),
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    precision: Annotated[str, typer.Option(help="float32 as published, bf16, fp16 or auto.")] = "float32",
     keep: Annotated[
         Path | None,
         typer.Option(help="Folder for the model's label maps, from which a stopped run resumes."),
     ] = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Never use the network for weights.")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress, tables only.")] = False,
+    *,
+    options: ParserOptions,
 ) -> None:
     """Score a model, or predictions, on a data set: mIoU, and AP and PCP where people are known apart."""
     from ..metrics.datasets import read_dataset
@@ -69,16 +63,17 @@ def evaluate(
     from ..metrics.predictions import Predictions
     from . import scoreboard
 
-    _refuse_what_cannot_be(model, predictions, output, (flip, scales, weights, keep))
-    spec = None if model is None else hub.find_model(model, offline=offline or None)
+    _refuse_what_cannot_be(model, predictions, output, options != _UNCHANGED or keep is not None)
+    spec = None if model is None else hub.find_model(model, offline=options.offline)
     scheme = None if spec is None else spec.scheme
     data = read_dataset(dataset, root, split, photos=model is not None, scheme=scheme)
     evaluation = Evaluation(data, convention)
     kept: Kept | None = None
     if model is not None and spec is not None:
         _refuse_other_labels(spec, data)
-        protocol: Protocols = "extract" if spec.finds_people else "score"
-        options = _Options(model, weights, device, precision, flip, _numbers(scales), protocol, offline)
+        # As the scripts did that printed the published scores. A model that finds people is scored on a
+        # submission of them, where each pixel is one person's.
+        options = replace(options, model=model, protocol="extract" if spec.finds_people else "score")
         predictions = keep or Path("predictions") / f"{data.key}-{data.split}-{spec.filename.lower()}"
         kept = _kept(options, predictions, {"dataset": data.key, "root": str(root.resolve())}, quiet)
     assert predictions is not None
@@ -103,44 +98,16 @@ def evaluate(
         _write(scores, output)
 
 
-@dataclass(frozen=True)
-class _Options:
-    """What the command line says about the model."""
-
-    model: str
-    weights: list[str] | None
-    device: str
-    precision: str
-    flip: bool | None
-    scales: tuple[float, ...] | None
-    protocol: Protocols
-    offline: bool
-
-    def parser(self, quiet: bool) -> Parser:
-        """The model, answering as the scripts did that printed the published scores.
-
-        A model that finds people is scored on a submission of them, where each pixel is one person's.
-        """
-        from ..parser import Parser
-
-        return Parser(
-            self.model,
-            weights=read_weights(self.weights),
-            device=self.device,
-            precision=self.precision,  # type: ignore[arg-type]  # Parser checks it
-            flip=self.flip,
-            scales=self.scales,
-            protocol=self.protocol,
-            offline=self.offline or None,
-            progress=False if quiet else None,
-        )
+_RARE = ("runtime", "test_size", "detector", "rule", "fast_decode")
+"""Options that the settings of kept label maps name only where they are given, as those made before do."""
 
 
-def _kept(options: _Options, folder: Path, about: dict[str, str], quiet: bool) -> Kept:
+def _kept(options: ParserOptions, folder: Path, about: dict[str, str], quiet: bool) -> Kept:
     """Load the model, and make the folder of its label maps or see that it was made like this."""
     from ..metrics.kept import Kept
+    from ..parser import Parser
 
-    parser = options.parser(quiet)
+    parser = Parser.of(options, progress=False if quiet else None)
     settings = {
         "humanparse": __version__,
         "model": parser.spec.name,
@@ -148,6 +115,11 @@ def _kept(options: _Options, folder: Path, about: dict[str, str], quiet: bool) -
         "flip": "default" if options.flip is None else options.flip,
         "scales": "default" if options.scales is None else list(options.scales),
         "precision": parser.precision,
+        **{
+            name: getattr(options, name)
+            for name in _RARE
+            if getattr(options, name) != getattr(ParserOptions, name)
+        },
         **about,
     }
     kept = Kept(folder, settings, parser.predict, parser.finds_people)
@@ -158,14 +130,12 @@ def _kept(options: _Options, folder: Path, about: dict[str, str], quiet: bool) -
 
 
 def _refuse_what_cannot_be(
-    model: str | None, predictions: Path | None, output: Path | None, of_model: tuple[object, ...]
+    model: str | None, predictions: Path | None, output: Path | None, of_model: bool
 ) -> None:
     if (model is None) == (predictions is None):
         raise ModelError("give one of --model NAME and --predictions DIR")
-    if model is None and any(option is not None for option in of_model):
-        raise ModelError(
-            "--flip, --scales, --weights and --keep are about a --model, not about --predictions"
-        )
+    if model is None and of_model:
+        raise ModelError("--keep and the options of the model are about a --model, not about --predictions")
     if output is not None and not os.access(output.absolute().parent, os.W_OK):
         raise FormatError(f"cannot write {output}: check that the folder exists")
 
@@ -186,15 +156,6 @@ def _refuse_gaps(missing: list[str], count: int, folder: Path) -> None:
     if missing:
         few = ", ".join(missing[:3]) + (" …" if len(missing) > 3 else "")
         raise FormatError(f"{folder}: no label map of {len(missing)} of {count} photos: {few}")
-
-
-def _numbers(text: str | None) -> tuple[float, ...] | None:
-    if text is None:
-        return None
-    try:
-        return tuple(float(word) for word in text.replace(",", " ").split())
-    except ValueError as error:
-        raise ModelError(f"--scales takes numbers such as 0.75,1,1.25, not {text!r}") from error
 
 
 def _write(scores: dict[str, Any], path: Path) -> None:

@@ -8,24 +8,12 @@ from typing import Annotated
 
 import typer
 
-from .label import (
-    Batch,
-    Device,
-    Journal,
-    Offline,
-    Precision,
-    Quiet,
-    Restart,
-    Resume,
-    RetryFailed,
-    WeightsFiles,
-    Workers,
-    finish,
-    watched,
-)
-from .predict import read_weights
+from ..options import ParserOptions
+from .label import Batch, Journal, Restart, Resume, RetryFailed, Workers, finish, watched
+from .options import Quiet, with_parser_options
 
 
+@with_parser_options(model="schp-pascal")
 def integratedpifu(
     root: Annotated[
         Path,
@@ -36,7 +24,6 @@ def integratedpifu(
     dest: Annotated[
         str, typer.Option("--output-dir", "-o", help="Folder for the maps, or s3://….")
     ] = "render_human_parse_results",
-    model: Annotated[str, typer.Option("-m", "--model", help="See `humanparse models`.")] = "schp-pascal",
     split: Annotated[str, typer.Option(help="Whose pictures: train, test or both.")] = "both",
     approximate: Annotated[
         bool, typer.Option("--approximate", help="Accept labels that do not tell upper from lower limbs.")
@@ -47,25 +34,22 @@ def integratedpifu(
     journal: Journal = None,
     batch: Batch = 8,
     workers: Workers = None,
-    weights: WeightsFiles = None,
-    device: Device = "auto",
-    precision: Precision = "auto",
-    offline: Offline = False,
     quiet: Quiet = False,
+    *,
+    options: ParserOptions,
 ) -> None:
     """Part maps for IntegratedPIFu: float32 .npy, 0 and 0.5 to 1.0, named and placed as its code expects."""
     from .. import bulk
     from ..bulk.integratedpifu import label_subjects
 
-    choice = bulk.ModelChoice(model, read_weights(weights), device, precision, offline=offline or None)
     work = partial(
         label_subjects,
         root,
         dest,
-        model=choice,
+        model=options,
         split=split,  # type: ignore[arg-type]  # checked there
         approximate=approximate,
         batch=batch,
     )
-    options = bulk.RunOptions(resume, restart, retry_failed, workers, journal=journal)
-    finish(watched(lambda options: work(options=options), options, quiet), dest, quiet)
+    how = bulk.RunOptions(resume, restart, retry_failed, workers, journal=journal)
+    finish(watched(lambda how: work(options=how), how, quiet), dest, quiet)

@@ -14,14 +14,12 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from .. import runtimes
 from ..errors import BulkError
-from ..registry import DEFAULT
+from ..options import ParserOptions
 from ..suffixes import told
 from .cleaning import Fill, MinArea, Smooth
 from .console import err, out, with_options
-from .many import FastDecode, Processes
-from .predict import read_weights
+from .options import Processes, Quiet, with_parser_options
 
 if TYPE_CHECKING:
     from ..bulk import Progress, RunOptions, Summary
@@ -38,22 +36,9 @@ Workers = Annotated[
     int | None, typer.Option(help="Threads that read, and as many that write.", show_default=False)
 ]
 Batch = Annotated[int, typer.Option(help="Inputs that go through the network together.")]
-WeightsFiles = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--weights", help="A checkpoint file of your own; ROLE=FILE for one of several.", show_default=False
-    ),
-]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
-Precision = Annotated[str, typer.Option(help="auto, float32, bf16 or fp16.")]
-Runtime = Annotated[str, typer.Option(help="auto, torch, onnxruntime or openvino.")]
-Flip = Annotated[
-    bool | None, typer.Option("--flip/--no-flip", help="Average with the mirrored photo.", show_default=False)
-]
-Offline = Annotated[bool, typer.Option("--offline", help="Never use the network for weights.")]
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress, errors only.")]
 
 
+@with_parser_options()
 def label(
     context: typer.Context,
     source: Annotated[
@@ -68,7 +53,6 @@ def label(
         str | None,
         typer.Option("-o", "--output", help="Folder for the outputs, or s3://….", show_default=False),
     ] = None,
-    model: Annotated[str, typer.Option("-m", "--model", help="See `humanparse models`.")] = DEFAULT,
     formats: Annotated[
         str, typer.Option("--format", help="png, npz, coco, overlay, tar, parquet; several with commas.")
     ] = "png",
@@ -105,17 +89,20 @@ def label(
     min_confidence: Annotated[
         float | None, typer.Option(help="Pixels below it (0-1) become 255.", show_default=False)
     ] = None,
+    remap: Annotated[
+        str | None,
+        typer.Option(
+            help="Write another label set: one of those that `humanparse info MODEL` lists.",
+            show_default=False,
+        ),
+    ] = None,
+    approximate: Annotated[
+        bool, typer.Option("--approximate", help="Accept a --remap without exact counterparts.")
+    ] = False,
     min_area: MinArea = "0",
     fill: Fill = "0",
     smooth: Smooth = 0,
     pack_size: Annotated[int, typer.Option(help="Inputs per tar or Parquet file.")] = 1000,
-    weights: WeightsFiles = None,
-    device: Device = "auto",
-    precision: Precision = "auto",
-    runtime: Runtime = runtimes.DEFAULT,
-    flip: Flip = None,
-    fast_decode: FastDecode = False,
-    offline: Offline = False,
     processes: Processes = None,
     engine: Annotated[str, typer.Option(help="local, or ray: workers on a Ray cluster.")] = "local",
     address: Annotated[
@@ -129,6 +116,8 @@ def label(
         float | None, typer.Option(help="GPUs of each worker on Ray, such as 0.5.", show_default=False)
     ] = None,
     quiet: Quiet = False,
+    *,
+    options: ParserOptions,
 ) -> None:
     """Label a data set; --resume continues after any interruption and ends with the same bytes."""
     from .. import bulk
@@ -143,31 +132,23 @@ def label(
         confidence=None if confidence else False,
         people=people,  # type: ignore[arg-type]  # Settings checks it
         min_confidence=min_confidence,
+        remap=remap,
+        approximate=approximate,
         pack_size=pack_size,
         min_area=min_area,
         fill=fill,
         smooth=smooth,
     )
-    choice = bulk.ModelChoice(
-        model,
-        read_weights(weights),
-        device,
-        precision,
-        runtime,
-        flip,
-        fast_decode=fast_decode,
-        offline=offline or None,
-    )
-    options = bulk.RunOptions(resume, restart, retry_failed, workers, journal=journal)
+    how = bulk.RunOptions(resume, restart, retry_failed, workers, journal=journal)
     start = read_engine(engine, address, concurrency, gpus_per_worker, processes)
 
-    def work(options: RunOptions) -> Summary:
+    def work(how: RunOptions) -> Summary:
         return bulk.label(
             source,
             dest,
-            model=choice,
+            model=options,
             settings=settings,
-            options=options,
+            options=how,
             every=every,
             column=column,
             member=member,
@@ -176,7 +157,7 @@ def label(
             engine=start,
         )
 
-    finish(watched(work, options, quiet), dest, quiet, context.command.params)
+    finish(watched(work, how, quiet), dest, quiet, context.command.params)
 
 
 def read_shard(text: str | None) -> tuple[int, int] | None:

@@ -8,21 +8,23 @@ from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from .. import hub, registry, runtimes
+from .. import hub, registry
 from ..errors import FormatError, PeopleError
+from ..options import ParserOptions
 from .cleaning import Fill, MinArea
 from .console import err, out, report, with_progress
-from .many import FastDecode, Processes
+from .options import Processes, Quiet, with_parser_options
 from .people_file import PeopleFile
 from .photos import find_photos, named
 from .results import Wanted, write_in_processes, write_results
 from .video import VideoEvery, VideoLabels, read_films
 
 
+@with_parser_options()
 def predict(
     context: typer.Context,
     images: Annotated[
@@ -32,7 +34,6 @@ def predict(
             show_default=False,
         ),
     ],
-    model: Annotated[str, typer.Option("-m", "--model", help="See `humanparse models`.")] = registry.DEFAULT,
     output: Annotated[
         Path, typer.Option("-o", "--output", help="Folder for the results, or a video.")
     ] = Path("parsed"),
@@ -53,21 +54,6 @@ def predict(
         list[str] | None,
         typer.Option("--format", help="Also coco or labelme, or people as cihp or mhp.", show_default=False),
     ] = None,
-    weights: Annotated[
-        list[str] | None,
-        typer.Option(help="A checkpoint file of your own; ROLE=FILE for one of several.", show_default=False),
-    ] = None,
-    detector: Annotated[
-        str | None,
-        typer.Option(help="Finds people for --people detect, instead of the model.", show_default=False),
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, float32, bf16 or fp16.")] = "auto",
-    runtime: Annotated[str, typer.Option(help="auto, torch, onnxruntime or openvino.")] = runtimes.DEFAULT,
-    flip: Annotated[
-        bool | None,
-        typer.Option("--flip/--no-flip", help="Average with the mirrored photo.", show_default=False),
-    ] = None,
     labels: VideoLabels = None,
     min_area: MinArea = "0",
     fill: Fill = "0",
@@ -81,9 +67,9 @@ def predict(
     ] = None,
     every: VideoEvery = 1,
     processes: Processes = None,
-    fast_decode: FastDecode = False,
-    offline: Annotated[bool, typer.Option("--offline", help="Never use the network for weights.")] = False,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress, errors only.")] = False,
+    quiet: Quiet = False,
+    *,
+    options: ParserOptions,
 ) -> None:
     """Label every pixel: writes DIR/<stem>.png (label numbers, colour palette), and what else you ask for.
 
@@ -101,34 +87,23 @@ def predict(
         films.refuse(
             **{"min-area": cleaning.min_area, "fill": cleaning.fill, "smooth PIXELS": radius},
             **{"json": json, "npz": npz, "legend": legend, "people FILE": given, "format": formats},
-            **{"processes": processes, "fast-decode": fast_decode},
+            **{"processes": processes, "fast-decode": options.fast_decode},
         )
     wanted = Wanted(cleaning, overlay or legend, legend, json, npz, tuple(formats or ()))
     jobs = named(find_photos(images, _told(quiet)), output, wanted.files) if films is None else []
     wanted = replace(wanted, people=_people(people, len(jobs)))
-    spec = hub.find_model(model, offline=offline or None)
+    spec = hub.find_model(options.model, offline=options.offline)
     _refuse_nobody(spec, people, wanted)
     cleaning.check(spec.scheme)
     from ..bulk.pipeline import default_workers
     from ..bulk.processes import check_count
     from ..parser import Parser
 
-    if fast_decode and wanted.overlay:
+    if options.fast_decode and wanted.overlay:
         raise FormatError("an overlay shows the whole photo; leave --fast-decode or the overlay out")
     if processes is not None:
         check_count(processes)
-    load = partial(
-        Parser,
-        model,
-        weights=read_weights(weights),
-        detector=detector,
-        device=device,
-        precision=precision,  # type: ignore[arg-type]  # Parser checks it
-        runtime=runtime,  # type: ignore[arg-type]  # likewise
-        flip=flip,
-        fast_decode=fast_decode,
-        offline=offline or None,
-    )
+    load = partial(Parser.of, options)
     parser = load(progress=False if quiet else None)
     if not quiet:
         err.print(repr(parser), highlight=False, markup=False, soft_wrap=True)
@@ -170,17 +145,6 @@ def _refuse_nobody(spec: registry.Spec, people: str | None, wanted: Wanted) -> N
             f"--format {needy[0]} is for people: add --people detect or --people FILE.json, or take "
             "a model that finds them, such as schp-cihp"
         )
-
-
-def read_weights(given: list[str] | None) -> Any:
-    """`FILE`, or `ROLE=FILE` for each of several networks."""
-    if given and all("=" in one and not Path(one).exists() for one in given):
-        return dict(one.split("=", 1) for one in given)
-    if given and len(given) > 1:
-        raise FormatError(
-            f"--weights is given {len(given)} times; say which is which: --weights global=FILE …"
-        )
-    return given[0] if given else None
 
 
 def _told(quiet: bool) -> Callable[[str], None]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
 
-from .. import runtimes
 from ..errors import ServeError
+from ..options import ParserOptions
 from ..registry import DEFAULT
 from .console import err
+from .options import with_parser_options
 
 
+@with_parser_options(without=("model", "weights", "fast_decode"))
 def serve(
     models: Annotated[
         list[str] | None,
@@ -47,24 +50,18 @@ def serve(
         list[str] | None,
         typer.Option(help="MODEL=FILE, or MODEL:ROLE=FILE for one of several networks.", show_default=False),
     ] = None,
-    detector: Annotated[
-        str | None, typer.Option(help="Finds people, instead of the model.", show_default=False)
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, float32, bf16 or fp16.")] = "auto",
-    runtime: Annotated[str, typer.Option(help="auto, torch, onnxruntime or openvino.")] = runtimes.DEFAULT,
+    *,
+    options: ParserOptions,
 ) -> None:
     """Answer over HTTP: POST /v1/parse, a page for browsers at /, all of it described at /docs."""
     from ..serve import Settings, run
 
+    names, files = models or [DEFAULT], read_weights(weights or [])
+    if stray := sorted(set(files) - set(names)):
+        raise ServeError(f"--weights is given for {', '.join(stray)}, which is not served; name it with -m")
     settings = Settings(
-        models=tuple(models or (DEFAULT,)),
-        weights=read_weights(weights or []),
+        models=tuple(replace(options, model=name, weights=files.get(name)) for name in names),
         people=people,
-        detector=detector,
-        device=device,
-        precision=precision,
-        runtime=runtime,
         max_pixels=max_pixels,
         max_bytes=int(max_mb * 1_000_000),
         timeout=timeout,

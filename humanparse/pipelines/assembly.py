@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..errors import ModelError
-from ..geometry import Protocols
+from ..options import ParserOptions
 from ..registry import ModelSpec
 from ..runtimes.placement import DTYPES
 from .semantic import Semantic, check_scales, input_at
 from .single_stage import SingleStage, find_decoder
-
-
-@dataclass(frozen=True)
-class Options:
-    """Options of `Parser` that change the network's input or output; None means the original's default."""
-
-    flip: bool | None
-    scales: tuple[float, ...] | None
-    protocol: Protocols
-    test_size: tuple[int, int] | None
-    fast_decode: bool = False
 
 
 def assembled(
@@ -34,7 +22,7 @@ def assembled(
     name: str,
     device: torch.device,
     precision: str,
-    options: Options,
+    options: ParserOptions,
 ) -> Semantic | SingleStage:
     """Make the pipeline of one network of a model.
 
@@ -43,7 +31,7 @@ def assembled(
         network: loads the network, for an input of (height, width).
         name: the model's name.
         device, precision: where and how the network runs.
-        options: see `Options`.
+        options: those that change the network's input or output.
 
     Raises:
         ModelError: the network cannot take an option.

@@ -129,7 +129,7 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def choose_precision(name: Precision, device: torch.device) -> str:
+def choose_precision(name: Precision, device: torch.device) -> Precision:
     """Choose a precision, a key of `DTYPES`; `"auto"` is fp16 on CUDA, float32 elsewhere.
 
     Raises:

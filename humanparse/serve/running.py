@@ -11,6 +11,7 @@ import uvicorn
 
 from .. import hub
 from ..errors import ServeError
+from ..runtimes.loading import given_files
 from . import metrics
 from .served import needed_detector
 from .settings import VARIABLE, Settings
@@ -61,17 +62,13 @@ def fetch(settings: Settings) -> None:
     Raises:
         WeightsError: a file cannot be downloaded or verified.
     """
-    for name in settings.models:
-        spec, given = hub.find_model(name), settings.weights.get(name)
-        if isinstance(given, str):
-            continue
-        for role, part in spec.networks().items():
-            if role not in (given or {}):
-                hub.fetch(part)
-    if settings.people:
-        needed = (needed_detector(settings, name) for name in settings.models)
-        for detector in {detector for detector in needed if detector is not None}:
-            hub.fetch(detector)
+    for each in settings.served:
+        networks = hub.find_model(each.model, offline=each.offline).networks()
+        for role in set(networks) - set(given_files(each.model, each.weights, tuple(networks))):
+            hub.fetch(networks[role], offline=each.offline)
+        detector = needed_detector(each) if settings.people else None
+        if detector is not None:
+            hub.fetch(detector, offline=each.offline)
 
 
 def _check_address(host: str, port: int) -> None:

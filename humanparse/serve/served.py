@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import hub, registry
+from ..options import ParserOptions
 from ..parser import Parser
 from .answers import reachable
 from .batcher import Batcher
@@ -43,25 +44,28 @@ class Models:
     def __init__(self, settings: Settings, parsers: Mapping[str, Parser], observe: Observe) -> None:
         self._settings = settings
         self._observe = observe
-        self._specs = {name: hub.find_model(name) for name in settings.models}
+        self._options = {each.model: each for each in settings.served}
+        self._specs = {
+            name: hub.find_model(name, offline=each.offline) for name, each in self._options.items()
+        }
         self._given = dict(parsers)
         self._loaded: dict[str, Loaded] = {}
         self._failed: set[str] = set()
         self._lock = threading.Lock()
         self._closed = False
         self.schemes = {name: reachable(spec.scheme) for name, spec in self._specs.items()}
-        self.people = {name: self._can_tell_people(name) for name in settings.models}
+        self.people = {name: self._can_tell_people(name) for name in self._options}
 
     @property
     def default(self) -> str:
         """Name of the model for requests that name none."""
-        return self._settings.models[0]
+        return next(iter(self._options))
 
     def load(self) -> None:
         """Load the remaining models. Failures are logged, and requests for such a model are refused."""
         for name in self._specs:
             try:
-                parser = self._given.get(name) or self._parser(name)
+                parser = self._given.get(name) or Parser.of(self._options[name], progress=False)
             except Exception:
                 log.exception("%s cannot be loaded", name)
                 self._failed.add(name)
@@ -129,20 +133,8 @@ class Models:
         together = self._settings.batch or (1 if on_cpu else _ON_GPU)
         return Batcher(parser, together, self._settings.wait, done)
 
-    def _parser(self, name: str) -> Parser:
-        settings = self._settings
-        return Parser(
-            name,
-            weights=settings.weights.get(name),
-            detector=settings.detector,
-            device=settings.device,
-            precision=settings.precision,  # type: ignore[arg-type]  # Parser checks it
-            runtime=settings.runtime,  # type: ignore[arg-type]  # likewise
-            progress=False,
-        )
-
     def _can_tell_people(self, name: str) -> bool:
-        detector = needed_detector(self._settings, name)
+        detector = needed_detector(self._options[name])
         if detector is None:
             return True
         if self._settings.people is not None:
@@ -150,9 +142,9 @@ class Models:
         return hub.cached(detector)
 
 
-def needed_detector(settings: Settings, name: str) -> registry.DetectorSpec | None:
-    """The detector that a model needs to find people; None if it needs none."""
-    given = settings.weights.get(name)
-    if isinstance(given, Mapping) and "detector" in given:
+def needed_detector(options: ParserOptions) -> registry.DetectorSpec | None:
+    """The detector that must be fetched for a model to find people; None if it needs none."""
+    if isinstance(options.weights, Mapping) and "detector" in options.weights:
         return None
-    return registry.detector_for(hub.find_model(name), settings.detector, own_file=False)
+    spec = hub.find_model(options.model, offline=options.offline)
+    return registry.detector_for(spec, options.detector, own_file=False)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
-from .. import hub, registry, runtimes
+from .. import hub, registry
 from ..errors import ServeError
+from ..options import ParserOptions
 
 VARIABLE = "HUMANPARSE_SERVE"
 """Environment variable with the settings of worker processes, as JSON."""
@@ -21,11 +22,9 @@ class Settings:
     """Settings of the service; the defaults suit one machine and photos from phones.
 
     Attributes:
-        models: names of the models to serve, the default first.
-        weights: model -> your own checkpoint file, or a mapping from each network's role to its file.
+        models: the models to serve, the default first: names, or `ParserOptions`.
         people: whether models that need a detector offer `people=detect`. None: only if the detector's file
             is already on this machine. Models that find people by themselves always offer it.
-        detector, device, precision, runtime: as for `Parser`.
         max_pixels: largest height x width of a photo.
         max_bytes: largest photo as a file, in bytes.
         timeout: seconds from the end of the upload to the answer.
@@ -51,13 +50,8 @@ class Settings:
         ServeError: a value out of range.
     """
 
-    models: tuple[str, ...] = (registry.DEFAULT,)
-    weights: Mapping[str, str | Mapping[str, str]] = field(default_factory=dict)
+    models: tuple[str | ParserOptions, ...] = (registry.DEFAULT,)
     people: bool | None = None
-    detector: str | None = None
-    device: str = "auto"
-    precision: str = "auto"
-    runtime: str = runtimes.DEFAULT
     max_pixels: int = 50_000_000
     max_bytes: int = 20_000_000
     timeout: float = 60.0
@@ -76,12 +70,13 @@ class Settings:
     def __post_init__(self) -> None:
         if not self.models:
             raise ServeError("name at least one model to serve")
-        for name in (*self.models, *self.weights):
-            hub.find_model(name)
-        if twice := {name for name in self.models if self.models.count(name) > 1}:
+        for each in self.served:
+            hub.find_model(each.model, offline=each.offline)
+        names = [each.model for each in self.served]
+        if twice := {name for name in names if names.count(name) > 1}:
             raise ServeError(f"{', '.join(sorted(twice))} is named twice; name each model once")
-        if stray := set(self.weights) - set(self.models):
-            raise ServeError(f"weights are given for {', '.join(sorted(stray))}, which is not served")
+        if any(each.fast_decode for each in self.served):
+            raise ServeError("the service decodes photos whole; leave `fast_decode` out")
         for name in ("max_pixels", "max_bytes", "timeout", "upload_seconds", "queue"):
             if getattr(self, name) <= 0:
                 raise ServeError(f"{name} must be more than 0, not {getattr(self, name)}")
@@ -96,6 +91,11 @@ class Settings:
             raise ServeError("the API key must be of printable ASCII characters, and not empty")
 
     @property
+    def served(self) -> tuple[ParserOptions, ...]:
+        """The models with their options, the default first."""
+        return tuple(ParserOptions.of(model) for model in self.models)
+
+    @property
     def most_bytes(self) -> int:
         """Most bytes of uploads and unsent answers held at a time."""
         return self.buffer_bytes or 8 * (self.max_bytes + _FRAMING)
@@ -107,10 +107,15 @@ class Settings:
 
     def to_json(self) -> str:
         """The settings as JSON, for `from_environment` in another process."""
-        return json.dumps(asdict(self))
+        return json.dumps({**asdict(self), "models": [vars(each) for each in self.served]}, default=os.fspath)
 
     @classmethod
     def from_environment(cls) -> Settings:
         """The settings that a worker process was started with."""
         record = json.loads(os.environ[VARIABLE])
-        return cls(**{**record, "models": tuple(record["models"])})
+        models = tuple(ParserOptions(**_with_tuples(model)) for model in record["models"])
+        return cls(**{**record, "models": models})
+
+
+def _with_tuples(record: dict[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in record.items()}

@@ -101,9 +101,9 @@ def _task(job: Job, labeller: Labeller, options: RunOptions) -> Task:
     import torch
 
     parser = labeller.parser
-    choice = replace(job.model, device=parser.device.type, precision=parser.precision, runtime=parser.runtime)
+    model = replace(job.model, device=parser.device.type, precision=parser.precision, runtime=parser.runtime)
     return Task(
-        choice=choice,
+        model=model,
         weights=weights_hashes(parser),
         source=job.source,
         settings=labeller.settings,

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 from ... import image
 from ...addresses import distinct
 from ...errors import BulkError, HumanParseError
+from ...options import ParserOptions
 from ...registry import DEFAULT
 from ...remote import is_remote
 from ..items import Content, JournalRow, Listing
 from ..labeller import Labeller, Photo, finished
 from ..naming import key_of_path, key_of_url
 from ..pipeline import default_workers
-from ..settings import ModelChoice, Settings
+from ..settings import Settings
 from ..sources import decoded
 from ..tables import picture_in
 from ..writers import PACKED, encoded
@@ -47,7 +48,7 @@ def label_dataset(
     ds: Any,
     dest: str | Path | None = None,
     *,
-    model: str | ModelChoice = DEFAULT,
+    model: str | ParserOptions = DEFAULT,
     settings: Settings | None = None,
     image_column: str = "image",
     key_column: str | None = None,
@@ -83,7 +84,7 @@ def label_dataset(
     Args:
         ds: a `ray.data.Dataset`.
         dest: also write files there, named by `key_column`, in `settings.formats`; None writes none.
-        model: a name, or one with options; it is loaded once in each worker.
+        model: a name, or `ParserOptions`; it is loaded once in each worker.
         settings: batch, formats and the like; None: the default ones.
         image_column: holds encoded pictures (bytes, or a struct of bytes and path), arrays (H, W, 3),
             (H, W, 4) or (H, W), PIL images, or paths or URLs (str).
@@ -111,14 +112,14 @@ def label_dataset(
         raise BulkError("say which column names the outputs in dest, with key_column")
     if dest is not None and any(name in PACKED for name in asked.formats):
         raise BulkError("packs need a run of `label`; write the dataset itself, with write_parquet for one")
-    choice = ModelChoice(model) if isinstance(model, str) else model
-    gpus = _gpus(ray, choice, gpus_per_worker)
-    if choice.device == "auto":
-        choice = replace(choice, device="cuda" if gpus else "cpu")
+    options = ParserOptions.of(model)
+    gpus = _gpus(ray, options, gpus_per_worker)
+    if options.device == "auto":
+        options = replace(options, device="cuda" if gpus else "cpu")
     threads = torch.get_num_threads()
     count, share = workers_for(ray, concurrency, gpus, threads, beside=True)
     where = dest if dest is None or is_remote(str(dest)) else Path(dest).absolute()
-    rows = Rows(choice, asked, where, image_column, key_column, prefix, Path.cwd(), threads)
+    rows = Rows(options, asked, where, image_column, key_column, prefix, Path.cwd(), threads)
     return ds.map_batches(
         LabelRows,
         fn_constructor_args=(rows,),
@@ -129,10 +130,10 @@ def label_dataset(
     )
 
 
-def _gpus(ray: Any, choice: ModelChoice, asked: float | None) -> float:
+def _gpus(ray: Any, options: ParserOptions, asked: float | None) -> float:
     if asked is not None:
         return asked
-    wanted = choice.device == "auto" or choice.device.startswith("cuda")
+    wanted = options.device == "auto" or options.device.startswith("cuda")
     return float(wanted and ray.cluster_resources().get("GPU", 0) > 0)
 
 
@@ -140,7 +141,7 @@ def _gpus(ray: Any, choice: ModelChoice, asked: float | None) -> float:
 class Rows:
     """What a worker must know of a dataset; see `label_dataset` and `worker.Task`."""
 
-    choice: ModelChoice
+    model: ParserOptions
     settings: Settings
     dest: str | Path | None
     image_column: str
@@ -182,9 +183,11 @@ class LabelRows:
     """Adds columns to batches of rows; see `label_dataset`."""
 
     def __init__(self, rows: Rows) -> None:
+        from ...parser import Parser
+
         settle(rows.folder, rows.threads)
         self._rows = rows
-        self._parser = rows.choice.parser(progress=False)
+        self._parser = Parser.of(rows.model, progress=False)
         self._settings = rows.settings.fitted(self._parser)
         self._files = ThreadPoolExecutor(default_workers())
 

@@ -11,10 +11,11 @@ from pathlib import Path
 from threading import Lock
 
 from ...errors import BulkError, HumanParseError
+from ...options import ParserOptions
 from ..items import JournalRow, Outcome, Source
 from ..labeller import Labeller
 from ..pipeline import still_true
-from ..settings import ModelChoice, Settings, revision_of, weights_hashes
+from ..settings import Settings, revision_of, weights_hashes
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Task:
     """What a worker must know of a run.
 
     Attributes:
-        choice: the model, with device, precision and runtime as they are in the process that began the run.
+        model: the model, with device, precision and runtime as they are in the process that began the run.
         weights: role -> sha256 of the files there.
         source: where inputs are read.
         settings: what is written.
@@ -34,7 +35,7 @@ class Task:
         revision: commit of the model's repository there, under its name in the journal; empty for others.
     """
 
-    choice: ModelChoice
+    model: ParserOptions
     weights: dict[str, str]
     source: Source
     settings: Settings
@@ -68,9 +69,11 @@ class Worker:
 
     def load(self) -> str:
         """Load the model; "" or why it cannot be loaded on this machine."""
+        from ...parser import Parser
+
         task = self._task
         try:
-            parser = task.choice.parser(progress=False)
+            parser = Parser.of(task.model, progress=False)
             if (weights_hashes(parser), revision_of(parser)) != (task.weights, task.revision):
                 return f"{parser.spec.name}: the weights here are others than where the run was begun"
             self._labeller = Labeller(parser, task.source, task.settings, task.dest, task.state)
