@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import fields
 from functools import cached_property, partial
 from typing import Any, Literal, get_args, overload
 
@@ -112,61 +112,35 @@ class Parser:
         offline: bool | None = None,
         progress: bool | None = None,
     ) -> None:
-        self.options = ParserOptions(
-            os.fspath(model),
-            weights=weights,
-            device=device,
-            precision=precision,
-            runtime=runtime,
-            flip=flip,
-            scales=scales,
-            protocol=protocol,
-            test_size=test_size,
-            detector=detector,
-            rule=rule,
-            fast_decode=fast_decode,
-            offline=offline,
-        )
+        given = {**locals(), "model": os.fspath(model)}  # all arguments, before there are other names
+        self.options = ParserOptions(**{field.name: given[field.name] for field in fields(ParserOptions)})
+        if protocol not in get_args(Protocols):
+            raise ModelError(f"protocol must be one of {', '.join(get_args(Protocols))}, not {protocol!r}")
         self.spec = hub.find_model(model, offline=offline)
         self.scheme = self.spec.scheme
         parts = self.spec.networks()
-        self._files = given_files(self.spec.name, weights, tuple(parts))
-        self._graphs = {role for role in parts if is_graph(self._files.get(role))}
+        own = self._files = given_files(self.spec.name, weights, tuple(parts))
+        self._graphs = {role for role in parts if is_graph(own.get(role))}
         runtime = choose_for_onnx(runtime) if self._graphs else runtime
         self.runtime, device, precision = choose_runtime(runtime, device, precision, parts.values())
         self.device = choose_device(device)
         self.precision = choose_precision(precision, self.device)
-        if protocol not in get_args(Protocols):
-            raise ModelError(f"protocol must be one of {', '.join(get_args(Protocols))}, not {protocol!r}")
-        self.weights = {
-            role: file_of(spec, self._files.get(role), offline, progress) for role, spec in parts.items()
-        }
-        found = registry.detector_for(self.spec, detector, "detector" in self._files)
+        self.weights = {role: file_of(spec, own.get(role), offline, progress) for role, spec in parts.items()}
+        found = registry.detector_for(self.spec, detector, "detector" in own)
         self.detector = None if found is None else found.name
-        file = self._files.get("detector")
+        file = own.get("detector")
         self._detect = None if found is None else PeopleDetector(found, file, self.device, offline, progress)
-        self.fast_decode = fast_decode
         self._rule = rule or self.spec.rule
         find_rule(self._rule)
         self._loaded: dict[str, nn.Module] = {}
+        how = (self.spec.name, self.device, self.precision, self.options)
         self._networks = {
-            role: assembled(
-                spec,
-                partial(self._network, spec, role),
-                *(self.spec.name, self.device, self.precision),
-                self.options,
-            )
-            for role, spec in parts.items()
+            role: assembled(spec, partial(self._network, spec, role), *how) for role, spec in parts.items()
         }
 
     @classmethod
     def of(cls, options: ParserOptions, progress: bool | None = None) -> Parser:
-        """The parser of these options; raises the errors of `Parser`.
-
-        Args:
-            options: a model and its options.
-            progress: see `Parser`.
-        """
+        """The parser of these options; `progress` and the errors are those of `Parser`."""
         return cls(**vars(options), progress=progress)
 
     def _network(self, spec: ModelSpec, role: str, size: tuple[int, int]) -> Callable[[Tensor], Any]:
@@ -209,7 +183,7 @@ class Parser:
             raise PeopleError(f'people must be "detect" or say where they are, not {people!r}')
         if isinstance(whole, SingleStage):
             raise ModelError(f"{self.spec.name} finds people by itself: leave people out")
-        if self.fast_decode and not (isinstance(people, str) and self._detect is None):
+        if self.options.fast_decode and not (isinstance(people, str) and self._detect is None):
             raise ModelError("people are cut from the whole photo: leave `fast_decode` or `people` out")
         detected = people is None or isinstance(people, str)
         if detected and self._detect is None:
@@ -243,8 +217,8 @@ class Parser:
                 sees the photo larger, or else by the detector (see `Parser`). Or your own: boxes (N, 4), x0,
                 y0, x1, y1 in pixels, half-open; masks (N, H, W); a mapping with `boxes`, `scores` and
                 `masks`; a list of COCO results; supervision's `Detections`; see
-                `humanparse.detections.read_people`. Everyone you pass is in the result; a person whose pixels all belong to others gets an empty
-                mask.
+                `humanparse.detections.read_people`. Everyone you pass is in the result; a person whose
+                pixels all belong to others gets an empty mask.
             keep_logits: give `.logits`, float32 (C, h, w); with people, those of the whole picture.
             confidence: give `.confidence`, float16 (H, W).
 
@@ -266,8 +240,7 @@ class Parser:
         if self._graphs:
             raise ModelError("an ONNX file has no people head here: name a detector, or say where people are")
         both = hosted_with_people(self._loaded["network"], spec, self.runtime, self.precision)
-        larger = replace(whole.input, size=whole.input.people_size or whole.input.size)
-        return BottomUp(**{**vars(whole), "input": larger}, with_people=both, thresholds=spec.people_head)
+        return BottomUp.of(whole, both, spec.people_head)
 
     @overload
     def predict_many(
@@ -367,11 +340,7 @@ class Parser:
 
     def __repr__(self) -> str:
         whole = self._whole
-        extras = []
-        if isinstance(whole, Semantic):
-            extras += ["fast decode"] if self.fast_decode else []
-            extras += [f"flip={whole.flip}"] if whole.flip else []
-            extras += [f"scales={whole.scales}"] if whole.scales != (1.0,) else []
+        extras = whole.unusual if isinstance(whole, Semantic) else []
         if len(self._networks) > 1:
             extras.append(f"{' + '.join(self._networks)}, rule {self._rule}")
         extras += [self.runtime] if self.runtime != "torch" else []

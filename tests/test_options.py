@@ -105,9 +105,7 @@ def test_words_of_the_command_line_become_options(run: Run, monkeypatch: pytest.
         (("--weights", "a.pth", "--weights", "b.pth"), "say which is which"),
     ],
 )
-def test_words_that_cannot_be_read_are_errors_of_one_line(
-    run: Run, words: tuple[str, ...], said: str
-) -> None:
+def test_unreadable_words_are_errors_of_one_line(run: Run, words: tuple[str, ...], said: str) -> None:
     failed = run("predict", "x.jpg", *words)
     assert failed.status == 1 and said in failed.err
 

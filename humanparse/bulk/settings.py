@@ -86,7 +86,7 @@ class Settings:
                 scheme has no background.
         """
         self.cleaning.check(parser.scheme)
-        if parser.fast_decode and "overlay" in self.formats:
+        if parser.options.fast_decode and "overlay" in self.formats:
             raise BulkError("an overlay shows the whole photo; leave `fast_decode` or the overlay out")
         gives = parser.spec.gives_logits
         if not gives and (self.confidence or self.min_confidence is not None):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -35,6 +35,17 @@ class BottomUp(Semantic):
 
     with_people: Callable[[Tensor], tuple[Tensor, ...]]
     thresholds: Mapping[str, Any]
+
+    @classmethod
+    def of(
+        cls,
+        whole: Semantic,
+        with_people: Callable[[Tensor], tuple[Tensor, ...]],
+        thresholds: Mapping[str, Any],
+    ) -> BottomUp:
+        """What finds people beside a network's labels, at the size that its input has for that."""
+        larger = replace(whole.input, size=whole.input.people_size or whole.input.size)
+        return cls(**{**vars(whole), "input": larger}, with_people=with_people, thresholds=thresholds)
 
     def seen(
         self, frames: Sequence[Frame], fitted: Tensor, change: Change | None

@@ -74,6 +74,13 @@ class Semantic(Pipeline):
     protocol: Protocols = "extract"
     fast_decode: bool = False
 
+    @property
+    def unusual(self) -> list[str]:
+        """In words, the options that are other than usual."""
+        said = ["fast decode"] if self.fast_decode else []
+        said += [f"flip={self.flip}"] if self.flip else []
+        return said + ([f"scales={self.scales}"] if self.scales != (1.0,) else [])
+
     def prepare(self, picture: Picture) -> Fitted:
         """See `Pipeline.prepare`."""
         return self._fitted((picture.shape[0], picture.shape[1]), picture)
