@@ -14,7 +14,6 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from humanparse import DatasetError, get_scheme
-from humanparse.metrics.conversion import cihp_to_mhp, mhp_to_cihp
 from humanparse.metrics.datasets import read_dataset
 from humanparse.metrics.instance_maps import describe_instances, merge_people, part_instances, split_people
 
@@ -220,8 +219,6 @@ def test_cihp_without_maps_of_people_still_has_labels(tmp_path: Path) -> None:
     top = tmp_path / "instance-level_human_parsing" / "Validation"
     (top / "Human_ids").rename(top / "elsewhere")
     assert set(read_dataset("cihp", tmp_path)[0].truth()) == {"gt_category"}
-    with pytest.raises(DatasetError, match="no map of people"):
-        cihp_to_mhp(read_dataset("cihp", tmp_path), tmp_path / "out")
     (top / "elsewhere").rename(top / "Human_ids")
     put(top / "Human_ids" / "0000001.png", np.zeros((2, 2), np.uint8))
     with pytest.raises(DatasetError, match=r"0000001\.png: shape \(2, 2\), but the label map has \(4, 5\)"):
@@ -231,43 +228,7 @@ def test_cihp_without_maps_of_people_still_has_labels(tmp_path: Path) -> None:
         read_dataset("cihp", tmp_path)
 
 
-def test_cihp_becomes_mhp_and_comes_back_the_same_but_for_parts_that_are_nobodys(tmp_path: Path) -> None:
-    cihp(tmp_path)
-    before = read_dataset("cihp", tmp_path)
-    folder = cihp_to_mhp(before, tmp_path / "mhp")
-    assert sorted(path.name for path in folder.iterdir()) == [
-        f"000000{number}_02_0{which}.png" for number in (1, 2) for which in (1, 2)
-    ]
-    between = read_dataset("mhpv2", tmp_path / "mhp", photos=False)
-    mhp_to_cihp(between, tmp_path / "cihp")
-    after = read_dataset("cihp", tmp_path / "cihp", photos=False)
-    assert [sample.stem for sample in after] == ["0000002", "0000001"]
-    for old, new in zip(before, after, strict=True):
-        one, two = old.truth(), new.truth()
-        owned = (one["gt_human"] > 0) & (one["gt_category"] > 0)
-        assert np.array_equal(two["gt_category"], np.where(owned, one["gt_category"], 0))
-        assert np.array_equal(two["gt_human"], np.where(owned, one["gt_human"], 0))
-        assert np.array_equal(two["gt_instance"], one["gt_instance"])
-        text = (tmp_path / "cihp" / "Validation" / "Instance_ids" / f"{new.stem}.txt").read_text()
-        rows = [tuple(map(int, line.split())) for line in text.splitlines()]
-        assert rows == [
-            (k + 1, label, human)
-            for k, (label, human) in enumerate(
-                zip(two["gt_instance_class"], two["gt_instance_human"], strict=True)
-            )
-        ]
-
-
-def test_people_whose_ids_have_gaps_are_numbered_anew_so_that_the_way_back_finds_them(tmp_path: Path) -> None:
-    cihp(tmp_path)
-    path = tmp_path / "instance-level_human_parsing" / "Validation" / "Human_ids" / "0000001.png"
-    put(path, np.repeat(np.array([[7, 7, 3, 3, 0]], np.uint8), 4, 0))
-    cihp_to_mhp(read_dataset("cihp", tmp_path), tmp_path / "mhp")
-    truth = read_dataset("mhpv2", tmp_path / "mhp", photos=False)[1].truth()
-    assert truth["gt_human"][0].tolist() == [2, 2, 1, 1, 0]
-
-
-def test_more_parts_than_an_8_bit_file_holds_are_refused(tmp_path: Path) -> None:
+def test_more_part_instances_than_a_byte_counts_are_all_there(tmp_path: Path) -> None:
     top = tmp_path / "LV-MHP-v2"
     lines(top / "list" / "val.txt", "1")
     for which in range(1, 7):
@@ -276,8 +237,6 @@ def test_more_parts_than_an_8_bit_file_holds_are_refused(tmp_path: Path) -> None
         put(top / "val" / "parsing_annos" / f"1_06_{which:02}.png", numbers)
     data = read_dataset("mhpv2", tmp_path, photos=False)
     assert len(data[0].truth()["gt_instance_class"]) == 300
-    with pytest.raises(DatasetError, match="more than 254 part instances"):
-        mhp_to_cihp(data, tmp_path / "cihp")
 
 
 MAPS = hnp.arrays(np.uint8, (5, 6), elements=st.integers(0, 4))
