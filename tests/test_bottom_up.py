@@ -344,6 +344,20 @@ def test_detect_uses_the_models_own_head_without_a_download(precision: Any, live
     assert pickle.loads(pickle.dumps(parsing)) == parsing
 
 
+def test_people_are_looked_for_at_their_own_size_unless_another_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, lively: Path
+) -> None:
+    spec = replace(lite_spec(), input=replace(INPUT, people_size=(128, 192)))
+    monkeypatch.setattr(registry, "get", lambda name: spec)
+    larger = Parser("lite-test", weights=lively, device="cpu")
+    one_size = Parser("lite-test", weights=lively, device="cpu", test_size=(128, 192))
+    kept: Any = {"keep_logits": True, "confidence": True}
+    expected = one_size.predict(CREW, people="detect", **kept)
+    assert larger.predict(CREW, people="detect", **kept) == expected
+    assert larger.predict(CREW, **kept) != replace(expected, people=())
+    assert replace(expected, people=()) == one_size.predict(CREW, **kept)
+
+
 @pytest.mark.usefixtures("known")
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
 def test_every_runtime_finds_the_same_people(runtime: Any, lively: Path, tmp_path: Path) -> None:

@@ -108,6 +108,8 @@ def faults_of_network(spec: ModelSpec) -> Iterator[str]:
         yield "decode is for families with a decoder, and all their models have it"
     elif spec.decode is not None and spec.people_head is not None:
         yield "a people head is for networks with logits"
+    if spec.input.people_size is not None and (spec.people_head is None or min(spec.input.people_size) < 32):
+        yield "people_size is for a people head, and at least 32"
 
 
 def faults(entry: Any) -> list[str]:
@@ -210,6 +212,7 @@ def with_source(place: int, **changes: Any) -> ModelSpec:
         (replace(SMP, decode=None), "families with a decoder"),
         (replace(SMP, people_head={}), "a people head is for networks with logits"),
         (replace(SCHP, people_head={"threshold": True}), "people_head"),
+        (replace(SCHP, input=replace(SCHP.input, people_size=(64, 64))), "people_size"),
         (replace(SMP, decode={"ctr_score": "much"}), "decode"),
         (replace(SMP, decode={"ctr_score": -0.1}), "below 0"),
         (replace(CIHP, parts={"global": "schp-cihp-global"}), "a global network and others"),

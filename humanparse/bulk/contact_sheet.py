@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import base64
-import html
-import io
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, get_args
-from urllib.parse import quote
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from .. import formats, render
 from ..durable import replacing
 from ..errors import BulkError, FormatError, ImageError
 from ..remote import is_remote
 from ..schemes import get_scheme
+from .cards import Card, page, sheet
 from .destination import journals
 from .integratedpifu import SubjectSource
 from .items import JournalRow, Source, Statistics
@@ -28,30 +25,6 @@ from .packs import Packs
 from .sources import open_source
 from .stores import Store, open_store
 from .writers import ENDINGS, PACKED, integratedpifu_labels
-
-_CAPTION = 34
-"""Pixels below each picture."""
-
-
-@dataclass(frozen=True)
-class Card:
-    """One output on the sheet.
-
-    Attributes:
-        place: what the source calls the input.
-        seen: statistics of its labels.
-        file: one of its output files, relative to the destination; "" if it is in a pack.
-        overlay: the photo with its parts tinted; only the parts if the photo is gone.
-        photo: the photo; None if it is gone.
-        note: what is missing.
-    """
-
-    place: str
-    seen: Statistics
-    file: str
-    overlay: Image.Image
-    photo: Image.Image | None
-    note: str = ""
 
 
 def contact_sheet(
@@ -93,10 +66,10 @@ def contact_sheet(
     with replacing(target) as part:
         if target.suffix.lower() == ".html":
             links = "" if is_remote(str(dest)) else os.path.relpath(dest, target.parent)
-            part.write_text(_page(cards, links, side), encoding="utf-8", errors="replace")
+            part.write_text(page(cards, links, side), encoding="utf-8", errors="replace")
         else:
             kind = "PNG" if target.suffix.lower() == ".png" else "JPEG"
-            _sheet(cards, columns, side).save(part, format=kind, quality=88)
+            sheet(cards, columns, side).save(part, format=kind, quality=88)
     return len(cards)
 
 
@@ -209,79 +182,3 @@ def _source(settings: dict[str, Any], dest: str | Path) -> Source | None:
         return open_source(settings["source"], dest, **options)
     except BulkError:  # the source is gone; labels are shown without their photos, with a note
         return None
-
-
-def _caption(rank: int, card: Card) -> tuple[str, str]:
-    confidence = "" if card.seen.confidence is None else f"confidence {card.seen.confidence:.2f}, "
-    return f"{rank}. {card.place}", f"{confidence}person {card.seen.person_share:.0%}"
-
-
-def _sheet(cards: list[Card], columns: int, side: int) -> Image.Image:
-    columns = min(columns, len(cards))
-    rows = -(-len(cards) // columns)
-    sheet = Image.new("RGB", (columns * (side + 8) + 8, rows * (side + 8 + _CAPTION) + 8), "white")
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
-    for number, card in enumerate(cards):
-        x = 8 + number % columns * (side + 8)
-        y = 8 + number // columns * (side + 8 + _CAPTION)
-        left, above = (side - card.overlay.width) // 2, (side - card.overlay.height) // 2
-        sheet.paste(card.overlay, (x + left, y + above))
-        for line, text in enumerate(_caption(number + 1, card)):
-            draw.text((x, y + side + 2 + 15 * line), _shortened(text, side, draw, font), "black", font)
-    return sheet
-
-
-def _shortened(text: str, width: int, draw: ImageDraw.ImageDraw, font: Any) -> str:
-    """The end of a text, as much as fits: file names differ there."""
-    shown = text
-    while draw.textlength(shown, font) > width and len(shown) > 2:
-        shown = "…" + shown[2:]
-    return shown
-
-
-_PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>Contact sheet</title>
-<style>
-body {{ font: 14px/1.4 system-ui, sans-serif; margin: 1rem; }}
-main {{ display: grid; grid-template-columns: repeat(auto-fill, minmax({side}px, 1fr)); gap: 1rem; }}
-figure {{ margin: 0; }} figcaption {{ overflow-wrap: anywhere; }} small {{ display: block; color: #555; }}
-.pair {{ position: relative; display: inline-block; }} .pair img {{ display: block; }}
-.pair img + img {{ position: absolute; inset: 0; opacity: 0; }}
-.pair:hover img + img, .pair:focus img + img {{ opacity: 1; }}
-</style>
-<h1>{count} doubtful outputs</h1>
-<p>The most doubtful first. Point at a picture, or reach it with Tab, to see the photo alone.</p>
-<main>
-{figures}
-</main>
-</html>
-"""
-
-
-def _page(cards: list[Card], links: str, side: int) -> str:
-    figures = "\n".join(_figure(rank, card, links) for rank, card in enumerate(cards, 1))
-    return _PAGE.format(side=side, count=len(cards), figures=figures)
-
-
-def _figure(rank: int, card: Card, links: str) -> str:
-    name, numbers = map(html.escape, _caption(rank, card))
-    if card.file and links:
-        place = Path(links, card.file).as_posix()
-        name = f'<a href="{quote(place.encode("utf-8", "surrogateescape"))}">{name}</a>'
-    parts = sorted(card.seen.parts.items(), key=lambda part: -part[1])
-    shares = html.escape(", ".join(f"{part} {share:.1%}" for part, share in parts))
-    pictures = [f'<img src="{_inline(card.overlay)}" alt="parts of {html.escape(card.place)}">']
-    if card.photo is not None:
-        pictures.append(f'<img src="{_inline(card.photo)}" alt="">')
-    note = f"<small>{html.escape(card.note)}</small>" if card.note else ""
-    return (
-        f'<figure><div class="pair" tabindex="0">{"".join(pictures)}</div>'
-        f"<figcaption>{name}<small>{numbers}</small><small>{shares}</small>{note}</figcaption></figure>"
-    )
-
-
-def _inline(picture: Image.Image) -> str:
-    buffer = io.BytesIO()
-    picture.convert("RGB").save(buffer, "JPEG", quality=80)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
