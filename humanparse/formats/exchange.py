@@ -12,7 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from ..arrays import Labels, Mask
-from ..people import Person, paint_people
+from ..people import Part, Person, paint_people
 from ..schemes import IGNORE, LabelScheme, voc_palette
 from .record import Photo, Record
 from .rle import encode_rle
@@ -37,7 +37,7 @@ def write_cihp(record: Record, stem: str) -> dict[str, bytes]:
     persons: list[str] = []
     for person in people:
         mine = tags == person.id
-        for part in person.parts():
+        for part in _parts(person):
             here = mine & person.part(part.label)
             if here.any():
                 instances[here] = len(parts) + 1
@@ -91,7 +91,7 @@ def write_coco(record: Record, photo: Photo) -> bytes:
 
     for person in people:
         annotate(person.mask, len(scheme), person.box, score=person.score, person_id=person.id)
-        for part in person.parts():
+        for part in _parts(person):
             score = person.part_scores.get(part.name, person.score)
             annotate(person.part(part.label), part.label, part.box, score=score, person_id=person.id)
     if not people:
@@ -113,6 +113,11 @@ def write_coco(record: Record, photo: Photo) -> bytes:
     return json.dumps(content).encode()
 
 
+def _parts(person: Person) -> list[Part]:
+    """A person's parts, without the pixels that carry no statement."""
+    return [part for part in person.parts() if part.label != IGNORE]
+
+
 def _nobodys(labels: Labels, scheme: LabelScheme) -> Person:
     """All parts, where nobody was told apart."""
     return Person.cut(0, (0, 0, 0, 0), 1.0, labels, labels != IGNORE, scheme)
@@ -122,7 +127,7 @@ def write_labelme(record: Record, photo: Photo) -> bytes:
     """A mask per part, grouped by person where people were told apart (LabelMe 5.3 or newer)."""
     shapes: list[dict[str, Any]] = []
     for person in record.people or (_nobodys(record.labels, record.scheme),):
-        for part in person.parts():
+        for part in _parts(person):
             x0, y0, x1, y1 = part.box
             mask = person.part(part.label)[y0:y1, x0:x1]
             shapes.append(
