@@ -1,4 +1,4 @@
-"""Fill in the tables of `models.md`, `labels.md` and `serving.md` from what they tell of.
+"""Fill in the tables of `models.md`, `labels.md`, `serving.md` and `formats.md` from what they tell of.
 
 python docs/make_tables.py
 """
@@ -12,6 +12,7 @@ from make_palette import STAGES, distances
 from make_pictures import palettes
 
 from humanparse import get_scheme, registry
+from humanparse.formats import FORMATS
 from humanparse.registry import Spec
 from humanparse.schemes import find_remap, remap_targets, scheme_names
 from humanparse.serve.refusals import REFUSALS
@@ -166,7 +167,19 @@ def refusals() -> Iterator[str]:
     yield table(("status", "code", "meaning"), rows)
 
 
+def formats() -> Iterator[str]:
+    """The formats, their files, and who offers them."""
+    rows = []
+    for one in FORMATS.values():
+        names = [f"`{name}`" for name in one.names("NAME")]
+        read = "yes" if one.reader else ""
+        everywhere = "yes" if one.of_any_photo else ""
+        rows.append((f"`{one.kind}`", ", ".join(names) or "one per person", one.holds, read, everywhere))
+    yield table(("format", "files", "holds", "`Parsing.load` reads it", "`label`, the service"), rows)
+
+
 FILLED = {
+    "formats.md": {"formats": formats},
     "serving.md": {"refusals": refusals},
     "models.md": {"models": models, "detectors": detectors},
     "labels.md": {"labels": labels, "colours": colours, "remaps": remaps},

@@ -195,13 +195,24 @@ class Parsing:
         formats.write(self.record(), path)
         return path
 
-    def encode(self, kind: str) -> bytes:
-        """The bytes that `save` writes, for `"png"`, `"npz"` or `"json"`.
+    def encode(self, kind: str, *, photo: str | os.PathLike[str] | None = None) -> bytes:
+        """The content of a file in one of the formats of one file.
+
+            parsing.encode("png"), parsing.encode("overlay", photo="photos/group.jpg")
+
+        Args:
+            kind: `"png"`, `"npz"`, `"json"`, `"overlay"`, `"coco"` or `"labelme"`.
+            photo: path or address of the photo. An overlay shows it; COCO and LabelMe name it as from beside
+                it, or `image` without it.
 
         Raises:
-            FormatError: unknown kind.
+            FormatError: unknown kind, or an overlay without its photo.
+            ImageError: the photo cannot be read.
         """
-        return formats.encode(self.record(), kind)
+        name = formats.PhotoName("image")
+        if photo is not None:
+            name = formats.photo_name(photo, os.path.dirname(photo))
+        return formats.encode(self.record(), kind, self._photo(kind, name, photo))
 
     def record(self) -> formats.Record:
         """What files hold of it."""
@@ -215,30 +226,38 @@ class Parsing:
         *,
         photo: str | os.PathLike[str] | None = None,
     ) -> list[Path]:
-        """Write people and parts as others read them.
+        """Write it in any format, under the photo's name.
 
             parsing.export("coco", "annotations", photo="photos/group.jpg")
 
         Args:
-            kind: `"cihp"` (submission folders, for LV-MHP too), `"mhp"` (a label PNG per person), `"coco"`
-                (JSON with run lengths) or `"labelme"` (JSON); see `formats.export`.
+            kind: one that `encode` takes, such as `"coco"` or `"labelme"`; or, of people, `"cihp"`
+                (submission folders, for LV-MHP too) or `"mhp"` (a label PNG per person). The page "Formats"
+                of the documentation lists them.
             folder: must exist.
             stem: name of the files without what the format adds; None: the photo's, without its suffix.
-            photo: path or address of the photo. COCO and LabelMe name it, relative to the file they are in;
-                without it they name `stem`, and no reader finds the photo.
+            photo: path or address of the photo. An overlay shows it. COCO and LabelMe name it, relative to
+                the file they are in; without it they name `stem`, and no reader finds the photo.
 
         Raises:
-            FormatError: unknown kind, neither `stem` nor `photo`, or a file cannot be written.
+            FormatError: unknown kind, neither `stem` nor `photo`, an overlay without its photo, or a file
+                cannot be written.
+            ImageError: the photo cannot be read.
         """
         if stem is None and photo is None:
             raise FormatError('say what the photo is called: export(kind, folder, photo="group.jpg")')
         name = formats.PhotoName(stem or "") if photo is None else formats.photo_name(photo, folder)
         stem = name.stem if stem is None else stem
-        return formats.export(kind, Path(folder), stem, name, self.labels, self.scheme, self.people)
+        return formats.export(self.record(), kind, Path(folder), stem, self._photo(kind, name, photo))
+
+    @staticmethod
+    def _photo(kind: str, name: formats.PhotoName, photo: str | os.PathLike[str] | None) -> formats.Photo:
+        shown = photo is not None and formats.find(kind).shows_photo
+        return formats.Photo(name, load_image(photo) if shown else None)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], scheme: str | None = None) -> Parsing:
-        """Read what `save` wrote, or any label PNG when `scheme` is given.
+        """Read what `save` wrote or the service answered, or any label PNG when `scheme` is given.
 
         Raises:
             FormatError: missing, damaged, or a PNG that does not say its scheme.

@@ -24,7 +24,7 @@ from http_server import Answer, Server
 from PIL import Image
 from typer.main import get_command
 
-from humanparse import Parser, Parsing, checkpoint, hub, image, registry
+from humanparse import Parser, Parsing, checkpoint, formats, hub, image, registry
 from humanparse.bulk import pipeline
 from humanparse.cli import app, results
 from humanparse.cli.console import with_options
@@ -405,16 +405,15 @@ def test_photos_are_not_read_much_before_they_are_written(
         read.append(photo)
         return real(photo)
 
-    def save(parsing: Parsing, path: Path) -> Path:
+    def export(record: formats.Record, kind: str, folder: Path, stem: str, photo: formats.Photo) -> None:
         nonlocal most
         time.sleep(0.02)
-        written.append(path)
+        written.append(stem)
         most = max(most, len(read) - len(written))
-        return path
 
     real = results._Photo.load
     monkeypatch.setattr(results._Photo, "load", load)
-    monkeypatch.setattr(Parsing, "save", save)
+    monkeypatch.setattr(formats, "export", export)
     for number in range(8 * threads):
         shutil.copy(photos / "0.jpg", photos / f"more{number}.jpg")
     assert "more0.jpg" in folder_of(photos) and run("predict", photos, "-o", "out").status == 1
@@ -444,6 +443,17 @@ def test_people_from_a_file_are_told_apart_and_written_for_others(run: Run, tmp_
     )  # fmt: skip
     (person,) = Parsing.load(f"out/{stem}.json").people
     assert person.score == 0.75 and person.part("Face").any()
+
+
+def test_predict_writes_every_format(run: Run, tmp_path: Path) -> None:
+    people = people_file(tmp_path, {"boxes": [[150, 0, 400, 257]]})
+    asked = [word for kind in formats.FORMATS for word in ("--format", kind)]
+    assert run("predict", CREW, "-o", "out", "--people", people, *asked).status == 0
+    there = {path.relative_to("out").as_posix() for path in Path("out").rglob("*") if path.is_file()}
+    for one in formats.FORMATS.values():
+        assert set(one.names(CREW.stem)) <= there, one.kind
+    assert f"{CREW.stem}_01_01.png" in there  # of mhp, which has a file for each person
+    assert Parsing.load(f"out/{CREW.stem}.npz").confidence is not None
 
 
 def test_labelme_takes_photos_in_which_nobody_was_looked_for(run: Run, tmp_path: Path) -> None:
@@ -479,7 +489,11 @@ def test_one_file_may_hold_the_people_of_many_photos(kind: str, run: Run, tmp_pa
         ({"other.jpg": []}, ("--people", "people.json"), "has no entry for hopper_97x61.png"),
         ({"images": [], "annotations": []}, ("--people", "people.json"), "none of its 0 images"),
         (None, ("--format", "cihp"), "add --people detect"),
-        ([[0, 0, 9, 9]], ("--people", "people.json", "--format", "voc"), "use cihp, coco, labelme, mhp"),
+        (
+            [[0, 0, 9, 9]],
+            ("--people", "people.json", "--format", "voc"),
+            "use png, npz, json, overlay, coco, labelme, cihp, mhp",
+        ),
         (
             None,
             ("--people", "detect", "--detector", "maskrcnn_resnet50_fpn_v2", "--offline"),

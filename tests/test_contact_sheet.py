@@ -15,7 +15,7 @@ from PIL import Image
 
 from humanparse import BulkError, FormatError, ParserOptions, bulk, image
 from humanparse.bulk.journal import Journal
-from humanparse.bulk.writers import integratedpifu_labels
+from humanparse.bulk.writers import INTEGRATEDPIFU
 
 CHEAP = ParserOptions(device="cpu", test_size=(64, 96))
 
@@ -119,7 +119,7 @@ def test_part_maps_for_integratedpifu_are_shown(photos: Path, tmp_path: Path) ->
     options = {"model": CHEAP, "split": "train", "approximate": True}
     bulk.label_subjects(tmp_path / "root", tmp_path / "out", **options)  # type: ignore[arg-type]
     values = np.load(tmp_path / "out" / "0001" / "parse_000.npy")
-    labels = integratedpifu_labels(tmp_path / "out" / "0001" / "parse_000.npy")
+    labels = INTEGRATEDPIFU.read(tmp_path / "out" / "0001" / "parse_000.npy").labels
     assert set(zip(values.ravel().tolist(), labels.ravel().tolist(), strict=True)) <= {
         (float(np.float32(value)), label) for label, value in enumerate((0, 0.5, 0.6, 0.7, 0.8, 0.9, 1))
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,8 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 from pycocotools import mask as coco
 
-from humanparse import FormatError, Parsing, formats, get_scheme
+from humanparse import FormatError, Parsing, Person, formats, get_scheme
+from humanparse.cleaning import Cleaning
 from humanparse.formats import Record
 from humanparse.schemes import LabelScheme, voc_palette
 
@@ -96,8 +98,9 @@ def test_labels_that_the_scheme_does_not_have_are_refused_with_the_files_name(tm
         np.savez(npz, labels=labels, meta=np.array(json.dumps(meta)))
         with pytest.raises(FormatError, match=r"theirs\.npz: "):
             formats.read(npz)
-    part = {"label": 99, "segmentation": {"size": [2, 2], "counts": [0, 4]}}
-    text.write_text(json.dumps({**meta, "size": [2, 2], "parts": [part]}))
+    content = formats.described(Record(np.zeros((2, 2), np.uint8), get_scheme("lip")))
+    part = {"label": 99, "rle": {"size": [2, 2], "counts": [0, 4]}}
+    text.write_text(json.dumps({**content, "parts": [part]}))
     with pytest.raises(FormatError, match=r"theirs\.json: lip has labels 0 to 19, but here are 99"):
         formats.read(text)
 
@@ -219,7 +222,64 @@ def test_encoding_to_bytes_gives_what_is_written_and_refuses_the_rest(tmp_path: 
     parsing = Parsing(some_labels(), get_scheme("lip"), "mine")
     for kind in ("png", "npz", "json"):
         assert parsing.encode(kind) == parsing.save(tmp_path / f"labels.{kind}").read_bytes()
-    with pytest.raises(FormatError, match=r"unknown kind 'gif'; use png, npz, json"):
+    with pytest.raises(
+        FormatError, match=r"no format 'gif' here; use png, npz, json, overlay, coco, labelme$"
+    ):
         parsing.encode("gif")
+    with pytest.raises(FormatError, match="no format 'cihp' here"):  # several files
+        parsing.encode("cihp")
     with pytest.raises(FormatError, match="nothing to encode"):
         Parsing(np.zeros((0, 5), np.uint8), get_scheme("lip")).encode("png")
+
+
+def group() -> Parsing:
+    """Two people with all that a parsing can hold but logits."""
+    labels, scheme = np.tile(some_labels(), (2, 2)), get_scheme("cihp")
+    left = np.zeros_like(labels, dtype=np.bool_)
+    left[:, :9] = True
+    people = tuple(
+        Person.cut(number, None, 0.5, labels, mask & (labels > 0), scheme, {"Hair": 0.25 * number})
+        for number, mask in enumerate((left, ~left), 1)
+    )
+    confidence = np.linspace(0, 1, labels.size, dtype=np.float16).reshape(labels.shape)
+    return Parsing(labels, scheme, "mine", confidence, people=people, cleaning=(Cleaning(fill=9),))
+
+
+@pytest.mark.parametrize("one", formats.FORMATS.values(), ids=list(formats.FORMATS))
+def test_every_format_is_exported_encoded_and_read_back_as_the_table_says(
+    one: formats.Format, tmp_path: Path
+) -> None:
+    parsing, photo = group(), tmp_path / "group.jpg"
+    Image.new("RGB", parsing.size[::-1], "grey").save(photo)
+    files = parsing.export(one.kind, tmp_path, photo=photo)
+    assert files and {str(tmp_path / name) for name in one.names("group")} <= {str(file) for file in files}
+    assert all(file.stat().st_size for file in files)
+    assert one.one_file == (one.several is None) == bool(one.ending)
+    if one.one_file:
+        assert parsing.encode(one.kind, photo=photo) == files[0].read_bytes()
+    if one.reader is not None:
+        back = Parsing.load(files[0])
+        assert parsing.save(tmp_path / f"again{one.ending}").read_bytes() == files[0].read_bytes()
+        same = replace(parsing, people=back.people, confidence=parsing.confidence if one.confidence else None)
+        assert back == same and back.people in ((), parsing.people)
+    if one.shows_photo:
+        with pytest.raises(FormatError, match="photo="):
+            parsing.encode(one.kind)
+    if not one.needs_people:
+        assert replace(parsing, people=()).export(one.kind, tmp_path, photo=photo) == files
+
+
+def test_run_lengths_of_a_box_are_those_of_the_whole_picture() -> None:
+    mask = np.zeros((7, 9), np.bool_)
+    for box in ((2, 1, 6, 5), (0, 0, 9, 7), (3, 0, 9, 7), (4, 2, 4, 6), (0, 0, 0, 0)):
+        x0, y0, x1, y1 = box
+        mask[:] = False
+        mask[y0:y1, x0:x1] = np.random.default_rng(x0).random((y1 - y0, x1 - x0)) < 0.5
+        rle = formats.encode_rle(mask[y0:y1, x0:x1], box, mask.shape)
+        assert rle == formats.encode_rle(mask)
+        assert np.array_equal(formats.decode_rle(rle, box), mask[y0:y1, x0:x1])
+    with pytest.raises(ValueError, match="reaches beyond its box"):
+        formats.decode_rle(formats.encode_rle(np.ones((4, 4), np.bool_)), (1, 1, 3, 3))
+    for counts in ([3], [20, -3], [9, 9]):
+        with pytest.raises(ValueError, match="do not make up a mask of 4x4"):
+            formats.decode_rle({"size": [4, 4], "counts": counts})

@@ -75,7 +75,7 @@ def test_a_stopped_run_goes_on(run: Run, tmp_path: Path) -> None:
 
 def test_every_part_has_the_nearest_float32_of_its_value(tmp_path: Path) -> None:
     labels = np.arange(7, dtype=np.uint8).repeat(2).reshape(2, 7)
-    content = encoded("integratedpifu", Parsing(labels, get_scheme("pascal")), None)
+    content = encoded("integratedpifu", Parsing(labels, get_scheme("pascal")))
     (tmp_path / "map.npy").write_bytes(content)
     values = np.load(tmp_path / "map.npy")
     assert values.dtype == np.float32 and values.shape == (2, 7)

@@ -19,7 +19,7 @@ from command import Run, runner
 from golden import SMALL
 from PIL import Image
 
-from humanparse import Parser, Parsing
+from humanparse import Parser, Parsing, formats
 
 HOPPER = SMALL.parent / "portrait_102x120.png"
 
@@ -72,6 +72,30 @@ def test_every_format_is_written(run: Run, photos: Path) -> None:
         assert archive.getnames()[:2] == ["a.json", "a.png"]
         packed = archive.extractfile("summer/c.png")
         assert packed is not None and packed.read() == Path("out/summer/c.png").read_bytes()
+
+
+@pytest.mark.parametrize("one", formats.FORMATS.values(), ids=list(formats.FORMATS))
+def test_each_format_is_written_alone_or_refused(one: formats.Format, run: Run, photos: Path) -> None:
+    done = run("label", photos / "a.jpg", "-o", "out", "--format", one.kind)
+    if not one.of_any_photo:
+        assert done.status == 1 and "--format takes png, npz, json," in done.err
+        return
+    assert done.status == 0, done.err
+    (name,) = files(Path("out"))
+    ending = "_overlay.jpg" if one.kind == "overlay" else one.ending  # of data sets they are smaller
+    assert name == f"a{ending}"
+    if one.reader is not None:
+        assert np.array_equal(
+            one.read(Path("out") / name).labels, Parser(device="cpu").predict(photos / "a.jpg").labels
+        )
+        assert run("contact-sheet", "out", "-o", "sheet.jpg").status == 0
+
+
+def test_formats_whose_files_could_meet_are_refused_together(run: Run, photos: Path) -> None:
+    done = run("label", photos, "-o", "out", "--format", "coco,json")
+    assert (
+        done.status == 1 and "coco of a.jpg and json of a.coco.jpg would be one file, a.coco.json" in done.err
+    )
 
 
 def test_a_broken_photo_is_a_row_with_its_reason_and_does_not_stop_the_rest(run: Run, photos: Path) -> None:

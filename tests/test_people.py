@@ -18,7 +18,7 @@ from pycocotools import mask as coco
 from pycocotools.coco import COCO
 
 from humanparse import FormatError, Parsing, PeopleError, Person, SchemeError, get_scheme
-from humanparse.formats import decode_rle, encode_rle
+from humanparse.formats import FORMATS, decode_rle, encode_rle
 from humanparse.people import paint_people
 from humanparse.render import person_colour
 
@@ -232,8 +232,23 @@ def test_labelme_json_holds_the_pictures_parts_where_nobody_was_looked_for(tmp_p
     assert shapes[0]["points"] == [[1, 0], [4, 1]]
 
 
+@pytest.mark.parametrize("kind", FORMATS)
+def test_pixels_of_people_that_carry_no_statement_are_no_part(kind: str, tmp_path: Path) -> None:
+    labels = LABELS.copy()
+    labels[2, :4] = 255
+    person = Person.cut(1, None, 0.5, labels, LEFT, CIHP)
+    parsing = Parsing(labels, CIHP, people=(person,))
+    Image.new("RGB", (6, 4)).save(tmp_path / "a.jpg")
+    files = parsing.export(kind, tmp_path, photo=tmp_path / "a.jpg")
+    written = b"".join(path.read_bytes() for path in files if path.suffix in (".json", ".txt"))
+    if kind == "json":
+        assert Parsing.load(files[0]) == parsing
+    else:
+        assert b"255" not in written and b"Ignore" not in written
+
+
 def test_an_unknown_format_or_folder_is_a_clear_error(tmp_path: Path) -> None:
-    with pytest.raises(FormatError, match="use cihp, mhp, coco, labelme"):
+    with pytest.raises(FormatError, match=r"no format 'voc' here; use png, npz, .*, mhp$"):
         pair().export("voc", tmp_path, "0001")
     with pytest.raises(FormatError, match="check that the folder exists"):
         pair().export("coco", tmp_path / "nowhere", "0001")

@@ -27,7 +27,7 @@ from PIL import Image
 from serving import Gate, Served, pieces, png, reply, serving, until
 from test_group import MASK_RCNN, detecting
 
-from humanparse import ModelError, Parser, ParserOptions, Parsing, ServeError, image
+from humanparse import ModelError, Parser, ParserOptions, Parsing, ServeError, formats, image
 from humanparse.formats import decode_rle
 from humanparse.serve import Settings, docs, protocol
 from humanparse.serve import served as served_module
@@ -95,13 +95,25 @@ def test_json_holds_the_labels_of_predict_with_names_boxes_and_colours(
         assert part["share"] == own.share and tuple(part["box"]) == own.box
 
 
-def test_png_and_npz_are_the_bytes_that_save_writes(
-    served: Served, expected: Parsing, tmp_path: Path
+@pytest.mark.parametrize("one", formats.FORMATS.values(), ids=list(formats.FORMATS))
+def test_an_answer_is_what_a_file_of_its_format_holds(
+    one: formats.Format, served: Served, expected: Parsing, tmp_path: Path
 ) -> None:
-    for kind, media in (("png", "image/png"), ("npz", "application/octet-stream")):
-        answer = served.post(JPEG, "image/jpeg", format=kind)
-        assert answer.headers["content-type"] == media
-        assert answer.content == expected.save(tmp_path / f"x.{kind}").read_bytes()
+    answer = served.post(JPEG, "image/jpeg", format=one.kind)
+    if not one.of_any_photo:
+        assert "format takes png, npz, json, overlay" in refused(answer, 422, "invalid_parameter")
+        return
+    assert (answer.status_code, answer.headers["content-type"]) == (200, one.media_type)
+    if one.kind != "json":
+        photo = formats.Photo(pixels=HOPPER)
+        assert answer.content == one.encode(expected.record(), photo)
+        return
+    assert {
+        **json.loads(expected.encode("json")),
+        "milliseconds": answer.json()["milliseconds"],
+    } == answer.json()
+    (tmp_path / "answer.json").write_bytes(answer.content)
+    assert Parsing.load(tmp_path / "answer.json") == expected
 
 
 def test_labels_are_cleaned_in_the_words_of_the_library(
@@ -250,7 +262,7 @@ def test_people_are_told_apart_where_a_detector_is_there(served: Served) -> None
         assert service.post(JPEG, "image/jpeg", people="none").json()["people"] == []
     (person,), (own,) = answer["people"], alone.people
     assert (person["id"], person["score"], tuple(person["box"])) == (own.id, own.score, own.box)
-    assert np.array_equal(decode_rle(person["rle"]), own.mask)
+    assert np.array_equal(decode_rle(person["rle"]), own.mask) and person["part_scores"] == own.part_scores
     assert [part["name"] for part in person["parts"]] == [part.name for part in own.parts()]
     for part in person["parts"]:
         assert np.array_equal(decode_rle(part["rle"]), own.part(part["label"]))

@@ -15,7 +15,6 @@ from .. import formats, render
 from ..durable import replacing
 from ..errors import BulkError, FormatError, ImageError
 from ..remote import is_remote
-from ..schemes import get_scheme
 from .cards import Card, page, sheet
 from .destination import journals
 from .integratedpifu import SubjectSource
@@ -24,7 +23,7 @@ from .journal import Journal, Order
 from .packs import Packs
 from .sources import open_source
 from .stores import Store, open_store
-from .writers import ENDINGS, PACKED, integratedpifu_labels
+from .writers import FORMATS, PACKED
 
 
 def contact_sheet(
@@ -155,17 +154,15 @@ class Run:
         return Card(item.found.place, seen, file, tinted, photo, "; ".join(notes))
 
     def _record(self, item: JournalRow, outputs: list[str]) -> formats.Record:
-        for name in outputs:
-            if name.endswith((ENDINGS["png"], ENDINGS["npz"])):
-                with self.store.copy(name) as path:
-                    return formats.read(path)
-            if name.endswith(ENDINGS["integratedpifu"]):
-                with self.store.copy(name) as path:
-                    return formats.Record(integratedpifu_labels(path), get_scheme("pascal"), "")
+        readable = {kind: one for kind, one in FORMATS.items() if one.reader is not None}
+        for kind in self.settings["formats"]:
+            if kind in readable and f"{item.found.key}{readable[kind].ending}" in outputs:
+                with self.store.copy(f"{item.found.key}{readable[kind].ending}") as path:
+                    return readable[kind].read(path)
         if not self.packs.kinds:
             raise BulkError(
                 f"{self.store}: a contact sheet needs labels, but this run only wrote "
-                f"{', '.join(self.settings['formats'])}; write png, npz, tar or parquet, too"
+                f"{', '.join(self.settings['formats'])}; write png, npz, json, tar or parquet, too"
             )
         with TemporaryDirectory() as folder:
             path = Path(folder) / "labels.png"

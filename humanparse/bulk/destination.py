@@ -24,7 +24,7 @@ from .labeller import SPOOL
 from .naming import hash_of
 from .packs import Packs
 from .stores import STATE, FolderStore, Store, open_store
-from .writers import ENDINGS
+from .writers import FORMATS
 
 _LEFTOVER = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}\.part")
 
@@ -156,7 +156,8 @@ class Destination:
     def _mine(self, below: Path, name: str, journal: Journal) -> bool:
         if name.startswith(f"labels-{self.label}"):
             return True
-        keys = (name.removesuffix(ending) for ending in ENDINGS.values() if name.endswith(ending))
+        endings = (one.ending for one in FORMATS.values() if name.endswith(one.ending))
+        keys = (name.removesuffix(ending) for ending in endings)
         return any(journal.has_key((below / key).as_posix()) for key in keys)
 
     def discard(self, journal: Journal) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import image
+from .. import formats, image
 from ..arrays import Picture
 from ..errors import BulkError, HumanParseError, ImageError, StorageError
 from ..formats import PhotoName, photo_name
@@ -149,8 +149,8 @@ class Labeller:
         return f"its outputs cannot be written: {error}"
 
     def _names(self, item: JournalRow) -> list[str]:
-        endings = [writers.ENDINGS[name] for name in self.settings.formats if name in writers.ENDINGS]
-        return [f"{item.found.key}{ending}" for ending in endings]
+        kinds = (kind for kind in self.settings.formats if kind in writers.FORMATS)
+        return [name for kind in kinds for name in writers.FORMATS[kind].names(item.found.key)]
 
     def _remove(self, item: JournalRow) -> None:
         """Remove the outputs of an input that failed while they were written."""
@@ -172,10 +172,10 @@ class Labeller:
         """
         outputs = {}
         for kind in self.settings.formats:
-            if kind in writers.ENDINGS:
-                name = f"{item.found.key}{writers.ENDINGS[kind]}"
-                called = self._called(item, self.store.folder(name)) if kind == "coco" else None
-                written = writers.encoded(kind, parsing, content.pixels, called)
+            if kind in writers.FORMATS:
+                (name,) = writers.FORMATS[kind].names(item.found.key)
+                photo = formats.Photo(self._called(item, self.store.folder(name)), content.pixels)
+                written = writers.encoded(kind, parsing, photo)
                 self.store.put(name, written)
                 outputs[name] = len(written)
         return outputs
@@ -184,7 +184,7 @@ class Labeller:
         """Put labels into the spool of packs; or return them if that is not within reach."""
         if not self._packs:
             return b""
-        labels = writers.encoded("png", parsing, None)
+        labels = writers.encoded("png", parsing)
         if self.state is None:
             return labels
         FolderStore(self.state).put(spooled(number), labels)

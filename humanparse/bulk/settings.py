@@ -12,7 +12,7 @@ from ..cleaning import Area, Cleaning
 from ..errors import BulkError, ModelError, SchemeError
 from ..options import ParserOptions
 from ..registry import ModelSpec
-from .writers import check_formats
+from .writers import FORMATS, check_formats
 
 if TYPE_CHECKING:
     from ..parser import Parser
@@ -30,8 +30,8 @@ class Settings:
         remap: another label scheme for the outputs.
         approximate: whether to accept a remap that is not exact.
         pack_size: inputs per tar or Parquet file.
-        people: `"detect"` tells people apart in npz, coco and overlay, like `Parser.predict`. Models that
-            find people by themselves always do.
+        people: `"detect"` tells people apart, like `Parser.predict`, in all formats but png, tar and
+            parquet. Models that find people by themselves always do.
         min_area, fill, smooth: how the model's labels are cleaned, before all else; see `cleaning.Cleaning`.
 
     Raises:
@@ -86,7 +86,9 @@ class Settings:
                 scheme has no background.
         """
         self.cleaning.check(parser.scheme)
-        if parser.options.fast_decode and "overlay" in self.formats:
+        if parser.options.fast_decode and any(
+            FORMATS[name].shows_photo for name in self.formats if name in FORMATS
+        ):
             raise BulkError("an overlay shows the whole photo; leave `fast_decode` or the overlay out")
         gives = parser.spec.gives_logits
         if not gives and (self.confidence or self.min_confidence is not None):

@@ -1,102 +1,90 @@
-"""One input's labels -> the contents of its files."""
+"""The formats of runs: those of one file per photo, and packs of many photos."""
 
 from __future__ import annotations
 
 import io
-import json
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import replace
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
 
-from .. import formats, render
-from ..arrays import Labels, Picture
-from ..errors import BulkError, FormatError
+from .. import formats
+from ..errors import BulkError
+from ..formats import Format, Photo, Record
 from ..results import Parsing
-
-ENDINGS = {
-    "png": ".png",
-    "npz": ".npz",
-    "coco": ".coco.json",
-    "overlay": "_overlay.jpg",
-    "integratedpifu": ".npy",
-}
-"""Format -> what follows an input's key."""
-
-PACKED = ("tar", "parquet")
-"""Formats that hold many inputs in one file."""
-
-OFFERED = (*(name for name in ENDINGS if name != "integratedpifu"), *PACKED)
+from ..schemes import LabelScheme, get_scheme
 
 _PIFU = np.array([0, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0], np.float32)
 """IntegratedPIFu's value of each Pascal-Person-Part label; its network compares for equality."""
 
 
+def _write_integratedpifu(record: Record, photo: Photo) -> bytes:
+    if record.scheme.key != "pascal":
+        raise BulkError(f"IntegratedPIFu takes Pascal's seven parts, not {record.scheme.key}'s labels")
+    buffer = io.BytesIO()
+    np.save(buffer, _PIFU[record.labels])
+    return buffer.getvalue()
+
+
+def _read_integratedpifu(path: Path, scheme: LabelScheme | None) -> Record:
+    labels = np.searchsorted(_PIFU, np.load(path)).astype(np.uint8)
+    return Record(labels, get_scheme("pascal"))
+
+
+INTEGRATEDPIFU = Format(
+    "integratedpifu", "IntegratedPIFu's part values", ".npy", _write_integratedpifu, _read_integratedpifu
+)
+"""What `integratedpifu` runs write."""
+
+_OFFERED: Mapping[str, Format] = {
+    **{one.kind: one for one in formats.FORMATS.values() if one.of_any_photo},
+    "overlay": replace(
+        formats.FORMATS["overlay"],
+        ending="_overlay.jpg",  # smaller; journals know them by this name
+        writer=formats.overlay_jpeg,
+        media_type="image/jpeg",
+    ),
+}
+
+FORMATS: Mapping[str, Format] = {**_OFFERED, INTEGRATEDPIFU.kind: INTEGRATEDPIFU}
+"""Formats of one file per photo, which is called by the input's key and the format's ending."""
+
+PACKED = ("tar", "parquet")
+"""Formats that hold many inputs in one file."""
+
+OFFERED = (*_OFFERED, *PACKED)
+
+
 def check_formats(names: tuple[str, ...]) -> None:
-    """See that all formats are known, and each is named once.
+    """See that all formats are known, each is named once, and no two photos can have one output.
 
     Raises:
-        BulkError: none, unknown or named twice.
+        BulkError: none, unknown, named twice, or two whose outputs can meet.
     """
-    unknown = [name for name in names if name not in (*ENDINGS, *PACKED)]
+    unknown = [name for name in names if name not in (*FORMATS, *PACKED)]
     if unknown or not names or len(set(names)) < len(names):
         raise BulkError(f"`formats` takes {', '.join(OFFERED)}, each once, not {','.join(names)!r}")
+    for one, other in permutations((FORMATS[name] for name in names if name in FORMATS), 2):
+        if one.ending.endswith(other.ending):
+            extra = one.ending.removesuffix(other.ending)
+            raise BulkError(
+                f"{one.kind} of a.jpg and {other.kind} of a{extra}.jpg would be one file, a{one.ending}; "
+                "write them to two folders"
+            )
 
 
-def encoded(
-    name: str, parsing: Parsing, photo: Picture | None, called: formats.PhotoName | None = None
-) -> bytes:
+def encoded(name: str, parsing: Parsing, photo: Photo | None = None) -> bytes:
     """The content of a file of one format.
 
     Args:
-        name: one of `ENDINGS`.
-        parsing: what is written.
-        photo: RGB uint8 (H, W, 3), for overlays.
-        called: what the photo is called, for COCO.
+        name: one of `FORMATS`.
+        parsing: what is written; logits are left out.
+        photo: for formats that name or show it.
 
     Raises:
         FormatError: it holds no pixels.
+        BulkError: IntegratedPIFu's format of other labels than Pascal's.
     """
-    if name in ("png", "npz"):
-        return formats.encode(replace(parsing.record(), logits=None), name)
-    if name == "coco":
-        assert called is not None
-        return json.dumps(formats.coco(called, parsing.labels, parsing.scheme, parsing.people)).encode()
-    return _CONTENTS[name](parsing, photo)
-
-
-def _overlay(parsing: Parsing, photo: Picture | None) -> bytes:
-    assert photo is not None
-    buffer = io.BytesIO()
-    picture = render.overlay(photo, parsing.labels, parsing.scheme, people=parsing.people)
-    picture.save(buffer, format="JPEG", quality=90)
-    return buffer.getvalue()
-
-
-def _integratedpifu(parsing: Parsing, photo: Picture | None) -> bytes:
-    if parsing.scheme.key != "pascal":
-        raise BulkError(f"IntegratedPIFu takes Pascal's seven parts, not {parsing.scheme.key}'s labels")
-    buffer = io.BytesIO()
-    np.save(buffer, _PIFU[parsing.labels])
-    return buffer.getvalue()
-
-
-def integratedpifu_labels(path: Path) -> Labels:
-    """A file of `_integratedpifu` -> Pascal's labels uint8 (H, W).
-
-    Raises:
-        FormatError: missing, or no such file.
-    """
-    try:
-        values = np.load(path)
-    except (OSError, ValueError) as error:
-        raise FormatError(f"{path}: not a readable part map ({error})") from error
-    labels: Labels = np.searchsorted(_PIFU, values).astype(np.uint8)
-    return labels
-
-
-_CONTENTS: dict[str, Callable[[Parsing, Picture | None], bytes]] = {
-    "overlay": _overlay,
-    "integratedpifu": _integratedpifu,
-}
+    return FORMATS[name].encode(replace(parsing.record(), logits=None), photo or Photo())

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 
 from ..errors import BulkError
+from ..formats import FORMATS
 from ..options import ParserOptions
 from ..suffixes import told
 from .cleaning import Fill, MinArea, Smooth
@@ -24,6 +25,8 @@ from .options import Processes, Quiet, with_parser_options
 if TYPE_CHECKING:
     from ..bulk import Progress, RunOptions, Summary
     from ..bulk.job import StartEngine
+
+_KINDS = ", ".join(one.kind for one in FORMATS.values() if one.of_any_photo)
 
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in DEST, or begin one.")]
 Restart = Annotated[bool, typer.Option("--restart", help="Delete the run in DEST with its outputs first.")]
@@ -54,7 +57,7 @@ def label(
         typer.Option("-o", "--output", help="Folder for the outputs, or s3://….", show_default=False),
     ] = None,
     formats: Annotated[
-        str, typer.Option("--format", help="png, npz, coco, overlay, tar, parquet; several with commas.")
+        str, typer.Option("--format", help=f"{_KINDS}, tar, parquet; several with commas.")
     ] = "png",
     resume: Resume = False,
     restart: Restart = False,
@@ -84,7 +87,9 @@ def label(
     ] = True,
     people: Annotated[
         str | None,
-        typer.Option(help="detect: tell people apart, in npz, coco and overlay.", show_default=False),
+        typer.Option(
+            help="detect: tell people apart; png, tar and parquet do not keep them.", show_default=False
+        ),
     ] = None,
     min_confidence: Annotated[
         float | None, typer.Option(help="Pixels below it (0-1) become 255.", show_default=False)

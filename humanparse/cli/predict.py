@@ -14,6 +14,7 @@ import typer
 
 from .. import hub, registry
 from ..errors import FormatError, PeopleError
+from ..formats import FORMATS
 from ..options import ParserOptions
 from .cleaning import Fill, MinArea
 from .console import err, out, report, with_progress
@@ -52,7 +53,7 @@ def predict(
     ] = None,
     formats: Annotated[
         list[str] | None,
-        typer.Option("--format", help="Also coco or labelme, or people as cihp or mhp.", show_default=False),
+        typer.Option("--format", help=f"Also one of {', '.join(FORMATS)}.", show_default=False),
     ] = None,
     labels: VideoLabels = None,
     min_area: MinArea = "0",
@@ -89,7 +90,9 @@ def predict(
             **{"json": json, "npz": npz, "legend": legend, "people FILE": given, "format": formats},
             **{"processes": processes, "fast-decode": options.fast_decode},
         )
-    wanted = Wanted(cleaning, overlay or legend, legend, json, npz, tuple(formats or ()))
+    asked = {"png": True, "overlay": overlay or legend, "json": json, "npz": npz}
+    kinds = dict.fromkeys([*(kind for kind in asked if asked[kind]), *(formats or ())])
+    wanted = Wanted(cleaning, tuple(kinds), legend)
     jobs = named(find_photos(images, _told(quiet)), output, wanted.files) if films is None else []
     wanted = replace(wanted, people=_people(people, len(jobs)))
     spec = hub.find_model(options.model, offline=options.offline)
@@ -99,7 +102,7 @@ def predict(
     from ..bulk.processes import check_count
     from ..parser import Parser
 
-    if options.fast_decode and wanted.overlay:
+    if options.fast_decode and wanted.shows_photo:
         raise FormatError("an overlay shows the whole photo; leave --fast-decode or the overlay out")
     if processes is not None:
         check_count(processes)
@@ -139,7 +142,7 @@ def _people(asked: str | None, photos: int) -> PeopleFile | Literal["detect"] | 
 
 
 def _refuse_nobody(spec: registry.Spec, people: str | None, wanted: Wanted) -> None:
-    needy = [kind for kind in wanted.formats if kind not in ("coco", "labelme")]
+    needy = [one.kind for one in wanted.formats() if one.needs_people]
     if needy and people is None and not spec.finds_people:
         raise PeopleError(
             f"--format {needy[0]} is for people: add --people detect or --people FILE.json, or take "

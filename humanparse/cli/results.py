@@ -11,8 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..durable import writing_file
+from .. import formats
 from ..errors import FormatError
+from ..formats import Format
 from .people_file import PeopleFile
 from .photos import STDIN, Job, content_of, load_photo
 
@@ -29,31 +30,39 @@ class Wanted:
 
     Attributes:
         cleaning: how labels are cleaned before.
-        overlay, legend, json, npz: whether to write these beside the label PNG.
-        formats: kinds for `Parsing.export`.
+        kinds: some of `formats.FORMATS`.
+        legend: whether overlays get a legend.
         people: as for `Parser.predict`, or a file that says it for each photo.
+
+    Raises:
+        FormatError: an unknown kind.
     """
 
     cleaning: Cleaning
-    overlay: bool = False
+    kinds: tuple[str, ...] = ("png",)
     legend: bool = False
-    json: bool = False
-    npz: bool = False
-    formats: tuple[str, ...] = ()
     people: PeopleFile | Literal["detect"] | None = None
 
-    def outputs(self, job: Job) -> dict[str, Path]:
-        """Kind of file -> path."""
-        asked = {"png": True, "overlay": self.overlay, "json": self.json, "npz": self.npz}
-        endings = {"png": ".png", "overlay": "_overlay.png", "json": ".json", "npz": ".npz"}
-        return {kind: job.folder / f"{job.stem}{endings[kind]}" for kind in asked if asked[kind]}
+    def __post_init__(self) -> None:
+        self.formats()
+
+    def formats(self) -> list[Format]:
+        """The formats of `kinds`."""
+        return [formats.find(kind) for kind in self.kinds]
+
+    @property
+    def shows_photo(self) -> bool:
+        """Whether the photos' pixels are needed to the end."""
+        return any(one.shows_photo for one in self.formats())
+
+    @property
+    def confidence(self) -> bool:
+        """Whether something keeps confidence."""
+        return any(one.confidence for one in self.formats())
 
     def files(self, job: Job) -> list[Path]:
         """All files, as far as they are known beforehand."""
-        from ..formats import export_names
-
-        exports = [job.folder / name for kind in self.formats for name in export_names(kind, job.stem)]
-        return [*self.outputs(job).values(), *exports]
+        return [job.folder / name for one in self.formats() for name in one.names(job.stem)]
 
 
 class _Photo:
@@ -92,7 +101,7 @@ def write_results(
 
     def photos() -> Iterator[_Photo]:
         for job in jobs:
-            coming.append(_Photo(job, wanted.overlay))
+            coming.append(_Photo(job, wanted.shows_photo))
             yield coming[-1]
 
     writers = ThreadPoolExecutor(threads, "humanparse-write")
@@ -149,7 +158,7 @@ def _parsed(parser: Parser, photos: Iterator[_Photo], wanted: Wanted, ahead: int
     from ..pipelines.snapshots import Snapshot
 
     if isinstance(wanted.people, PeopleFile):
-        return _with_own_people(parser, photos, wanted.people, wanted.npz)
+        return _with_own_people(parser, photos, wanted.people, wanted.confidence)
     # On a CPU a batch is no faster, and the labels are those of `Parser.predict` to the last bit.
     size = 1 if parser.device.type == "cpu" else 8
     return parser.predict_many(
@@ -157,7 +166,7 @@ def _parsed(parser: Parser, photos: Iterator[_Photo], wanted: Wanted, ahead: int
         batch_size=size,
         on_error="yield",
         people=wanted.people,
-        confidence=wanted.npz,
+        confidence=wanted.confidence,
         ahead=max(ahead, size),
     )
 
@@ -176,12 +185,7 @@ def _with_own_people(
 def _write(photo: _Photo, outcome: Parsing | Exception, wanted: Wanted) -> None:
     if isinstance(outcome, Exception):
         raise outcome
-    job, parsing = photo.job, outcome.cleaned(**wanted.cleaning.words())
-    for kind in wanted.formats:
-        parsing.export(kind, job.folder, job.stem, photo=None if job.source == STDIN else job.source)
-    for kind, path in wanted.outputs(job).items():
-        if kind != "overlay":
-            parsing.save(path)
-            continue
-        with writing_file(path) as part:
-            parsing.overlay(photo.pixels, legend=wanted.legend).save(part, format="PNG")
+    job, record = photo.job, outcome.cleaned(**wanted.cleaning.words()).record()
+    name = formats.PhotoName(job.stem) if job.source == STDIN else formats.photo_name(job.source, job.folder)
+    for kind in wanted.kinds:
+        formats.export(record, kind, job.folder, job.stem, formats.Photo(name, photo.pixels, wanted.legend))

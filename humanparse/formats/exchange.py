@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,74 +12,24 @@ import numpy.typing as npt
 from PIL import Image
 
 from ..arrays import Labels, Mask
-from ..durable import replacing
-from ..errors import FormatError
-from ..people import Person, paint_people
+from ..people import Part, Person, paint_people
 from ..schemes import IGNORE, LabelScheme, voc_palette
-from .photo import PhotoName
+from .record import Photo, Record
 from .rle import encode_rle
 
-People = tuple[Person, ...]
+CIHP_FILES = (
+    "global_parsing/*.png",
+    "instance_parsing/*.png",
+    "instance_parsing/*.txt",
+    "global_tag/*.png",
+    "global_tag/*.txt",
+)
+"""What `write_cihp` gives, with `*` for the photo's stem."""
 
 
-def export(
-    kind: str, folder: Path, stem: str, photo: PhotoName, labels: Labels, scheme: LabelScheme, people: People
-) -> list[Path]:
-    """Write one photo's people in a format of others.
-
-    Args:
-        kind: `"cihp"`: `global_parsing/`, `instance_parsing/` and `global_tag/`, as CIHP and M-CE2P for
-            LV-MHP submit them. `"mhp"`: one label PNG per person, `<stem>_<people>_<id>.png`, as LV-MHP is
-            annotated. `"coco"`: `<stem>.coco.json`, run lengths per part, and per person where people were
-            told apart. `"labelme"`: `<stem>.labelme.json`, a mask per part, grouped by person likewise
-            (LabelMe 5.3 or newer).
-        folder: must exist; sub-folders are made.
-        stem: name of the files without what their format adds.
-        photo: as COCO and LabelMe name it.
-        labels: uint8 (H, W).
-        scheme: what they mean.
-        people: may be empty.
-
-    Returns:
-        The files.
-
-    Raises:
-        FormatError: unknown kind, or a file cannot be written.
-    """
-    if kind not in _KINDS:
-        raise FormatError(f"unknown format {kind!r}; use {', '.join(_KINDS)}")
-    files = _KINDS[kind](stem, photo, labels, scheme, people)
-    for name, content in files.items():
-        path = folder / name
-        try:
-            if path.parent != folder:
-                path.parent.mkdir(exist_ok=True)
-            with replacing(path) as part:
-                part.write_bytes(content)
-        except OSError as error:
-            raise FormatError(
-                f"cannot write {path}: {error.strerror or error}; check that the folder exists"
-            ) from error
-    return [folder / name for name in files]
-
-
-def export_names(kind: str, stem: str) -> list[str]:
-    """The files that `export` always writes for a photo (`"mhp"` has one per person)."""
-    names = {
-        "cihp": [f"global_parsing/{stem}.png", f"instance_parsing/{stem}.png", f"global_tag/{stem}.png"],
-        "coco": [f"{stem}.coco.json"],
-        "labelme": [f"{stem}.labelme.json"],
-        "mhp": [],
-    }
-    if kind not in names:
-        raise FormatError(f"unknown format {kind!r}; use {', '.join(names)}")
-    return names[kind]
-
-
-def _cihp(
-    stem: str, photo: PhotoName, labels: Labels, scheme: LabelScheme, people: People
-) -> dict[str, bytes]:
-    """The submission of CIHP: line k of a text belongs to id k of the picture beside it."""
+def write_cihp(record: Record, stem: str) -> dict[str, bytes]:
+    """CIHP's submission, and M-CE2P's of LV-MHP: line k of a text is about id k of the picture beside it."""
+    labels, people = record.labels, record.people
     size = (labels.shape[0], labels.shape[1])
     tags = paint_people(people, size)
     instances = np.zeros(size, dtype=np.int32)
@@ -89,7 +37,7 @@ def _cihp(
     persons: list[str] = []
     for person in people:
         mine = tags == person.id
-        for part in person.parts():
+        for part in _parts(person):
             here = mine & person.part(part.label)
             if here.any():
                 instances[here] = len(parts) + 1
@@ -105,30 +53,24 @@ def _cihp(
     }
 
 
-def _mhp(
-    stem: str, photo: PhotoName, labels: Labels, scheme: LabelScheme, people: People
-) -> dict[str, bytes]:
+def write_mhp(record: Record, stem: str) -> dict[str, bytes]:
+    """A label PNG per person, `<stem>_<people>_<id>.png`, as LV-MHP is annotated."""
     files = {}
-    for person in people:
-        whole = np.zeros_like(labels)
+    for person in record.people:
+        whole = np.zeros_like(record.labels)
         x0, y0, x1, y1 = person.box
         whole[y0:y1, x0:x1] = person.labels
-        files[f"{stem}_{len(people):02d}_{person.id:02d}.png"] = _png(whole)
+        files[f"{stem}_{len(record.people):02d}_{person.id:02d}.png"] = _png(whole)
     return files
 
 
-def coco(photo: PhotoName, labels: Labels, scheme: LabelScheme, people: People) -> dict[str, Any]:
+def write_coco(record: Record, photo: Photo) -> bytes:
     """One photo's parts, and who they belong to where people were told apart, in COCO's form.
 
     Parts keep their label as category; `person` is the next number after the labels. Run lengths are not
     compressed.
-
-    Args:
-        photo: what the photo is called.
-        labels: uint8 (H, W).
-        scheme: what they mean.
-        people: may be empty.
     """
+    labels, scheme, people = record.labels, record.scheme, record.people
     height, width = labels.shape
     annotations: list[dict[str, Any]] = []
 
@@ -149,7 +91,7 @@ def coco(photo: PhotoName, labels: Labels, scheme: LabelScheme, people: People) 
 
     for person in people:
         annotate(person.mask, len(scheme), person.box, score=person.score, person_id=person.id)
-        for part in person.parts():
+        for part in _parts(person):
             score = person.part_scores.get(part.name, person.score)
             annotate(person.part(part.label), part.label, part.box, score=score, person_id=person.id)
     if not people:
@@ -162,18 +104,18 @@ def coco(photo: PhotoName, labels: Labels, scheme: LabelScheme, people: People) 
     ]
     if people:
         categories.append({"id": len(scheme), "name": "person", "supercategory": "person"})
-    image = {"id": 1, "file_name": photo.file, "height": height, "width": width}
-    return {
-        "images": [{**image, "coco_url": photo.url} if photo.url else image],
+    image = {"id": 1, "file_name": photo.name.file, "height": height, "width": width}
+    content = {
+        "images": [{**image, "coco_url": photo.name.url} if photo.name.url else image],
         "annotations": annotations,
         "categories": categories,
     }
+    return json.dumps(content).encode()
 
 
-def _coco(
-    stem: str, photo: PhotoName, labels: Labels, scheme: LabelScheme, people: People
-) -> dict[str, bytes]:
-    return {f"{stem}.coco.json": json.dumps(coco(photo, labels, scheme, people)).encode()}
+def _parts(person: Person) -> list[Part]:
+    """A person's parts, without the pixels that carry no statement."""
+    return [part for part in person.parts() if part.label != IGNORE]
 
 
 def _nobodys(labels: Labels, scheme: LabelScheme) -> Person:
@@ -181,12 +123,11 @@ def _nobodys(labels: Labels, scheme: LabelScheme) -> Person:
     return Person.cut(0, (0, 0, 0, 0), 1.0, labels, labels != IGNORE, scheme)
 
 
-def _labelme(
-    stem: str, photo: PhotoName, labels: Labels, scheme: LabelScheme, people: People
-) -> dict[str, bytes]:
+def write_labelme(record: Record, photo: Photo) -> bytes:
+    """A mask per part, grouped by person where people were told apart (LabelMe 5.3 or newer)."""
     shapes: list[dict[str, Any]] = []
-    for person in people or (_nobodys(labels, scheme),):
-        for part in person.parts():
+    for person in record.people or (_nobodys(record.labels, record.scheme),):
+        for part in _parts(person):
             x0, y0, x1, y1 = part.box
             mask = person.part(part.label)[y0:y1, x0:x1]
             shapes.append(
@@ -204,12 +145,12 @@ def _labelme(
         "version": "5.3.0",
         "flags": {},
         "shapes": shapes,
-        "imagePath": photo.file,
+        "imagePath": photo.name.file,
         "imageData": None,
-        "imageHeight": labels.shape[0],
-        "imageWidth": labels.shape[1],
+        "imageHeight": record.labels.shape[0],
+        "imageWidth": record.labels.shape[1],
     }
-    return {f"{stem}.labelme.json": json.dumps(content).encode()}
+    return json.dumps(content).encode()
 
 
 def _png(ids: npt.NDArray[Any]) -> bytes:
@@ -223,11 +164,3 @@ def _png(ids: npt.NDArray[Any]) -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, format="PNG")
     return buffer.getvalue()
-
-
-_KINDS: dict[str, Callable[[str, PhotoName, Labels, LabelScheme, People], dict[str, bytes]]] = {
-    "cihp": _cihp,
-    "mhp": _mhp,
-    "coco": _coco,
-    "labelme": _labelme,
-}

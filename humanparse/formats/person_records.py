@@ -1,4 +1,4 @@
-"""People in our own npz and JSON files."""
+"""People of our own npz and JSON files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ..arrays import Labels, Mask
 from ..people import Person
 from ..schemes import LabelScheme
-from .rle import decode_rle, encode_rle
+from .rle import decode_rle
 
 
 def describe(person: Person) -> dict[str, Any]:
@@ -52,27 +52,13 @@ def from_arrays(
     )
 
 
-def to_json(person: Person) -> dict[str, Any]:
-    """A person with run lengths of the silhouette and of each part, both inside the box."""
-    parts = [
-        {
-            "label": part.label,
-            "name": part.name,
-            "pixels": part.pixels,
-            "box": part.box,
-            "segmentation": encode_rle(person.labels == part.label),
-        }
-        for part in person.parts()
-    ]
-    return {**describe(person), "segmentation": encode_rle(person.silhouette), "parts": parts}
-
-
 def from_json(record: dict[str, Any], scheme: LabelScheme, size: tuple[int, int]) -> Person:
-    """The inverse of `to_json`."""
-    silhouette = decode_rle(record["segmentation"])
+    """A person of a JSON file, whose run lengths cover the whole picture."""
+    x0, y0, x1, y1 = record["box"]
+    silhouette = decode_rle(record["rle"], (x0, y0, x1, y1))
     labels = np.zeros(silhouette.shape, dtype=np.uint8)
     for part in record["parts"]:
-        labels[decode_rle(part["segmentation"])] = part["label"]
+        labels[decode_rle(part["rle"], (x0, y0, x1, y1))] = part["label"]
     return _person(record, labels, silhouette, scheme, size)
 
 

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from ..addresses import HIDDEN, printable
 
-Photo = str | os.PathLike[str]
+Place = str | os.PathLike[str]
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class PhotoName:
         return Path(self.file).stem or "image"
 
 
-def photo_name(photo: Photo, folder: Photo) -> PhotoName:
+def photo_name(photo: Place, folder: Place) -> PhotoName:
     """Name a photo in a file that lies in `folder`.
 
     Args:

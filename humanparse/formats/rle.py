@@ -7,29 +7,58 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Mask
+from ..arrays import Box, Mask
 
 
-def encode_rle(mask: Mask) -> dict[str, Any]:
-    """COCO's uncompressed run lengths of a mask: columns first, the first run counts zeros."""
-    flat = np.concatenate(([False], mask.ravel(order="F"), [False]))
-    edges = np.flatnonzero(flat[1:] != flat[:-1])
-    starts = np.concatenate(([0], edges, [mask.size]))
-    counts = np.diff(starts)
+def encode_rle(mask: Mask, box: Box | None = None, size: tuple[int, int] | None = None) -> dict[str, Any]:
+    """COCO's uncompressed run lengths of a mask.
+
+    Args:
+        mask: bool (H, W); or, with `box` and `size`, only what lies in that box of the picture.
+        box: x0, y0, x1, y1 in pixels, half-open; nothing is set beyond it.
+        size: (height, width) of the picture.
+    """
+    height, width = mask.shape if size is None else size
+    x0, y0, x1, y1 = (0, 0, width, height) if box is None else box
+    columns = np.zeros((x1 - x0, height), dtype=np.bool_)
+    columns[:, y0:y1] = mask.T
+    flat = np.concatenate(([False], columns.ravel(), [False]))
+    edges = np.flatnonzero(flat[1:] != flat[:-1]) + x0 * height
+    counts = np.diff(np.concatenate(([0], edges, [height * width])))
     if counts[-1] == 0:
         counts = counts[:-1]
-    return {"size": list(mask.shape), "counts": counts.tolist()}
+    return {"size": [height, width], "counts": counts.tolist()}
 
 
-def decode_rle(rle: Mapping[str, Any]) -> Mask:
-    """The inverse of `encode_rle`; takes COCO's compressed counts (text) too."""
+def decode_rle(rle: Mapping[str, Any], box: Box | None = None) -> Mask:
+    """The inverse of `encode_rle`; takes COCO's compressed counts (text) too.
+
+    Args:
+        rle: `size` (height, width) and `counts`.
+        box: x0, y0, x1, y1: only decode this part of the picture, outside which nothing may be set.
+
+    Returns:
+        bool (H, W), or (y1 - y0, x1 - x0).
+
+    Raises:
+        ValueError: the counts do not make up the size, or reach beyond the box.
+    """
     counts = rle["counts"]
     if isinstance(counts, str | bytes):
         counts = _uncompressed(counts)
     lengths = np.asarray(counts, dtype=np.int64)
     height, width = rle["size"]
-    flat = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
-    return flat.reshape((height, width), order="F")
+    x0, y0, x1, y1 = (0, 0, width, height) if box is None else box
+    ends = np.cumsum(lengths)
+    if lengths.min(initial=0) < 0 or ends[-1:].sum() != height * width:
+        raise ValueError(f"run lengths do not make up a mask of {height}x{width}")
+    clipped = np.clip(ends, x0 * height, x1 * height)
+    inside = clipped - np.concatenate(([x0 * height], clipped[:-1]))
+    columns = np.repeat(np.arange(len(inside)) % 2 == 1, inside).reshape((height, x1 - x0), order="F")
+    found = columns[y0:y1]
+    if np.count_nonzero(found) != lengths[1::2].sum():
+        raise ValueError(f"a mask reaches beyond its box {box}")
+    return found
 
 
 def _uncompressed(text: str | bytes) -> list[int]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..durable import replacing
 from ..errors import FormatError
-from ..formats import export_names
+from ..formats import FORMATS
 from .datasets import Sample
 
 _SETTINGS = "settings.json"
@@ -43,7 +43,7 @@ class Kept:
 
     def make(self, sample: Sample) -> None:
         """Parse a photo, unless its files already exist."""
-        names = export_names("cihp", sample.stem) if self._people else [f"{sample.stem}.png"]
+        names = FORMATS["cihp" if self._people else "png"].names(sample.stem)
         if all((self.folder / name).is_file() for name in names):
             return
         parsing = self._predict(sample.image)

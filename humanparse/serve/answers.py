@@ -1,38 +1,33 @@
-"""Encodes a parsing as the body of an answer: JSON with run lengths, label PNG, overlay or npz."""
+"""Encodes a parsing as the body of an answer, in a format that the request asks for."""
 
 from __future__ import annotations
 
-import io
 import json
-from typing import Any
+from collections.abc import Mapping
 
-import numpy as np
-import numpy.typing as npt
-
+from .. import formats
 from ..errors import SchemeError
-from ..formats import encode_rle
-from ..people import Part, Person
+from ..formats import Format, Photo
 from ..results import Parsing
 from ..schemes import LabelScheme, find_remap, scheme_names
 from .refusals import Refusal
 
-MEDIA_TYPES = {
-    "json": "application/json",
-    "png": "image/png",
-    "overlay": "image/png",
-    "npz": "application/octet-stream",
-}
-"""Format -> media type of its answer."""
+DEFAULT = "json"
 
-_ACCEPTED = {
-    "*/*": "json",
-    "application/*": "json",
-    "application/json": "json",
-    "image/*": "png",
-    "image/png": "png",
-    "application/octet-stream": "npz",
-    "application/x-npz": "npz",
-}
+FORMATS: Mapping[str, Format] = {one.kind: one for one in formats.FORMATS.values() if one.of_any_photo}
+"""Formats of answers."""
+
+
+def _accepted() -> dict[str, str]:
+    """Media type, or pattern of some -> format: the default, else the first of that type."""
+    found = {"application/x-npz": "npz"}
+    for one in (FORMATS[DEFAULT], *FORMATS.values()):
+        for media in ("*/*", f"{one.media_type.partition('/')[0]}/*", one.media_type):
+            found.setdefault(media, one.kind)
+    return found
+
+
+_ACCEPTED = _accepted()
 
 
 def chosen_format(accept: str) -> str:
@@ -42,7 +37,7 @@ def chosen_format(accept: str) -> str:
         Refusal: no format matches the header.
     """
     if not accept.strip():
-        return "json"
+        return DEFAULT
     offers = []
     for place, clause in enumerate(accept.split(",")):
         kind, *parameters = (word.strip().lower() for word in clause.split(";"))
@@ -54,10 +49,8 @@ def chosen_format(accept: str) -> str:
         if kind in _ACCEPTED and weight > 0:
             offers.append((-weight, kind.count("*"), place, _ACCEPTED[kind]))
     if not offers:
-        raise Refusal(
-            "not_acceptable",
-            "accept application/json, image/png or application/octet-stream, or say ?format=",
-        )
+        media = dict.fromkeys(one.media_type for one in FORMATS.values())
+        raise Refusal("not_acceptable", f"accept one of {', '.join(media)}, or say ?format=")
     return min(offers)[3]
 
 
@@ -74,57 +67,16 @@ def reachable(scheme: LabelScheme) -> list[str]:
     return found
 
 
-def encode(parsing: Parsing, photo: npt.NDArray[np.uint8], kind: str, milliseconds: float) -> bytes:
+def encode(parsing: Parsing, photo: Photo, kind: str, milliseconds: float) -> bytes:
     """The answer's body.
 
     Args:
         parsing: the parsing of the photo.
-        photo: RGB uint8 (H, W, 3).
-        kind: one of `MEDIA_TYPES`.
+        photo: its name and its pixels.
+        kind: one of `FORMATS`.
         milliseconds: how long it took, for JSON.
     """
     if kind == "json":
-        return json.dumps({**describe(parsing), "milliseconds": round(milliseconds, 1)}).encode()
-    if kind == "overlay":
-        buffer = io.BytesIO()
-        parsing.overlay(photo).save(buffer, format="PNG", compress_level=1)
-        return buffer.getvalue()
-    return parsing.encode(kind)
-
-
-def describe(parsing: Parsing) -> dict[str, Any]:
-    """A parsing as a JSON object. Run lengths cover the whole picture, (height, width)."""
-    scheme, colours = parsing.scheme, parsing.scheme.palette("display")
-    return {
-        "model": parsing.model,
-        "scheme": scheme.key,
-        "size": list(parsing.size),
-        "classes": [
-            {"label": label, "name": name, "color": list(colours[label])}
-            for label, name in enumerate(scheme.names)
-        ],
-        "groups": {name: list(labels) for name, labels in scheme.groups},
-        "parts": [_part(part, parsing.labels == part.label) for part in parsing.parts()],
-        "people": [_person(person) for person in parsing.people],
-    }
-
-
-def _part(part: Part, mask: npt.NDArray[np.bool_]) -> dict[str, Any]:
-    return {
-        "label": part.label,
-        "name": part.name,
-        "pixels": part.pixels,
-        "share": part.share,
-        "box": list(part.box),
-        "rle": encode_rle(mask),
-    }
-
-
-def _person(person: Person) -> dict[str, Any]:
-    return {
-        "id": person.id,
-        "score": person.score,
-        "box": list(person.box),
-        "rle": encode_rle(person.mask),
-        "parts": [_part(part, person.part(part.label)) for part in person.parts()],
-    }
+        content = {**formats.described(parsing.record()), "milliseconds": round(milliseconds, 1)}
+        return json.dumps(content).encode()
+    return FORMATS[kind].encode(parsing.record(), photo)

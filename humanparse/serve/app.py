@@ -90,9 +90,12 @@ def _interface(app: FastAPI, service: Service) -> None:
             Literal["none", "detect"], Query(description="Whether to tell people apart.")
         ] = "none",
         format: Annotated[
-            Literal["json", "png", "overlay", "npz"] | None,
-            Query(description="Format of the answer; overrides the Accept header."),
-        ] = None,
+            str,
+            Query(
+                description="Format of the answer; overrides the Accept header.",
+                json_schema_extra={"enum": list(answers.FORMATS)},
+            ),
+        ] = "",
         min_area: Annotated[
             str, Query(description="Remove islands smaller than this: pixels, or a share such as 0.1%.")
         ] = "0",
@@ -109,6 +112,8 @@ def _interface(app: FastAPI, service: Service) -> None:
         if stray:
             raise Refusal("invalid_parameter", f"there is no parameter {', '.join(sorted(stray))}")
         kind = format or answers.chosen_format(request.headers.get("accept", ""))
+        if kind not in answers.FORMATS:
+            raise Refusal("invalid_parameter", f"format takes {', '.join(answers.FORMATS)}, not {kind!r}")
         try:
             cleaning = Cleaning(min_area, fill, smooth)
         except ModelError as error:

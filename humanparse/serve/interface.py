@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..registry import DEFAULT
+from .answers import FORMATS
 from .refusals import REFUSALS
 
 _BINARY = {"type": "string", "format": "binary"}
@@ -40,6 +41,11 @@ _PERSON = {
         "id": {"type": "integer"},
         "score": {"type": "number"},
         "box": _BOX,
+        "part_scores": {
+            "type": "object",
+            "description": "Name of a part -> its score, which ranks parts and is no probability.",
+            "additionalProperties": {"type": "number"},
+        },
         "rle": _RLE,
         "parts": {"type": "array", "items": _PART},
     },
@@ -58,6 +64,11 @@ _PARSING = {
         },
         "parts": {"type": "array", "items": _PART},
         "people": {"type": "array", "items": _PERSON},
+        "cleaning": {
+            "type": "array",
+            "description": "How the labels were cleaned, the first step first; missing where they were not.",
+            "items": {"type": "object"},
+        },
         "milliseconds": {"type": "number"},
     },
 }
@@ -136,9 +147,8 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
             "X-Humanparse-Milliseconds": {"schema": {"type": "number"}},
         },
         "content": {
+            **{one.media_type: {"schema": _BINARY} for one in FORMATS.values()},
             "application/json": {"schema": _PARSING, "example": _EXAMPLE},
-            "image/png": {"schema": _BINARY},
-            "application/octet-stream": {"schema": _BINARY},
         },
     },
     **_refusals(),

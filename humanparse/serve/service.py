@@ -22,6 +22,7 @@ from starlette.types import Receive, Scope, Send
 from .. import decode
 from ..cleaning import Cleaning
 from ..errors import ImageError, ImageKindError, ImageSizeError, SchemeError
+from ..formats import Photo, PhotoName, photo_name
 from ..parser import Parser
 from ..results import Parsing
 from . import answers, uploads, urls
@@ -48,7 +49,7 @@ class ParseRequest:
         model: a model's name.
         scheme: a label scheme's key; "" for the model's own.
         detect: whether to tell people apart.
-        kind: format of the answer, one of `answers.MEDIA_TYPES`.
+        kind: format of the answer, one of `answers.FORMATS`.
         cleaning: how labels are cleaned.
     """
 
@@ -156,7 +157,7 @@ class Service:
                 "X-Humanparse-Milliseconds": f"{1000 * seconds:.1f}",
                 "Vary": "Accept",
             }
-            return HeldAnswer(content, answers.MEDIA_TYPES[wanted.kind], about, held.pop_all())
+            return HeldAnswer(content, answers.FORMATS[wanted.kind].media_type, about, held.pop_all())
 
     def _accept(self, wanted: ParseRequest) -> Loaded:
         """The requested model, if it can do everything that is requested."""
@@ -194,7 +195,8 @@ class Service:
             except RuntimeError:
                 raise Refusal("not_ready", "the service is shutting down; try again", 1) from None
             parsing = await asyncio.wrap_future(queued)
-            return await self._in_thread(_encoded, parsing, photo, wanted, start)
+            name = PhotoName("image") if picture.url is None else photo_name(picture.url, "")
+            return await self._in_thread(_encoded, parsing, Photo(name, photo), wanted, start)
 
     async def _fetch(self, url: str) -> bytes:
         settings = self.settings
@@ -259,7 +261,7 @@ def _decoded(content: bytes, most: int) -> npt.NDArray[np.uint8]:
         return decode.stream_to_rgb(io.BytesIO(content), _NAME, most)
 
 
-def _encoded(parsing: Parsing, photo: npt.NDArray[np.uint8], wanted: ParseRequest, start: float) -> bytes:
+def _encoded(parsing: Parsing, photo: Photo, wanted: ParseRequest, start: float) -> bytes:
     parsing = parsing.cleaned(**wanted.cleaning.words())
     if wanted.scheme:
         parsing = parsing.remap(wanted.scheme)

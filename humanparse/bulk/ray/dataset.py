@@ -232,7 +232,7 @@ class LabelRows:
                 return {"error": f"{self._rows.key_column} is empty, so its files have no name"}
             labeller.save(photo.item, photo.content, final)
         return {
-            "labels": encoded("png", final, None),
+            "labels": encoded("png", final),
             **asdict(seen),
             "parts": json.dumps(seen.parts),
             "error": "",

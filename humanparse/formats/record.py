@@ -1,0 +1,104 @@
+"""What files of labels hold, and what they are told of the photo."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..arrays import Labels, Picture, tight_box
+from ..cleaning import Cleaning
+from ..errors import SchemeError
+from ..people import Person
+from ..schemes import IGNORE, LabelScheme
+from .photo import PhotoName
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a file holds.
+
+    Attributes:
+        labels: uint8 (H, W).
+        scheme: what the numbers mean.
+        model: name of the model that made them, may be empty.
+        confidence: float16 (H, W), 0-1, or None.
+        logits: float32 (C, h, w), or None.
+        people: who is there; PNG files don't keep them.
+        cleaning: how the labels were cleaned, the first step first.
+    """
+
+    labels: Labels
+    scheme: LabelScheme
+    model: str = ""
+    confidence: npt.NDArray[np.float16] | None = None
+    logits: npt.NDArray[np.float32] | None = None
+    people: tuple[Person, ...] = ()
+    cleaning: tuple[Cleaning, ...] = ()
+
+
+NAMELESS = PhotoName("image")
+
+
+@dataclass(frozen=True)
+class Photo:
+    """The photo that labels are of, for formats that name or show it.
+
+    Attributes:
+        name: what files call it; `image` where nothing is known.
+        pixels: RGB uint8 (H, W, 3), for formats that show it; else None.
+        legend: whether a picture of it gets a legend.
+    """
+
+    name: PhotoName = NAMELESS
+    pixels: Picture | None = None
+    legend: bool = False
+
+
+def check_labels(labels: npt.NDArray[Any], scheme: LabelScheme) -> None:
+    """See that labels are uint8 (H, W), each one of the scheme's or 255.
+
+    Raises:
+        SchemeError: another shape or type, or labels that the scheme does not have.
+    """
+    if labels.ndim != 2 or labels.dtype != np.uint8:
+        raise SchemeError(f"labels must be uint8 (H, W), not {labels.dtype} {labels.shape}")
+    if labels.size and labels.max() >= len(scheme):
+        present = np.flatnonzero(np.bincount(labels.ravel())).tolist()
+        outside = [str(label) for label in present if len(scheme) <= label != IGNORE]
+        if outside:
+            raise SchemeError(
+                f"{scheme.key} has labels 0 to {len(scheme) - 1}, but here are {', '.join(outside)}; "
+                "pass the scheme that these labels were made in"
+            )
+
+
+def parts(labels: Labels, scheme: LabelScheme, background: bool = False) -> list[dict[str, Any]]:
+    """Per label that is there: number, name, pixel count, share of the picture, box.
+
+    Args:
+        labels: uint8 (H, W).
+        scheme: gives the names.
+        background: whether the background is listed too.
+
+    Returns:
+        Dicts with `label`, `name`, `pixels`, `share` (0-1), `box` (x0, y0, x1, y1 in pixels, half-open).
+    """
+    found = []
+    for label in np.flatnonzero(np.bincount(labels.ravel(), minlength=256)).tolist():
+        if label == scheme.background and not background:
+            continue
+        mask = labels == label
+        pixels = int(np.count_nonzero(mask))
+        found.append(
+            {
+                "label": label,
+                "name": scheme.name(label),
+                "pixels": pixels,
+                "share": pixels / labels.size,
+                "box": tight_box(mask),
+            }
+        )
+    return found
