@@ -6,7 +6,8 @@ import hashlib
 import io
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -208,8 +209,12 @@ def remove(addresses: Iterable[str]) -> None:
                 continue
 
 
-def abort_uploads(address: str) -> None:
+def abort_uploads(address: str, own: Callable[[str], bool]) -> None:
     """Discard unfinished multipart uploads below an address, which a killed process leaves on S3.
+
+    Args:
+        address: a folder in a bucket, which others may be writing to.
+        own: whether an object is only written by the caller; takes its path below the address.
 
     Raises:
         StorageError: they cannot be listed or discarded.
@@ -218,7 +223,15 @@ def abort_uploads(address: str) -> None:
     if "s3" not in fs.protocol:
         return
     bucket, _, folder = fs._strip_protocol(address).rstrip("/").partition("/")
-    asked = {"Bucket": bucket, "Prefix": f"{folder}/" if folder else ""}
-    page = patiently(address, lambda: fs.call_s3("list_multipart_uploads", **asked))
-    for upload in page.get("Uploads", ()):
-        patiently(address, partial(fs.abort_mpu, bucket, upload["Key"], upload["UploadId"]))
+    prefix = f"{folder}/" if folder else ""
+    asked: dict[str, Any] = {"Bucket": bucket, "Prefix": prefix, "MaxUploads": PAGE}
+    while True:
+        page = patiently(address, lambda: fs.call_s3("list_multipart_uploads", **asked))
+        for upload in page.get("Uploads", ()):
+            if own(upload["Key"][len(prefix) :]):
+                with suppress(GoneError):  # the answer to an earlier attempt was lost
+                    patiently(address, partial(fs.abort_mpu, bucket, upload["Key"], upload["UploadId"]))
+        if not page.get("IsTruncated"):
+            return
+        asked["KeyMarker"] = page["NextKeyMarker"]
+        asked["UploadIdMarker"] = page["NextUploadIdMarker"]
