@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import secrets
+import shutil
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
@@ -22,7 +23,7 @@ _WHOLE = frozenset(("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oci", "oss
 """Protocols whose objects appear only when they are whole; elsewhere they are renamed in the end."""
 
 _BLOCK = 4 << 20
-"""Bytes per request when an object is read from front to back."""
+"""Bytes per request, at most, when an object is read as a file."""
 
 
 def read(address: str, size: int | None = None, mark: int | None = None) -> bytes:
@@ -113,6 +114,7 @@ class RemoteFile:
         self.address = address
         self.name = PurePosixPath(address).name
         self.stem = PurePosixPath(address).stem
+        self.suffix = PurePosixPath(address).suffix
 
     def __str__(self) -> str:
         return printable(self.address)
@@ -128,6 +130,38 @@ class RemoteFile:
     def open(self, mode: str = "rb") -> io.BufferedReader:
         """The object as a file that can be read from any place."""
         return io.BufferedReader(_Parts(self.address, self.info().size), _BLOCK)
+
+    def refuse_change(self, mark: int | None) -> None:
+        """Raise `StorageError` if its mark is another one now, `GoneError` if it does not exist any more."""
+        _refuse_change(self.address, mark)
+
+    def fetch(self, path: Path) -> Found:
+        """Copy it to a file, through memory in small parts.
+
+        Returns:
+            Its size and mark, which were the same before and after.
+
+        Raises:
+            GoneError: it does not exist.
+            StorageError: it cannot be read, or changed meanwhile.
+            OSError: the file cannot be written.
+        """
+        found = self.info()
+        with self.open() as content, path.open("wb") as file:
+            shutil.copyfileobj(content, file, _BLOCK)
+        self.refuse_change(found.mark)
+        return found
+
+    def beside(self, path: str) -> str:
+        """The address of a path that is relative to the folder of this object."""
+        scheme, _, folder = self.address.rpartition("/")[0].partition("://")
+        parts = folder.split("/")
+        for part in path.split("/"):
+            if part == "..":
+                parts = parts[:-1] or parts
+            elif part != ".":
+                parts.append(part)
+        return f"{scheme}://{'/'.join(parts)}"
 
 
 class _Parts(io.RawIOBase):
@@ -150,7 +184,7 @@ class _Parts(io.RawIOBase):
         return self._at
 
     def readinto(self, buffer: Any) -> int:
-        wanted = max(0, min(len(buffer), self._size - self._at))
+        wanted = max(0, min(len(buffer), _BLOCK, self._size - self._at))
         content = _range(self._address, self._at, wanted)
         buffer[: len(content)] = content
         self._at += len(content)
