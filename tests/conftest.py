@@ -65,6 +65,8 @@ def ray_cluster() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[s3.Bucket]:
     """A bucket of a server on this machine."""
+    for name in ("s3fs", "moto"):
+        pytest.importorskip(name)
     with s3.entered() as bucket:
         yield bucket
 

@@ -22,7 +22,8 @@ from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote, urlsplit
+from xml.etree import ElementTree
 
 import pytest
 
@@ -83,6 +84,7 @@ class Bucket:
         self._server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
         self.faults = Faults()
         self.requests: list[tuple[str, str]] = []
+        self.uploads_per_page = 1000
 
     def __enter__(self) -> Bucket:
         self._server.start()
@@ -149,6 +151,29 @@ class Bucket:
         """Requests of a kind that came through the proxy."""
         return sum(one == method and part in unquote(path) for one, path in self.requests)
 
+    def _page_of_uploads(self, path: str, content: bytes) -> bytes:
+        """The answer to a request for unfinished uploads, cut into pages, which moto does not do."""
+        asked = parse_qs(urlsplit(path).query, keep_blank_values=True)
+        if "uploads" not in asked or not content.startswith(b"<?xml"):
+            return content
+        tree = ElementTree.fromstring(content)
+        space = tree.tag.partition("}")[0] + "}"
+        names = [f"{space}Key", f"{space}UploadId"]
+        uploads = {
+            tuple(one.findtext(name, "") for name in names): one for one in tree.iter(f"{space}Upload")
+        }
+        marker = (asked.get("key-marker", [""])[0], asked.get("upload-id-marker", [""])[0])
+        following = sorted(one for one in uploads if one > marker)
+        page = following[: min(self.uploads_per_page, int(asked.get("max-uploads", ["1000"])[0]))]
+        for name, upload in uploads.items():
+            if name not in page:
+                tree.remove(upload)
+        if page != following:
+            tree.find(f"{space}IsTruncated").text = "true"  # type: ignore[union-attr]
+            for name, value in zip(("NextKeyMarker", "NextUploadIdMarker"), page[-1], strict=True):
+                ElementTree.SubElement(tree, space + name).text = value
+        return ElementTree.tostring(tree)
+
     def _handler(outer, host: str, port: int) -> type[BaseHTTPRequestHandler]:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -171,13 +196,15 @@ class Bucket:
                 connection = http.client.HTTPConnection(host, port)
                 connection.request(self.command, self.path, body, headers)
                 answer = connection.getresponse()
-                content = answer.read()
+                content = outer._page_of_uploads(self.path, answer.read())
                 connection.close()
                 self.send_response(answer.status)
                 for name, value in answer.getheaders():
                     if name.lower() not in ("transfer-encoding", "connection", "content-length", "date"):
                         self.send_header(name, value)
-                told = int(answer.getheader("Content-Length") or len(content))
+                told = len(content)
+                if self.command == "HEAD":
+                    told = int(answer.getheader("Content-Length") or 0)
                 self.send_header("Content-Length", str(told + (fault.length or 0)))
                 broken = fault.cut_after is not None or fault.length is not None
                 if broken:

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import s3
 from command import Run, runner
 from PIL import Image
 
 from humanparse import Parser, Parsing, get_scheme
+from humanparse.bulk import contact_sheet
 from humanparse.bulk.writers import encoded
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "integratedpifu"
@@ -113,3 +115,35 @@ def test_the_examples_tree_passes_the_consumers_comparison(run: Run, tmp_path: P
     expected = parsing.remap("pascal", approximate=True).labels
     values = np.load(tmp_path / "maps" / "0001" / "rendered_parse_000.npy")
     assert (np.rint(values * 10) == np.where(expected > 0, expected + 4, 0)).all()
+
+
+def test_a_tree_in_a_bucket_gives_the_maps_of_the_same_tree_on_a_disk(
+    run: Run, tmp_path: Path, bucket: s3.Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HUMANPARSE_HOME", str(tmp_path / "machine"))
+    tree(tmp_path, "\ufeff0001\nimage_7", "0001\n\n0003\n", ("0001", "image_7", "0003", "0004"))
+    there = ("--integratedpifu-dir", bucket.put_folder(tmp_path / "tree", "pifu"))
+    bucket.put("pifu/rendering_script/buffer_fixed_full_mesh/0001/deeper/image.png", b"of something else")
+    for place in ((), there):
+        done = run(*LITE, *place, "--output-dir", "far" if place else "maps")
+        assert done.status == 0, done.err
+    far, near = tmp_path / "far", tmp_path / "maps"
+    assert len(maps(tmp_path)) == 6
+    assert s3.files(far) == s3.files(near)
+    done = run(*LITE, *there, "--output-dir", f"s3://{s3.NAME}/pifu-maps")
+    assert done.status == 0 and bucket.files("pifu-maps") == s3.files(near)
+    assert contact_sheet(far, tmp_path / "sheet.html", order="person") == 6
+    assert "without its photo" not in (tmp_path / "sheet.html").read_text(encoding="utf-8")
+
+
+def test_what_is_missing_in_a_bucket_is_named(run: Run, tmp_path: Path, bucket: s3.Bucket) -> None:
+    tree(tmp_path, "0001", "0002", ("0001",))
+    there = bucket.put_folder(tmp_path / "tree", "gaps")
+    done = run(*LITE, "--integratedpifu-dir", there)
+    assert (
+        done.status == 1 and "buffer_fixed_full_mesh/0002" in done.err and "render this subject" in done.err
+    )
+    bucket.delete("gaps/test_set_list.txt")
+    done = run(*LITE, "--integratedpifu-dir", there)
+    assert done.status == 1 and f"{there}/test_set_list.txt: there is no such object" in done.err
+    assert run(*LITE, "--integratedpifu-dir", there, "--split", "train").status == 0

@@ -6,6 +6,7 @@ import json
 import random
 import sqlite3
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -223,10 +224,49 @@ def test_a_multipart_upload_that_breaks_leaves_nothing(bucket: s3.Bucket, tmp_pa
         remote.write(f"s3://{s3.NAME}/large/a.tar", path)
     bucket.faults._set.clear()
     assert bucket.uploads() == [] and bucket.keys("large") == []
-    bucket.client.create_multipart_upload(Bucket=s3.NAME, Key="large/left.tar")
-    bucket.client.create_multipart_upload(Bucket=s3.NAME, Key="others/left.tar")
-    remote.abort_uploads(f"s3://{s3.NAME}/large")
-    assert [one["Key"] for one in bucket.uploads()] == ["others/left.tar"]
+
+
+def test_unfinished_uploads_are_discarded_page_by_page_even_if_an_answer_is_lost(
+    bucket: s3.Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bucket, "uploads_per_page", 2)
+    names = [f"paged/{number}" for number in range(5)] + ["paged/0", "paged/other", "pages"]
+    for name in names:
+        bucket.client.create_multipart_upload(Bucket=s3.NAME, Key=name)
+    bucket.faults.add("DELETE", "paged/3", s3.Fault(cut_after=0, length=9))
+    remote.abort_uploads(f"s3://{s3.NAME}/paged", lambda name: name != "other")
+    assert [one["Key"] for one in bucket.uploads()] == ["paged/other", "pages"]
+    for one in bucket.uploads():
+        bucket.client.abort_multipart_upload(Bucket=s3.NAME, Key=one["Key"], UploadId=one["UploadId"])
+
+
+@pytest.mark.parametrize("how", ["resume", "restart"])
+def test_only_the_uploads_of_this_shard_are_discarded(how: str, bucket: s3.Bucket, source: str) -> None:
+    root = f"shards-{how}"
+    run = partial(bulk.label, dest=f"s3://{s3.NAME}/{root}", model=CHEAP, settings=SETTINGS)
+    for number in (1, 2):
+        run(source, shard=(number, 2))
+    last = [keys_of(bucket, root, shard)[-1] for shard in ("1of2", "2of2")]
+    mine, others = (
+        [f"{key}.npz", f"labels-{shard}-000007.tar", f".humanparse/{shard}/journal.sqlite"]
+        for key, shard in zip(last, ("1of2", "2of2"), strict=True)
+    )
+    others.append("of another program")
+    for name in mine + others:
+        bucket.client.create_multipart_upload(Bucket=s3.NAME, Key=f"{root}/{name}")
+    again = source if how == "resume" else f"{source}/more/*"  # where keys are other ones
+    run(again, shard=(1, 2), options=bulk.RunOptions(**{how: True}))
+    left = bucket.uploads()
+    assert sorted(one["Key"] for one in left) == sorted(f"{root}/{name}" for name in others)
+    for one in left:
+        bucket.client.abort_multipart_upload(Bucket=s3.NAME, Key=one["Key"], UploadId=one["UploadId"])
+
+
+def keys_of(bucket: s3.Bucket, dest: str, shard: str) -> list[str]:
+    """The keys of the inputs of a shard, from the copy of its journal."""
+    journal = sqlite3.connect(":memory:")
+    journal.deserialize(bucket.get(f"{dest}/.humanparse/{shard}/journal.sqlite"))
+    return [key for (key,) in journal.execute("SELECT key FROM inputs ORDER BY key")]
 
 
 def test_a_journal_elsewhere_is_copied_beside_the_labels_and_refused_on_nfs(

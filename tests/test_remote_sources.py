@@ -223,7 +223,7 @@ def test_objects_that_changed_between_two_runs_are_labelled_again(bucket: s3.Buc
         ("s3://no-such-bucket/photos", "no such bucket"),
         (f"s3://{s3.NAME}/empty", "no pictures in it"),
         (f"s3://{s3.NAME}/empty/*.tar", "no tars match"),
-        (f"s3://{s3.NAME}/photos/film.mp4", "videos are read from a disk only"),
+        (f"s3://{s3.NAME}/photos/film.mp4", "film.mp4: there is no such object"),
         (f"s3://{s3.NAME}/none.txt", "no such object"),
         (f"s3://me:pw@{s3.NAME}/photos", "leave the password out"),
         ("s3://*/photos", "name the bucket"),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, get_args
@@ -17,13 +19,17 @@ from ..errors import BulkError, FormatError, ImageError
 from ..remote import is_remote
 from .cards import Card, page, sheet
 from .destination import journals
-from .integratedpifu import SubjectSource
+from .integratedpifu import Split, SubjectSource
 from .items import JournalRow, Source, Statistics
 from .journal import Journal, Order
 from .packs import Packs
 from .sources import open_source
 from .stores import Store, open_store
+from .video import VideoSource
 from .writers import FORMATS, PACKED
+
+_SOURCE = ("source", "split", "every", "column", "member", "keep_suffix")
+"""Settings of a run that say what its source is."""
 
 
 def contact_sheet(
@@ -74,11 +80,12 @@ def contact_sheet(
 
 def _cards(dest: str | Path, count: int, order: Order, side: int) -> Iterator[Card]:
     """The most doubtful first."""
-    with journals(dest) as found:
+    with journals(dest) as found, ExitStack() as opened:
         begun = [journal for journal in found if journal.settings()]
         if not begun:  # it was refused before it started
             raise BulkError(f"{dest}: the run there was refused before it labelled anything; start it again")
-        runs = [Run.of(dest, journal) for journal in begun]
+        source_of = cache(partial(_source, dest, opened))  # shards share it
+        runs = [Run.of(dest, journal, source_of) for journal in begun]
         doubtful = [
             (_doubt(seen, order), item.number, run, item, seen)
             for run in runs
@@ -124,13 +131,14 @@ class Run:
     packs: Packs
 
     @classmethod
-    def of(cls, dest: str | Path, journal: Journal) -> Run:
-        """The run of a journal."""
+    def of(cls, dest: str | Path, journal: Journal, source_of: Callable[..., Source | None]) -> Run:
+        """The run of a journal; `source_of` takes the settings named in `_SOURCE`."""
         settings, state, store = journal.settings(), journal.path.parent, open_store(dest)
         label = "" if state.name == "all" else state.name
         kinds = tuple(name for name in settings["formats"] if name in PACKED)
         packs = Packs(journal, store, state, kinds, settings["pack_size"], label)
-        return cls(store, label, journal, settings, _source(settings, dest), packs)
+        source = source_of(*map(settings.get, _SOURCE))
+        return cls(store, label, journal, settings, source, packs)
 
     def card(self, item: JournalRow, seen: Statistics, side: int) -> Card:
         """The card of an input."""
@@ -170,12 +178,24 @@ class Run:
             return formats.read(path)
 
 
-def _source(settings: dict[str, Any], dest: str | Path) -> Source | None:
-    if "split" in settings:
-        return SubjectSource(Path(settings["source"]), settings["split"])
-    options = {name: settings[name] for name in ("every", "column", "keep_suffix")}
-    options["member"] = settings.get("member")
+def _source(
+    dest: str | Path,
+    opened: ExitStack,
+    source: str,
+    split: Split | None,
+    every: int,
+    column: str | None,
+    member: str | None,
+    keep_suffix: bool,
+) -> Source | None:
+    """The source of a run; what it needs is closed with `opened`."""
+    if split is not None:
+        return SubjectSource(source, split)
     try:
-        return open_source(settings["source"], dest, **options)
+        found = open_source(source, dest, every=every, column=column, member=member, keep_suffix=keep_suffix)
+        if isinstance(found, VideoSource):
+            folder = opened.enter_context(TemporaryDirectory(prefix="humanparse-"))
+            return opened.enter_context(found.on_disk(Path(folder), lambda line: None))
     except BulkError:  # the source is gone; labels are shown without their photos, with a note
         return None
+    return found

@@ -27,6 +27,7 @@ from .stores import STATE, FolderStore, Store, open_store
 from .writers import FORMATS
 
 _LEFTOVER = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}\.part")
+_PACK = re.compile(r"labels(-(?P<label>\d+of\d+))?-\d{6,}\.(tar|parquet)")
 
 Shard = tuple[int, int]
 
@@ -136,11 +137,11 @@ class Destination:
                 )
 
     def remove_leftovers(self, journal: Journal) -> None:
-        """Remove half-written files of a run that was killed, but not those of other shards."""
+        """Remove half-written files of a run that was killed, but not those of other shards or programs."""
         if isinstance(self.store, FolderStore):
             self._remove_parts(self.store.root, journal)
         else:
-            remote.abort_uploads(str(self.store))
+            remote.abort_uploads(str(self.store), lambda name: self._writes(name, journal))
         for part in (self.state / SPOOL).glob(".*.part"):
             part.unlink(missing_ok=True)
 
@@ -149,19 +150,29 @@ class Destination:
             if Path(folder) == root and STATE in folders:
                 folders.remove(STATE)
             for name in names:
-                found = _LEFTOVER.fullmatch(name)
-                if found and self._mine(Path(folder).relative_to(root), found["name"], journal):
-                    (Path(folder) / name).unlink(missing_ok=True)
+                if found := _LEFTOVER.fullmatch(name):
+                    whole = (Path(folder).relative_to(root) / found["name"]).as_posix()
+                    if self._writes(whole, journal):
+                        (Path(folder) / name).unlink(missing_ok=True)
 
-    def _mine(self, below: Path, name: str, journal: Journal) -> bool:
-        if name.startswith(f"labels-{self.label}"):
-            return True
+    def _writes(self, name: str, journal: Journal) -> bool:
+        """Whether only this run, or this shard, writes a file: labels of its inputs, a pack, its journal.
+
+        Args:
+            name: path below the destination.
+            journal: that of this run.
+        """
+        if pack := _PACK.fullmatch(name):
+            return (pack["label"] or "") == self.label
+        if name.startswith(f"{STATE}/"):
+            return name.startswith(f"{STATE}/{self.folder}/")
         endings = (one.ending for one in FORMATS.values() if name.endswith(one.ending))
         keys = (name.removesuffix(ending) for ending in endings)
-        return any(journal.has_key((below / key).as_posix()) for key in keys)
+        return any(journal.has_key(key) for key in keys)
 
     def discard(self, journal: Journal) -> None:
-        """Delete every output in the journal, and clear the journal."""
+        """Delete every output in the journal, finished or not, and clear the journal."""
+        self.remove_leftovers(journal)
         for state in ("done", "changed"):
             self.store.remove(
                 name for item in journal.in_state(state) for name in journal.outputs(item.number)

@@ -11,19 +11,22 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal, get_args
 
-from ..errors import BulkError
+from .. import remote
+from ..errors import BulkError, GoneError
 from ..options import ParserOptions
 from .items import Content, Listing
 from .job import Job, RunOptions, Summary, run
 from .settings import Settings
-from .sources import read_picture
+from .sources import found_file, read_object, read_picture
 
 Split = Literal["train", "test", "both"]
 
-_PICTURES = Path("rendering_script") / "buffer_fixed_full_mesh"
+_PICTURES = "rendering_script/buffer_fixed_full_mesh"
+
+_RENDER = "render this subject, or remove it from the list"
 
 
 @dataclass(frozen=True)
@@ -31,59 +34,81 @@ class SubjectSource:
     """The rendered pictures of the subjects in IntegratedPIFu's lists: files with "image" in their name.
 
     Attributes:
-        root: IntegratedPIFu's folder, with `train_set_list.txt` and `test_set_list.txt`.
+        root: path or address of IntegratedPIFu's folder, with `train_set_list.txt` and `test_set_list.txt`.
         split: which list of subjects: train, test or both.
     """
 
-    root: Path
+    root: str
     split: Split = "both"
     in_order = False
 
     def listing(self) -> Iterator[Listing]:
-        """The pictures, by path; a subject in both lists counts once."""
-        for path in sorted(path for subject in self._subjects() for path in self._pictures(subject)):
-            status = path.stat()
-            subject = path.parent.name
-            key = f"{subject}/{path.stem.replace('image', 'parse')}"
-            place = f"{subject}/{path.name}"
-            yield Listing(place, key, 0, status.st_size, status.st_mtime_ns)
+        """The pictures, by subject and name; a subject in both lists counts once."""
+        for subject in sorted(self._subjects()):
+            pictures = self._objects(subject) if remote.is_remote(self.root) else self._files(subject)
+            yield from sorted(pictures, key=lambda found: found.place)
 
     def read(self, found: Listing) -> Content:
         """Decode one of them."""
-        return read_picture(self.photo(found), found.place)
+        photo = self.photo(found)
+        if isinstance(photo, Path):
+            return read_picture(photo, found.place)
+        return read_object(photo, found.place, found.size, found.modified)
 
     def left_out(self) -> Counter[str]:
         """Nothing."""
         return Counter()
 
-    def photo(self, found: Listing) -> Path:
-        """The file of one of them."""
-        return self.root / _PICTURES / found.place
+    def photo(self, found: Listing) -> Path | str:
+        """The file or the address of one of them."""
+        return self._below(f"{_PICTURES}/{found.place}")
 
-    def _subjects(self) -> list[str]:
-        names: dict[str, None] = {}
+    def _below(self, name: str) -> Path | str:
+        return remote.join(self.root, name) if remote.is_remote(self.root) else Path(self.root, name)
+
+    def _subjects(self) -> set[str]:
+        names: set[str] = set()
         for split in ("train", "test") if self.split == "both" else (self.split,):
-            path = self.root / f"{split}_set_list.txt"
-            try:
-                lines = path.read_text(encoding="utf-8-sig").splitlines()
-            except OSError as error:
-                raise BulkError(
-                    f"{path}: {error.strerror}; `root` must be the folder with the lists of subjects"
-                ) from error
-            names.update((line.strip(), None) for line in lines if line.strip())
-        outside = [name for name in names if "/" in name or "\\" in name or name.startswith(".")]
+            lines = self._read_list(self._below(f"{split}_set_list.txt")).decode("utf-8-sig").splitlines()
+            names.update(line.strip() for line in lines if line.strip())
+        outside = [name for name in sorted(names) if "/" in name or "\\" in name or name.startswith(".")]
         if outside:
             raise BulkError(f"{outside[0]!r} in a list of subjects is not a folder name; correct the list")
-        return list(names)
+        return names
 
-    def _pictures(self, subject: str) -> list[Path]:
-        folder = self.root / _PICTURES / subject
+    def _read_list(self, place: Path | str) -> bytes:
         try:
-            return [path for path in folder.iterdir() if "image" in path.name and path.is_file()]
-        except OSError as error:
+            return place.read_bytes() if isinstance(place, Path) else remote.read(place)
+        except (OSError, GoneError) as error:
+            why = error.strerror if isinstance(error, OSError) else "there is no such object"
             raise BulkError(
-                f"{folder}: {error.strerror}; render this subject, or remove it from the list"
+                f"{place}: {why}; `root` must be the folder with the lists of subjects"
             ) from error
+
+    def _files(self, subject: str) -> list[Listing]:
+        folder = Path(self.root, _PICTURES, subject)
+        try:
+            paths = [path for path in folder.iterdir() if "image" in path.name and path.is_file()]
+        except OSError as error:
+            raise BulkError(f"{folder}: {error.strerror}; {_RENDER}") from error
+        return [found_file(f"{subject}/{path.name}", path, _key(subject, path.stem)) for path in paths]
+
+    def _objects(self, subject: str) -> list[Listing]:
+        folder = remote.join(self.root, f"{_PICTURES}/{subject}")
+        inside = [one for one in remote.listed(folder, optional=True) if "/" not in one.name]
+        if not inside:
+            raise BulkError(f"{folder}: there is nothing below this address; {_RENDER}")
+        return [
+            Listing(
+                f"{subject}/{one.name}", _key(subject, PurePosixPath(one.name).stem), 0, one.size, one.mark
+            )
+            for one in inside
+            if "image" in one.name
+        ]
+
+
+def _key(subject: str, stem: str) -> str:
+    return f"{subject}/{stem.replace('image', 'parse')}"
 
 
 def label_subjects(
@@ -102,7 +127,7 @@ def label_subjects(
     legs, 1.0 lower legs, each the nearest float32, so that comparing for equality works.
 
     Args:
-        root: IntegratedPIFu's folder.
+        root: IntegratedPIFu's folder, or its address in remote storage.
         dest: folder of the maps, made if need be, or its address in remote storage.
         model: a model's name, or `ParserOptions`.
         split: which subjects to label; the fork only labels `"train"`.
@@ -118,7 +143,7 @@ def label_subjects(
     if split not in get_args(Split):
         raise BulkError(f"`split` takes {', '.join(get_args(Split))}, not {split!r}")
     settings = Settings(formats=("integratedpifu",), batch=batch, remap="pascal", approximate=approximate)
-    source = Path(root).absolute()
-    about = {"source": str(source), "split": split}
+    source = str(root) if remote.is_remote(str(root)) else str(Path(root).absolute())
+    about = {"source": source, "split": split}
     job = Job(SubjectSource(source, split), about, dest, ParserOptions.of(model), settings)
     return run(job, options or RunOptions())

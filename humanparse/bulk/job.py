@@ -6,7 +6,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from .pipeline import default_workers, label_batches
 from .settings import Settings, described
 from .sources import STDIN, open_source
 from .stores import FolderStore, open_store
+from .video import VideoSource
 from .writers import PACKED
 
 
@@ -175,8 +176,9 @@ def label(
 
     Args:
         source: a folder, a glob, a list of paths or URLs (`.txt`, `.csv`, `.tsv`, `.parquet`; `-` is one on
-            standard input), a WebDataset tar or a glob of such, or a video. All but videos may be in remote
-            storage, such as `s3://bucket/photos`; see `humanparse.remote`.
+            standard input), a WebDataset tar or a glob of such, or a video. All may be in remote storage,
+            such as `s3://bucket/photos`; see `humanparse.remote`. A video there is copied to a folder beside
+            the journal until the run ends.
         dest: folder of the outputs, made if need be; or its address in remote storage, such as
             `s3://bucket/labels`. Then the journal is kept on a disk of this machine, and a copy of it beside
             the outputs, so that another machine can resume the run.
@@ -251,6 +253,9 @@ def run(job: Job, options: RunOptions, engine: StartEngine | None = None) -> Sum
         settings = job.settings.fitted(parser)
         if known and options.restart:
             destination.discard(journal)
+        if isinstance(job.source, VideoSource):
+            source = job.source.on_disk(destination.state, options.telling)
+            job = replace(job, source=opened.enter_context(source))
         labeller = Labeller(parser, job.source, settings, job.dest, destination.state)
         kinds = tuple(name for name in settings.formats if name in PACKED)
         packs = Packs(journal, store, destination.state, kinds, settings.pack_size, destination.label)

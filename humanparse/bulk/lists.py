@@ -16,7 +16,7 @@ from .. import image
 from ..addresses import HIDDEN, distinct
 from ..errors import BulkError, ImageError
 from ..messages import said, shorten
-from ..remote import is_remote, join
+from ..remote import RemoteFile, is_remote
 from .items import Content, Listing
 from .naming import key_of_path, key_of_url
 from .sources import found_file, read_object, read_picture
@@ -29,15 +29,13 @@ class ListSource:
     """A list of URLs, or of paths relative to the list's folder. Their pictures are assumed never to change.
 
     With `stdin` the list comes from standard input, one entry per line, with paths relative to the folder of
-    `path`. With `folder`, the address of a folder, paths are relative to that. A URL is stored as
-    `addresses.distinct` returns it; only this object knows the secrets in it.
+    `path`. A URL is stored as `addresses.distinct` returns it; only this object knows the secrets in it.
     """
 
-    path: Path
+    path: Path | RemoteFile
     column: str | None = None
     keep_suffix: bool = False
     stdin: bool = False
-    folder: str = ""
     others: Counter[str] = field(default_factory=Counter, compare=False)
     _addresses: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
     in_order = False
@@ -54,10 +52,10 @@ class ListSource:
                 yield Listing(self._named(entry), key_of_url(entry, self.keep_suffix), fixed=True)
             else:
                 key = key_of_path(Path(entry).as_posix(), self.keep_suffix)
-                if self.folder:
+                if isinstance(self.path, RemoteFile):
                     yield Listing(entry, key)
-                    continue
-                yield found_file(entry, self.path.parent / entry, key)
+                else:
+                    yield found_file(entry, self.path.parent / entry, key)
 
     def read(self, found: Listing) -> Content:
         """Decode one of them; a URL is downloaded."""
@@ -76,7 +74,7 @@ class ListSource:
         """The file or the address of one of them."""
         if "://" in found.place:
             return self._address(found.place)
-        return join(self.folder, found.place) if self.folder else self.path.parent / found.place
+        return beside(self.path, found.place)
 
     def _named(self, address: str) -> str:
         place = distinct(address)
@@ -133,11 +131,28 @@ class ListSource:
             file.detach()  # otherwise it would be closed
             return
         newline = None if self.path.suffix.lower() == ".txt" else ""
-        with self.path.open(encoding="utf-8-sig", newline=newline) as opened:
-            yield opened
+        with (
+            unchanged(self.path),
+            io.TextIOWrapper(self.path.open("rb"), "utf-8-sig", newline=newline) as text,
+        ):
+            yield text
 
 
-def find_column(path: Path, header: list[str], column: str | None) -> str:
+@contextmanager
+def unchanged(path: Path | RemoteFile) -> Iterator[None]:
+    """Raise `StorageError` if an object that is read in parts inside the block changed meanwhile."""
+    mark = path.info().mark if isinstance(path, RemoteFile) else None
+    yield
+    if isinstance(path, RemoteFile):
+        path.refuse_change(mark)
+
+
+def beside(path: Path | RemoteFile, name: str) -> Path | str:
+    """The path or address of what a list or table names relative to its own folder."""
+    return path.beside(name) if isinstance(path, RemoteFile) else path.parent / name
+
+
+def find_column(path: Path | RemoteFile, header: list[str], column: str | None) -> str:
     """The requested column, or the first one that is named `url`, `path` or the like.
 
     Raises:

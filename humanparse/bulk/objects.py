@@ -4,35 +4,30 @@ from __future__ import annotations
 
 import fnmatch
 import glob
-import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from .. import remote
-from ..addresses import printable
-from ..durable import replacing
 from ..errors import BulkError
-from ..hub.environment import cache_dir
 from ..suffixes import is_picture, left_out, reason_against, suffix_of
 from ..video.containers import SUFFIXES as VIDEOS
 from .items import Content, Listing, Source
-from .lists import ListSource
 from .naming import key_of_path
-from .sources import LISTS, open_list, open_tars, read_object
+from .sources import LISTS, open_list, open_tars, open_video, read_object
 
 
 def open_objects(
-    address: str, dest: str | Path, column: str | None, member: str | None, keep_suffix: bool
+    address: str, dest: str | Path, column: str | None, member: str | None, keep_suffix: bool, every: int = 1
 ) -> Source:
-    """The inputs that an address stands for: a folder of a bucket, a glob, a picture, a tar, or a list.
+    """The inputs that an address stands for: a folder of a bucket, a glob, a picture, tar, list or video.
 
     Args:
         address: such as `s3://bucket/photos`; one that ends with `/` is a folder, whatever its name.
         dest: where outputs go; nothing in it is an input.
-        column, member, keep_suffix: see `open_source`.
+        column, member, keep_suffix, every: see `open_source`.
 
     Raises:
         BulkError: there is nothing there, or it is of no known kind.
@@ -46,14 +41,14 @@ def open_objects(
     if address.endswith("/"):
         return ObjectSource(address.rstrip("/"), inside, keep_suffix)
     if suffix in LISTS:
-        return _list(address, column, keep_suffix)
+        return open_list(remote.RemoteFile(address), column, keep_suffix)
     if suffix == ".tar":
         return open_tars([remote.RemoteFile(address)], member, keep_suffix)
     if is_picture(address):
         folder, _, name = address.rpartition("/")
         return ObjectSource(folder, inside, keep_suffix, glob.escape(name))
     if suffix in VIDEOS:
-        raise BulkError(f"{address}: videos are read from a disk only; download it and label the copy")
+        return open_video(remote.RemoteFile(address), every)
     if unread := left_out([address]):
         raise BulkError(f"{address}: {unread}")
     return ObjectSource(address, inside, keep_suffix)
@@ -162,26 +157,3 @@ class ObjectSource:
     def photo(self, found: Listing) -> str:
         """The address of one of them."""
         return remote.join(self.root, found.place)
-
-
-def _list(address: str, column: str | None, keep_suffix: bool) -> ListSource:
-    """A list in a bucket, read from a copy; paths in it are relative to its folder there."""
-    folder = cache_dir() / "lists" / hashlib.sha256(address.encode()).hexdigest()[:16]
-    path = folder / PurePosixPath(address).name
-    content = remote.read(address)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not path.is_file() or path.read_bytes() != content:
-            with replacing(path) as part:
-                part.write_bytes(content)
-    except OSError as error:
-        raise BulkError(
-            f"{folder} cannot be written to ({error.strerror or error}); set HUMANPARSE_HOME to another one"
-        ) from error
-    source = open_list(path, column, keep_suffix, folder=address.rpartition("/")[0])
-    if not isinstance(source, ListSource):
-        raise BulkError(
-            f"{printable(address)}: tables that hold the pictures themselves are read from a disk only; "
-            "download it and label the copy"
-        )
-    return source

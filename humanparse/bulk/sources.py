@@ -54,7 +54,7 @@ def open_source(
     if is_remote(text):
         from .objects import open_objects
 
-        return open_objects(text, dest, column, member, keep_suffix)
+        return open_objects(text, dest, column, member, keep_suffix, every)
     path, suffix = Path(text), Path(text).suffix.lower()
     own = None if is_remote(str(dest)) else Path(dest)
     if text == STDIN or (path.name == STDIN and not path.exists()):  # as a journal names it
@@ -70,7 +70,7 @@ def open_source(
     if suffix == ".tar":
         return open_tars([path], member, keep_suffix)
     if suffix in VIDEOS:
-        return _video(path, every)
+        return open_video(path, every)
     if is_picture(path.name):
         return PictureSource((path,), path.parent, keep_suffix)
     if path.name.lower().endswith((".tar.gz", ".tgz")):
@@ -107,7 +107,8 @@ def _matching(text: str, dest: Path | None, member: str | None, keep_suffix: boo
     return PictureSource(pictures, root, keep_suffix, others)
 
 
-def _video(path: Path, every: int) -> Source:
+def open_video(path: Path | RemoteFile, every: int) -> Source:
+    """Every n-th frame of a video."""
     from .video import VideoSource
 
     return VideoSource(path, every)
@@ -126,16 +127,14 @@ def open_tars(
     return TarSource(tuple(paths), tuple(filter(None, members)), keep_suffix, beside or Counter())
 
 
-def open_list(
-    path: Path, column: str | None, keep_suffix: bool, stdin: bool = False, folder: str = ""
-) -> Source:
-    """The entries of a list; paths in it are relative to the address `folder`, or to the folder of `path`."""
+def open_list(path: Path | RemoteFile, column: str | None, keep_suffix: bool, stdin: bool = False) -> Source:
+    """The entries of a list; paths in it are relative to its folder."""
     from .lists import ListSource
     from .tables import open_table
 
     if path.suffix.lower() == ".parquet" and not stdin:
-        return open_table(path, column, keep_suffix, folder)
-    return ListSource(path, column, keep_suffix, stdin, folder)
+        return open_table(path, column, keep_suffix)
+    return ListSource(path, column, keep_suffix, stdin)
 
 
 def read_picture(path: Path, name: str) -> Content:
@@ -272,10 +271,23 @@ class PictureSource:
         return self.root / found.place
 
 
+def size_and_mark(path: Path | RemoteFile) -> tuple[int, int]:
+    """Size in bytes of a file or an object, and what tells whether it changed: nanoseconds, or its mark.
+
+    Raises:
+        OSError: there is no such file.
+        StorageError: there is no such object, or the storage cannot be asked.
+    """
+    if isinstance(path, RemoteFile):
+        found = path.info()
+        return found.size, found.mark
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
 def found_file(place: str, path: Path, key: str) -> Listing:
     """A file with what tells whether it changed; one that is not there is found out when it is read."""
     try:
-        status = path.stat()
+        return Listing(place, key, 0, *size_and_mark(path))
     except (OSError, ValueError):
         return Listing(place, key)
-    return Listing(place, key, 0, status.st_size, status.st_mtime_ns)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -11,18 +12,19 @@ from typing import Any
 from .. import image
 from ..errors import BulkError, ImageError
 from ..messages import said, shorten
-from ..remote import is_remote
+from ..remote import RemoteFile, is_remote
 from .items import Content, Listing, Source
-from .lists import ListSource, find_column
+from .lists import ListSource, beside, find_column, unchanged
 from .naming import key_of_path, key_of_url
 from .packs import import_pyarrow
-from .sources import decoded, read_object, read_picture
+from .sources import decoded, read_object, read_picture, size_and_mark
 
 _ROWS = 8  # read at a time: each may hold a photo of some megabytes
+_BLOCK = 4 << 20  # bytes read at a time: a column of a group of rows may have gigabytes
 
 
-def open_table(path: Path, column: str | None, keep_suffix: bool, folder: str = "") -> Source:
-    """The inputs of a Parquet file, whatever its column holds; `folder` as for `ListSource`.
+def open_table(path: Path | RemoteFile, column: str | None, keep_suffix: bool) -> Source:
+    """The inputs of a Parquet file, whatever its column holds.
 
     Raises:
         BulkError: it is no Parquet file, has no such column, or that holds neither pictures nor their names.
@@ -30,11 +32,11 @@ def open_table(path: Path, column: str | None, keep_suffix: bool, folder: str = 
     with _opened(path) as table:
         name, kind = _column(path, table, column)
     if kind == "string":
-        return ListSource(path, column, keep_suffix, folder=folder)
+        return ListSource(path, column, keep_suffix)
     return TableSource(path, name, keep_suffix)
 
 
-def strings(path: Path, column: str | None) -> Iterator[str | None]:
+def strings(path: Path | RemoteFile, column: str | None) -> Iterator[str | None]:
     """The values of a column of text, row by row.
 
     Raises:
@@ -51,12 +53,13 @@ def strings(path: Path, column: str | None) -> Iterator[str | None]:
 class TableSource:
     """Pictures in a column: encoded bytes, or `{"bytes", "path"}`, where missing bytes are those at the path.
 
-    Outputs are named by the path, or by the number of the row where there is none.
+    Outputs are named by the path, or by the number of the row where there is none. A table in remote
+    storage is read in parts, and never copied.
     """
 
     in_order = True
 
-    def __init__(self, path: Path, column: str, keep_suffix: bool = False) -> None:
+    def __init__(self, path: Path | RemoteFile, column: str, keep_suffix: bool = False) -> None:
         self._path, self._column, self._keep_suffix = path, column, keep_suffix
         self._rows: Iterator[tuple[int, Any]] = iter(())
         self._next = self._end = 0
@@ -67,10 +70,10 @@ class TableSource:
 
     def listing(self) -> Iterator[Listing]:
         """One input for each row."""
-        status = self._path.stat()
+        size, modified = size_and_mark(self._path)
         for row, name in enumerate(self._names()):
             place = f"{self._path.name} row {row}"
-            yield Listing(place, self._key(row, name), row, status.st_size, status.st_mtime_ns, fixed=True)
+            yield Listing(place, self._key(row, name), row, size, modified, fixed=True)
 
     def read(self, found: Listing) -> Content:
         """Decode the picture of a row; going back within a group of rows means reading that from its front.
@@ -81,11 +84,11 @@ class TableSource:
         value = picture_in(self._value(found), found.place)
         if isinstance(value, bytes):
             return decoded(value, found.place)
-        if is_remote(value):
-            return read_object(value, f"{found.place}: {image.describe(value)}")
-        if "://" in value:
-            return Content(image.load(value, name=f"{found.place}: {image.describe(value)}"))
-        return read_picture(self._path.parent / value, f"{found.place}: {shorten(value)}")
+        photo = value if "://" in value else beside(self._path, value)
+        if isinstance(photo, Path):
+            return read_picture(photo, f"{found.place}: {shorten(value)}")
+        name = f"{found.place}: {image.describe(photo)}"
+        return read_object(photo, name) if is_remote(photo) else Content(image.load(photo, name=name))
 
     def left_out(self) -> Counter[str]:
         """Nothing."""
@@ -112,7 +115,7 @@ class TableSource:
     def _value(self, found: Listing) -> Any:
         row = found.start
         if not self._next <= row < self._end:
-            self._rows = self._group_of(row)
+            self._rows = self._group_of(row, found.modified)
         try:
             for number, value in self._rows:
                 self._next = number + 1
@@ -123,8 +126,8 @@ class TableSource:
             raise ImageError(f"{found.place}: the table cannot be read: {said(error)}") from error
         raise ImageError(f"{found.place}: there is no such row any more")
 
-    def _group_of(self, row: int) -> Iterator[tuple[int, Any]]:
-        """The rows of the group that holds a row."""
+    def _group_of(self, row: int, mark: int | None) -> Iterator[tuple[int, Any]]:
+        """The rows of the group that holds a row; a table in remote storage must still have this mark."""
         with _opened(self._path) as table:
             sizes = [table.metadata.row_group(group).num_rows for group in range(table.num_row_groups)]
             ends = list(accumulate(sizes))
@@ -133,6 +136,8 @@ class TableSource:
                 return
             number, self._end = ends[group] - sizes[group], ends[group]
             for batch in table.iter_batches(_ROWS, row_groups=[group], columns=[self._column]):
+                if isinstance(self._path, RemoteFile):
+                    self._path.refuse_change(mark)
                 for value in batch.column(0):
                     yield number, value.as_py()
                     number += 1
@@ -157,14 +162,20 @@ def inside(value: Any) -> Any:
     return value
 
 
-def _opened(path: Path) -> Any:
-    try:
-        return import_pyarrow().ParquetFile(path)
-    except (OSError, ValueError) as error:  # pyarrow's ArrowInvalid is a ValueError
-        raise BulkError(f"{path}: not a readable Parquet file ({shorten(str(error))})") from error
+@contextmanager
+def _opened(path: Path | RemoteFile) -> Iterator[Any]:
+    parquet = import_pyarrow()
+    with unchanged(path):
+        try:
+            file = path.open() if isinstance(path, RemoteFile) else path
+            table = parquet.ParquetFile(file, buffer_size=_BLOCK, pre_buffer=False)
+        except (OSError, ValueError) as error:  # pyarrow's ArrowInvalid is a ValueError
+            raise BulkError(f"{path}: not a readable Parquet file ({shorten(str(error))})") from error
+        with table:
+            yield table
 
 
-def _column(path: Path, table: Any, column: str | None) -> tuple[str, str]:
+def _column(path: Path | RemoteFile, table: Any, column: str | None) -> tuple[str, str]:
     """The name of a column, and what it holds: `"string"`, `"binary"`, or `"named"`: binary with a path."""
     import pyarrow
 

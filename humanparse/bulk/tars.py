@@ -15,7 +15,7 @@ from ..remote import RemoteFile
 from ..suffixes import is_picture, reason_against, suffix_of
 from .items import Content, Listing
 from .naming import key_of_path
-from .sources import decoded
+from .sources import decoded, size_and_mark
 
 _FIRST = ("jpg", "jpeg", "jpe", "jfif", "webp", "avif", "heic", "png")
 """What the picture of a sample is likely to be: a mask is seldom a JPEG."""
@@ -81,7 +81,7 @@ class TarSource:
         self.others.clear()
         for number, path in enumerate(self.paths):
             try:
-                modified = path.info().mark if isinstance(path, RemoteFile) else path.stat().st_mtime_ns
+                _, modified = size_and_mark(path)
                 pictures = self._pictures(path)
             except (OSError, tarfile.TarError) as error:
                 raise BulkError(f"{path}: not a readable tar ({said(error)})") from error

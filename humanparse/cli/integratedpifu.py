@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,9 +15,10 @@ from .options import Quiet, with_parser_options
 @with_parser_options(model="schp-pascal")
 def integratedpifu(
     root: Annotated[
-        Path,
+        str,
         typer.Option(
-            "--integratedpifu-dir", help="Folder with train_set_list.txt, test_set_list.txt and the pictures."
+            "--integratedpifu-dir",
+            help="Folder with train_set_list.txt, test_set_list.txt and the pictures, or s3://….",
         ),
     ],
     dest: Annotated[

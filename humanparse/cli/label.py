@@ -47,8 +47,8 @@ def label(
     source: Annotated[
         str | None,
         typer.Argument(
-            help="Folder, glob, list of paths or URLs (.txt .csv .parquet; - is standard input), tar, each "
-            "also in a bucket (s3://…); or a video.",
+            help="Folder, glob, list of paths or URLs (.txt .csv .parquet; - is standard input), tar or "
+            "video, also in a bucket (s3://…).",
             show_default=False,
         ),
     ] = None,

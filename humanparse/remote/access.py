@@ -108,9 +108,8 @@ def patiently(address: str, attempt: Callable[[], Value]) -> Value:
         except FileNotFoundError as error:
             raise GoneError(f"{shown}: there is no such {_missing(error)}") from error
         except Exception as error:  # each storage has its own kinds
-            why = _ACCESS_KEY.sub(HIDDEN, said(error))
-            refused = isinstance(error, PermissionError) or type(error).__name__ in _NO_CREDENTIALS
-            if refused:
+            why = _ACCESS_KEY.sub(HIDDEN, " ".join(said(error).split()))
+            if _is_refusal(error):
                 raise StorageError(
                     f"{shown}: access was refused ({why}); check the credentials in the environment, and "
                     "what they allow"
@@ -120,6 +119,11 @@ def patiently(address: str, attempt: Callable[[], Value]) -> Value:
                 raise StorageError(f"{shown}: the storage failed{tries} ({why})") from error
         time.sleep(pause * random.uniform(0.5, 1.5))
     raise AssertionError("the last attempt returns or raises")
+
+
+def _is_refusal(error: Exception) -> bool:
+    forbidden = str(error).startswith("Forbidden: ")  # an OSError of gcsfs
+    return forbidden or isinstance(error, PermissionError) or type(error).__name__ in _NO_CREDENTIALS
 
 
 def _missing(error: Exception) -> str:

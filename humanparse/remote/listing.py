@@ -79,7 +79,12 @@ def _s3_pages(fs: Any, bucket: str, prefix: str) -> Iterator[dict[str, Any]]:
 def _google_pages(fs: Any, bucket: str, prefix: str) -> Iterator[dict[str, Any]]:
     asked: dict[str, Any] = {"prefix": prefix, "maxResults": PAGE}
     while True:
-        page = patiently(f"gs://{bucket}", lambda: fs.call("GET", "b/{}/o", bucket, json_out=True, **asked))
+        try:
+            page = patiently(
+                f"gs://{bucket}", lambda: fs.call("GET", "b/{}/o", bucket, json_out=True, **asked)
+            )
+        except GoneError as error:
+            raise GoneError(f"gs://{bucket}: there is no such bucket") from error
         for about in page.get("items", ()):
             yield {**about, "Key": about["name"], "Size": about["size"]}
         if "nextPageToken" not in page:

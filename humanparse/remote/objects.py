@@ -6,7 +6,9 @@ import hashlib
 import io
 import os
 import secrets
-from collections.abc import Iterable
+import shutil
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -21,7 +23,7 @@ _WHOLE = frozenset(("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oci", "oss
 """Protocols whose objects appear only when they are whole; elsewhere they are renamed in the end."""
 
 _BLOCK = 4 << 20
-"""Bytes per request when an object is read from front to back."""
+"""Bytes per request, at most, when an object is read as a file."""
 
 
 def read(address: str, size: int | None = None, mark: int | None = None) -> bytes:
@@ -112,6 +114,7 @@ class RemoteFile:
         self.address = address
         self.name = PurePosixPath(address).name
         self.stem = PurePosixPath(address).stem
+        self.suffix = PurePosixPath(address).suffix
 
     def __str__(self) -> str:
         return printable(self.address)
@@ -127,6 +130,38 @@ class RemoteFile:
     def open(self, mode: str = "rb") -> io.BufferedReader:
         """The object as a file that can be read from any place."""
         return io.BufferedReader(_Parts(self.address, self.info().size), _BLOCK)
+
+    def refuse_change(self, mark: int | None) -> None:
+        """Raise `StorageError` if its mark is another one now, `GoneError` if it does not exist any more."""
+        _refuse_change(self.address, mark)
+
+    def fetch(self, path: Path) -> Found:
+        """Copy it to a file, through memory in small parts.
+
+        Returns:
+            Its size and mark, which were the same before and after.
+
+        Raises:
+            GoneError: it does not exist.
+            StorageError: it cannot be read, or changed meanwhile.
+            OSError: the file cannot be written.
+        """
+        found = self.info()
+        with self.open() as content, path.open("wb") as file:
+            shutil.copyfileobj(content, file, _BLOCK)
+        self.refuse_change(found.mark)
+        return found
+
+    def beside(self, path: str) -> str:
+        """The address of a path that is relative to the folder of this object."""
+        scheme, _, folder = self.address.rpartition("/")[0].partition("://")
+        parts = folder.split("/")
+        for part in path.split("/"):
+            if part == "..":
+                parts = parts[:-1] or parts
+            elif part != ".":
+                parts.append(part)
+        return f"{scheme}://{'/'.join(parts)}"
 
 
 class _Parts(io.RawIOBase):
@@ -149,7 +184,7 @@ class _Parts(io.RawIOBase):
         return self._at
 
     def readinto(self, buffer: Any) -> int:
-        wanted = max(0, min(len(buffer), self._size - self._at))
+        wanted = max(0, min(len(buffer), _BLOCK, self._size - self._at))
         content = _range(self._address, self._at, wanted)
         buffer[: len(content)] = content
         self._at += len(content)
@@ -208,8 +243,12 @@ def remove(addresses: Iterable[str]) -> None:
                 continue
 
 
-def abort_uploads(address: str) -> None:
+def abort_uploads(address: str, own: Callable[[str], bool]) -> None:
     """Discard unfinished multipart uploads below an address, which a killed process leaves on S3.
+
+    Args:
+        address: a folder in a bucket, which others may be writing to.
+        own: whether an object is only written by the caller; takes its path below the address.
 
     Raises:
         StorageError: they cannot be listed or discarded.
@@ -218,7 +257,15 @@ def abort_uploads(address: str) -> None:
     if "s3" not in fs.protocol:
         return
     bucket, _, folder = fs._strip_protocol(address).rstrip("/").partition("/")
-    asked = {"Bucket": bucket, "Prefix": f"{folder}/" if folder else ""}
-    page = patiently(address, lambda: fs.call_s3("list_multipart_uploads", **asked))
-    for upload in page.get("Uploads", ()):
-        patiently(address, partial(fs.abort_mpu, bucket, upload["Key"], upload["UploadId"]))
+    prefix = f"{folder}/" if folder else ""
+    asked: dict[str, Any] = {"Bucket": bucket, "Prefix": prefix, "MaxUploads": PAGE}
+    while True:
+        page = patiently(address, lambda: fs.call_s3("list_multipart_uploads", **asked))
+        for upload in page.get("Uploads", ()):
+            if own(upload["Key"][len(prefix) :]):
+                with suppress(GoneError):  # the answer to an earlier attempt was lost
+                    patiently(address, partial(fs.abort_mpu, bucket, upload["Key"], upload["UploadId"]))
+        if not page.get("IsTruncated"):
+            return
+        asked["KeyMarker"] = page["NextKeyMarker"]
+        asked["UploadIdMarker"] = page["NextUploadIdMarker"]

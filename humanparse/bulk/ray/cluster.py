@@ -19,6 +19,7 @@ from ..job import Engine, Job, RunOptions
 from ..labeller import Labeller
 from ..pipeline import default_workers
 from ..settings import revision_of, weights_hashes
+from ..video import VideoSource
 from .engine import WorkerPool
 from .worker import Task, Worker
 
@@ -65,6 +66,11 @@ class Cluster:
 
     def __call__(self, job: Job, labeller: Labeller, options: RunOptions) -> Engine:
         """The engine of one run."""
+        if isinstance(job.source, VideoSource) and job.source.copied is not None:
+            raise BulkError(
+                "a video in a bucket is copied to one machine, which the workers may not reach; label it "
+                "without Ray, or put it on a disk that all machines share"
+            )
         gpus = self._gpus(labeller.parser)
         task = _task(job, labeller, options)
 
