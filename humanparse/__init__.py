@@ -3,7 +3,7 @@
     from humanparse import Parser
     Parser().predict("me.jpg").save("me.png")
 
-Importing this module imports no torch and touches no disk; names are resolved when they are used.
+Importing this module imports no torch and reads no files; names are resolved when they are used.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Removes secrets from URLs for messages, logs, journals and file names.
 
-Each secret is replaced by `…`: the user name and the password; in the query, the values of parameters named
-token, signature, password and the like (see `_SECRET`), and of a parameter `key` that looks like a key.
+Each secret is replaced by `…`. Secrets are the user name and the password; and in the query, the values of
+parameters named token, signature, password and the like (see `_SECRET`), and of a parameter `key` if it looks
+like a key.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ import hashlib
 import re
 
 HIDDEN = "…"
-"""Stands for what is left out."""
+"""Replaces a secret."""
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}://[^\s'\"<>]*")  # bounded: texts may be long
-_PUNCTUATION = ".,:;)]"  # behind an address, part of the sentence
+_PUNCTUATION = ".,:;)]"  # after an address, these belong to the sentence
 
 _SECRET = re.compile(
     r"token|signature|credential|secret|passw|api_?key|access_?key|auth_?key|authori[sz]ation|jwt|hmac"
@@ -22,14 +23,14 @@ _SECRET = re.compile(
 )
 """Names of parameters whose values are secrets."""
 
-_KEY = re.compile(r"[\w-]{20,}")  # what a parameter `key` holds that is no name of a file
+_KEY = re.compile(r"[\w-]{20,}")  # a value of `key` that is a secret, not the name of a file
 
 _TELLING = 16
-"""Characters from which on a secret has too many possibilities to be guessed from its hash."""
+"""A secret of at least this many characters is too long to be guessed from its hash."""
 
 
 def printable(address: str) -> str:
-    """An address without its secrets; any other text as it is.
+    """An address without its secrets; any other text is returned unchanged.
 
     `"https://me:pw@host/a.jpg?w=9&token=t"` -> `"https://…@host/a.jpg?w=9&token=…"`
     """
@@ -39,22 +40,22 @@ def printable(address: str) -> str:
 def distinct(address: str) -> str:
     """A unique name of a URL without secrets: `printable`, and a hash of long secrets in the query.
 
-    User name and password are not hashed: they decide who may see a picture, not which one it is. Applied to
-    its own result, this returns it unchanged.
+    User name and password are not hashed: they decide who may see a picture, not which picture it is. The
+    function returns its own results unchanged.
     """
     text, secrets = _hide(address)
     return f"{text} #{_hash(secrets)}" if secrets else text
 
 
 def query_hash(address: str) -> str:
-    """Eight digits that stand for the query of an address, in names of files; empty without one."""
+    """Eight digits for the query of an address, for use in file names; empty if it has no query."""
     text, secrets = _hide(address)
     query = text.partition("#")[0].partition("?")[2]
     return _hash([query, *secrets]) if query else ""
 
 
 def redact(text: str) -> str:
-    """A text whose addresses are `printable`."""
+    """A text with its addresses made `printable`."""
     return _ADDRESS.sub(_without_secrets, text) if "://" in text else text
 
 
@@ -69,7 +70,7 @@ def _hide(address: str) -> tuple[str, list[str]]:
     if not separator or not scheme.strip().replace("+", "").replace("-", "").replace(".", "").isalnum():
         return address, []
     end = len(re.split(r"[/?#]", rest, maxsplit=1)[0])
-    if "@" not in rest[:end] and re.search(r":(?!\d*$)", rest[:end]):  # a password with / ? or # in it
+    if "@" not in rest[:end] and re.search(r":(?!\d*$)", rest[:end]):  # the password contains / ? or #
         end = max(end, rest.rfind("@"))
     at = rest.rfind("@", 0, end + 1)
     if at >= 0:

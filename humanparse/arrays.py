@@ -1,4 +1,4 @@
-"""Names for the arrays that most rooms know, and the box around a mask."""
+"""Types of the arrays that most of the package uses, and the box around a mask."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ Labels = npt.NDArray[np.uint8]
 """The label of each pixel, uint8 (H, W)."""
 
 Mask = npt.NDArray[np.bool_]
-"""Which pixels, bool (H, W)."""
+"""The chosen pixels, bool (H, W)."""
 
 Box = tuple[int, int, int, int]
 """x0, y0, x1, y1 in pixels, half-open."""
 
 
 def tight_box(mask: Mask) -> Box:
-    """The smallest box that holds a mask; (0, 0, 0, 0) where the mask is empty."""
+    """The smallest box around a mask; (0, 0, 0, 0) if the mask is empty."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not len(rows):
         return 0, 0, 0, 0

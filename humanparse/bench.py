@@ -1,4 +1,4 @@
-"""What a prediction costs, stage by stage: decode, fit, network, back, encode."""
+"""Times a prediction, stage by stage: decode, fit, network, back, encode."""
 
 from __future__ import annotations
 
@@ -33,18 +33,19 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Costs:
-    """What was measured.
+    """The measured costs of a prediction.
 
     Attributes:
         photo, input: (height, width) of the picture and of the network's input.
-        milliseconds: per photo, of each stage, the median of `runs`.
-        photos_per_second: of all stages one after the other.
-        gflop_per_photo: multiplications and additions of the network as its paper has it, flip and scales
-            included; what a runtime leaves out by algebra counts as speed.
-        gflop_per_second: of the network.
-        matmul_gflop_per_second: best of `runs` products of square matrices, in torch, in the same
-            precision, on the same device and as many threads: what the network could reach at most.
-        peak_memory_mb: of the process since its start; on CUDA, of its tensors on the device.
+        milliseconds: stage -> milliseconds per photo, the median of `runs`.
+        photos_per_second: speed of all stages, one after the other.
+        gflop_per_photo: multiplications and additions of the original network, flip and scales included, in
+            1e9. Operations that a runtime avoids are counted, so avoiding them makes it faster.
+        gflop_per_second: speed of the network.
+        matmul_gflop_per_second: the best of `runs` products of square matrices in torch, in the same
+            precision, on the same device, with as many threads: an upper limit for the network.
+        peak_memory_mb: largest memory in MB of the process since its start; on CUDA, of its tensors on the
+            device.
     """
 
     model: str
@@ -67,7 +68,7 @@ class Costs:
 
 
 def synthetic_photo(width: int, height: int) -> bytes:
-    """A JPEG file of coloured blobs."""
+    """The content of a JPEG file that shows coloured blobs."""
     random = np.random.default_rng(0)
     coarse = random.integers(0, 256, (max(2, height // 40), max(2, width // 40), 3), dtype=np.uint8)
     file = io.BytesIO()
@@ -76,7 +77,7 @@ def synthetic_photo(width: int, height: int) -> bytes:
 
 
 def random_weights(spec: ModelSpec, folder: Path) -> Path:
-    """Untrained weights of a model, as a file: its speed is that of trained ones."""
+    """Write untrained weights of a model to a file; its speed is that of trained weights."""
     path = folder / f"{spec.name}.safetensors"
     checkpoint.save(models.build(spec).state_dict(), path, {"weights": "random"})
     return path
@@ -86,19 +87,19 @@ def measure(parser: Parser, photo: bytes, batch: int = 1, runs: int = 5) -> Cost
     """Time the stages of a prediction.
 
     Args:
-        parser: of a model of one network that gives logits.
+        parser: parser of a model with one network that outputs logits.
         photo: content of a picture file.
-        batch: photos that go through the network together; all are this one.
-        runs: how often, after one time that is not counted.
+        batch: photos that go through the network together; all are this photo.
+        runs: number of runs, after a first one that is not counted.
 
     Raises:
-        ModelError: a model of several networks, or without logits; or `batch` or `runs` below 1.
+        ModelError: the model has several networks or no logits; or `batch` or `runs` is below 1.
         ImageError: the photo cannot be read.
     """
     pipeline = parser.pipeline
     spec, *others = parser.spec.networks().values()
     if others or not isinstance(pipeline, Semantic):
-        raise ModelError(f"{parser.spec.name} is not a single network with logits: only those are timed")
+        raise ModelError(f"{parser.spec.name} is not a single network with logits; only those can be timed")
     if batch < 1 or runs < 1:
         raise ModelError(f"batch and runs must be at least 1, not {batch} and {runs}")
     pixels = image.load(photo)
@@ -109,7 +110,7 @@ def measure(parser: Parser, photo: bytes, batch: int = 1, runs: int = 5) -> Cost
         for run in range(runs + 1):
             peak = max(
                 peak, _matmul(pipeline.device, DTYPES[parser.precision])
-            )  # in turn: others may use the machine
+            )  # in turn, because other programs may slow the machine down for a while
             for stage, seconds in _one_run(pipeline, photo, batch, Path(folder)).items():
                 spent.setdefault(stage, []).extend([1000 * seconds / batch] if run else [])
     times = {stage: median(values) for stage, values in spent.items()}
@@ -159,7 +160,7 @@ def _one_run(pipeline: Semantic, photo: bytes, batch: int, folder: Path) -> dict
 
 
 def _gflop(spec: ModelSpec, pipeline: Semantic, size: tuple[int, int]) -> float:
-    """1e9 multiplications and additions that the network does for one photo, counted without doing them."""
+    """Multiplications and additions of the network for one photo, in 1e9, counted without computing them."""
     with torch.device("meta"):
         counted = replace(pipeline, network=models.build(spec), device=torch.device("meta"))
         with torch.inference_mode(), FlopCounterMode(display=False) as counter:
@@ -187,7 +188,7 @@ def _wait_for(device: torch.device) -> None:
 
 
 def peak_memory_mb(device: torch.device) -> float | None:
-    """Peak memory in MB: of the tensors on a CUDA device, elsewhere of the process; None where not known."""
+    """Peak memory in MB: of the tensors on a CUDA device, else of the process; None if it is not known."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e6
     if sys.platform == "win32":

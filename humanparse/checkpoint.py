@@ -1,8 +1,8 @@
-"""A checkpoint file in any published form -> clean `{key: tensor}`. A pickle is never executed.
+"""Reads checkpoint files in every published form as plain `{key: tensor}`. It never executes a pickle's code.
 
-Forms, told apart by content: safetensors; zip archives and legacy pickles of `torch.save`, of which only
-tensors are taken; the state dict flat or in a container such as `state_dict` or `ema`, its keys with or
-without prefixes such as `module.`.
+The form is recognised by content. It may be safetensors, or a zip archive or legacy pickle of `torch.save`,
+from which only tensors are read. The state dict may be in a container such as `state_dict` or `ema`, and its
+keys may have prefixes such as `module.`.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from .registry import FAMILIES, ModelSpec
 State = dict[str, Tensor]
 
 _CONTAINERS = ("state_dict", "model", "model_state_dict", "net", "ema")
-"""Where training programs keep the state dict, the first of these before the others."""
+"""Names under which training programs store the state dict, in order of preference."""
 
 _PREFIXES = ("module.", "_orig_mod.", "model.")
-"""What wrappers put before all keys: of several GPUs, of a compiled network, of a training program."""
+"""Prefixes that wrappers add to all keys: data parallel training, a compiled network, a training program."""
 
 
 def load(path: str | os.PathLike[str]) -> State:
@@ -42,8 +42,8 @@ def load(path: str | os.PathLike[str]) -> State:
         path: the file; its suffix does not matter.
 
     Raises:
-        WeightsError: missing, cut off, not a checkpoint (the message says what it is instead), holding code
-            or other objects, or NaN/Inf values.
+        WeightsError: the file is missing, cut off or not a checkpoint (the message says what it is instead),
+            or it holds code, other objects, or NaN or Inf values.
     """
     path = Path(path)
     if not path.is_file():
@@ -51,7 +51,7 @@ def load(path: str | os.PathLike[str]) -> State:
         raise WeightsError(f"{path}: {reason}; check the path of the weights")
     if is_onnx(path):
         raise WeightsError(
-            f"{path} is an ONNX graph, not a checkpoint; Parser(model, weights=…) runs it as it is"
+            f"{path} is an ONNX graph, not a checkpoint; Parser(model, weights=…) runs it directly"
         )
     if not _is_safetensors(path) and (told := impostor(path)) is not None:
         raise WeightsError(f"{path} is {told}")
@@ -63,27 +63,28 @@ def load(path: str | os.PathLike[str]) -> State:
             state[key] = value.to(torch.float32)
             if not torch.isfinite(state[key]).all():
                 raise WeightsError(
-                    f"{path}: {key} holds NaN or Inf; this checkpoint is damaged, get another copy"
+                    f"{path}: {key} holds NaN or Inf, so this checkpoint is damaged; get another copy"
                 )
     return state
 
 
 def of_use(state: State, spec: ModelSpec) -> State:
-    """The state without keys that checkpoints of the model's family may have and that are of no use here."""
+    """The state without the keys that some checkpoints of the model's family have and that are not needed."""
     return {key: value for key, value in state.items() if not key.endswith(FAMILIES[spec.family].unused)}
 
 
 def check(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], spec: ModelSpec, origin: str) -> None:
-    """See that `state` has exactly the keys and shapes of `expected`, the network's own state.
+    """Check that `state` has exactly the keys and shapes of `expected`, the network's own state.
 
     Args:
-        state: what `load` gave.
-        expected: `network.state_dict()`; only shapes are looked at, so it may be on the meta device.
+        state: the result of `load`.
+        expected: `network.state_dict()`; only shapes are used, so it may be on the meta device.
         spec: the model, for its name and its number of labels.
         origin: name of the file, for the message.
 
     Raises:
-        WeightsError: a wrong number of classes, or missing, unexpected and mis-shaped keys, all listed.
+        WeightsError: the number of classes is wrong, or keys are missing, unexpected or of another shape; the
+            message lists them.
     """
     wanted = {key: value for key, value in expected.items() if not key.endswith("num_batches_tracked")}
     missing = [key for key in wanted if key not in state]
@@ -100,12 +101,12 @@ def check(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], spec: Mod
         + _listing("missing", missing)
         + _listing("unexpected", unexpected)
         + _listing("wrong shape", shapes)
-        + "Pass the checkpoint of this very model, or name the model it belongs to."
+        + "Pass a checkpoint of this model, or name the model that the checkpoint belongs to."
     )
 
 
 def save(state: Mapping[str, Tensor], path: str | os.PathLike[str], metadata: Mapping[str, str]) -> None:
-    """Write safetensors; the file appears under its name only when it is whole.
+    """Write a safetensors file, which appears under its name only when it is complete.
 
     Raises:
         WeightsError: the folder does not exist or cannot be written.
@@ -121,11 +122,11 @@ def save(state: Mapping[str, Tensor], path: str | os.PathLike[str], metadata: Ma
 
 
 def load_converted(path: Path, sha256: str) -> State:
-    """Like `load`, but keep a safetensors copy beside the file, named by its hash, for later loads to map.
+    """Like `load`, but keep a safetensors copy beside the file, so that later loads are fast.
 
     Args:
         path: a verified download.
-        sha256: its hash.
+        sha256: its hash, which becomes part of the copy's name.
     """
     if _is_safetensors(path):
         return load(path)
@@ -134,12 +135,12 @@ def load_converted(path: Path, sha256: str) -> State:
         try:
             return load(converted)
         except WeightsError as error:
-            warnings.warn(f"converted again: {error}", stacklevel=2)
+            warnings.warn(f"the converted copy is made again: {error}", stacklevel=2)
     state = load(path)
     try:
         save(state, converted, {"source": path.name, "source_sha256": sha256})
     except WeightsError as error:
-        warnings.warn(f"every start reads the original again: {error}", stacklevel=2)
+        warnings.warn(f"no converted copy was written, so loading stays slow: {error}", stacklevel=2)
     return state
 
 
@@ -160,14 +161,14 @@ def _read_safetensors(path: Path) -> State:
 def _read_torch(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:  # torch's text advises to allow code
+    except pickle.UnpicklingError as error:  # torch's own message advises to allow code
         named = re.search(r"GLOBAL (\S+)", str(error))
         wants = f": {named[1]}" if named else ""
         raise WeightsError(
-            f"{path}: not loaded: it is damaged, or holds objects beside tensors{wants}, and opening those "
-            "could run code. Get the original file, or save its state dict alone."
+            f"{path}: not loaded: it is damaged, or holds objects other than tensors{wants}, and reading "
+            "those could run code. Get the original file, or save only its state dict."
         ) from error
-    except Exception as error:  # on damaged bytes torch's unpickler may stumble over anything
+    except Exception as error:  # torch's unpickler raises many kinds of errors for damaged bytes
         size = path.stat().st_size
         raise WeightsError(
             f"{path}: cut off or damaged, {size} bytes ({type(error).__name__}); get another copy"
@@ -175,7 +176,7 @@ def _read_torch(path: Path) -> Any:
 
 
 def _without_prefixes(state: State) -> State:
-    """The state without what wrappers, one around the other, put before all of its keys."""
+    """The state without the prefixes that all of its keys have; there may be several in a row."""
     while state:
         prefix = next((p for p in _PREFIXES if all(key.startswith(p) for key in state)), None)
         if prefix is None:
@@ -188,7 +189,7 @@ def _unwrapped(content: Any, path: Path) -> State:
     while isinstance(content, Mapping):
         found = [key for key in _CONTAINERS if isinstance(content.get(key), Mapping)]
         if len(found) > 1:
-            warnings.warn(f"{path} holds {' and '.join(found)}; {found[0]} is taken", stacklevel=2)
+            warnings.warn(f"{path} holds {' and '.join(found)}; {found[0]} is used", stacklevel=2)
         if not found:
             break
         content = content[found[0]]
@@ -205,17 +206,17 @@ def _unwrapped(content: Any, path: Path) -> State:
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether it is a dense real tensor with values: sparse, quantised and meta tensors load safely too."""
+    """Whether this is a dense, real tensor with values; torch loads sparse, quantised and meta ones, too."""
     if not isinstance(value, Tensor) or value.layout != torch.strided:
         return False
     return not (value.is_meta or value.is_quantized or value.is_complex())
 
 
 def _check_family(state: Mapping[str, Tensor], spec: ModelSpec, origin: str) -> None:
-    """Raise the plainer error where the file is whole, but of another network."""
+    """Raise a clearer error if the file is complete, but belongs to another network."""
     if "lateral_ppm_layer.0.weight" in state:
         raise WeightsError(
-            f"{origin} is an SSSegmentation file from before December 2020, of another network than the "
+            f"{origin} is an SSSegmentation file from before December 2020, whose network differs from the "
             "published ones; get the release that `humanparse info ssseg-ce2p-r101-os8-lip` names"
         )
     known = [family for family in FAMILIES.values() if family.marker in state]
@@ -238,11 +239,11 @@ def _check_family(state: Mapping[str, Tensor], spec: ModelSpec, origin: str) -> 
 
 
 _BLOCKS = {"layers": r"\blayer([1-4])\.(\d+)\.", "depths": r"\bencoder\.block\.(\d)\.(\d+)\."}
-"""Argument of a network for the number of blocks in each stage -> its keys, with stage and block."""
+"""Network argument with the number of blocks in each stage -> pattern of keys, with stage and block."""
 
 
 def _depths(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
-    """Blocks of each stage, by the name of the argument that they are; without those it has no keys of."""
+    """Network argument -> number of blocks in each stage; without arguments that no key belongs to."""
     found = {}
     for argument, pattern in _BLOCKS.items():
         places = [(int(m[1]), int(m[2])) for m in (re.search(pattern, key) for key in state) if m]
@@ -263,7 +264,7 @@ def _check_classes(
     spec: ModelSpec,
     origin: str,
 ) -> None:
-    """Raise the plainer error where all that differs is the number of classes."""
+    """Raise a clearer error if only the number of classes differs."""
     found = set()
     for key in misshaped:
         ours, theirs = wanted[key].shape, state[key].shape

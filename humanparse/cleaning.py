@@ -1,8 +1,4 @@
-"""Cleaning in the same words everywhere: islands, holes and borders of label maps, edges of masks.
-
-parsing.cleaned(min_area="0.05%", fill=200, smooth=3)
-edged(parsing.mask("hair"), grow=4, feather=6)
-"""
+"""Cleans label maps (islands, holes, borders), and grows, shrinks or feathers masks."""
 
 from __future__ import annotations
 
@@ -27,26 +23,32 @@ Area = int | str
 
 @dataclass(frozen=True)
 class Cleaning:
-    """How a label map is cleaned: first `smooth`, then `min_area`, then `fill`; 0 leaves a step out.
+    """How a label map is cleaned: first `smooth`, then `min_area`, then `fill`; 0 skips a step.
 
-    Pixels of 255 (no statement) stay, and nothing takes them over.
+    Pixels of 255 (no statement) keep it, and no other pixel gets it.
 
     Attributes:
-        min_area: islands take the label that they touch most. An island is an 8-connected region of one label
-            with fewer pixels than this; what it touches is counted in pixel edges, over neighbours that are
-            no islands themselves, and the lowest label wins a tie. Islands among islands follow when those
-            have their label; where there are only islands, all stay. A number of pixels, or a share of the
-            picture such as `"0.1%"`.
-        fill: holes take the label around them. A hole is an 8-connected region of background with at most so
-            many pixels (or `"0.1%"`), away from the border of the picture, whose pixel edges all lie at one
-            label. Refused in schemes without background.
-        smooth: borders become smooth: each pixel takes the label that weighs most within so many rows and
-            columns, near pixels weighing more; ties keep the pixel's own label. No label appears where it was
-            not within that radius. See `humanparse.ops.clean.smooth` for the weights.
-        scheme: key of the label scheme that was cleaned; filled in by `Parsing.cleaned`.
+        min_area: each island gets the label that it touches most. An island is an 8-connected region of one
+            label with fewer pixels than this: a number of pixels, or a share of the picture such as `"0.1%"`.
+            Contact is counted in pixel edges, with neighbours that are not islands; the lowest label wins a
+            tie. Islands that touch only islands get their label after those; if there are only islands, all
+            stay.
+        fill: each hole gets the label around it. A hole is an 8-connected region of background with at most
+            this many pixels (or a share such as `"0.1%"`), which does not touch the border of the picture and
+            borders on one label only. Raises an error in schemes without background.
+        smooth: each pixel gets the label with the largest weight within this many rows and columns; near
+            pixels weigh more, and a tie keeps the pixel's own label. No label appears where it was not within
+            that radius. See `humanparse.ops.clean.smooth` for the weights.
+        scheme: key of the label scheme that was cleaned; `Parsing.cleaned` fills it in.
 
     Raises:
         ModelError: a value is out of range.
+
+    Examples:
+        >>> from humanparse import Parser
+        >>> parsing = Parser().predict("examples/grace_hopper.jpg")
+        >>> parsing.cleaned(min_area="0.05%", fill=200, smooth=3).cleaning[0].smooth
+        3
     """
 
     min_area: Area = 0
@@ -66,7 +68,7 @@ class Cleaning:
         return bool(self.min_area or self.fill or self.smooth)
 
     def words(self) -> dict[str, Any]:
-        """What is asked for, without what is left out; as files log it."""
+        """The steps that are not 0, as they are recorded in files."""
         return {name: value for name, value in asdict(self).items() if value}
 
     @classmethod
@@ -75,10 +77,10 @@ class Cleaning:
         return cls(**words)
 
     def check(self, scheme: LabelScheme) -> None:
-        """See that labels of a scheme can be cleaned so.
+        """Check that labels of a scheme can be cleaned like this.
 
         Raises:
-            SchemeError: holes are to be filled where no label is the background.
+            SchemeError: holes are to be filled, but the scheme has no background.
         """
         if self.fill and scheme.background is None:
             raise SchemeError(f"{scheme.key} has no background, so there are no holes: leave fill out")
@@ -99,19 +101,25 @@ class Cleaning:
 
 
 def edged(mask: Mask, grow: int = 0, shrink: int = 0, feather: int = 0) -> npt.NDArray[np.uint8]:
-    """A mask with another edge: grown first, then shrunk, then feathered.
+    """Change the edge of a mask: grow it, then shrink it, then feather it.
 
     Args:
         mask: bool (H, W).
-        grow: pixels by which it reaches further, in all directions alike.
-        shrink: pixels by which it draws back; the border of the picture is no edge.
-        feather: pixels over which it fades inwards, so that nothing outside shows.
+        grow: pixels by which it grows, in all directions.
+        shrink: pixels by which it then shrinks; the border of the picture does not count as an edge.
+        feather: pixels over which it then fades inwards, so that nothing outside shows.
 
     Returns:
-        uint8 (H, W), 0-255; only 0 and 255 where it is not feathered.
+        uint8 (H, W), 0-255; without `feather` only 0 and 255.
 
     Raises:
-        ModelError: a number of pixels below 0 or above 1000.
+        ModelError: a number of pixels is below 0 or above 1000.
+
+    Examples:
+        >>> import numpy as np
+        >>> from humanparse.cleaning import edged
+        >>> edged(np.array([[False, True, True]]), grow=1).tolist()
+        [[255, 255, 255]]
     """
     for name, value in (("grow", grow), ("shrink", shrink), ("feather", feather)):
         if not 0 <= value <= MOST_EDGE:
@@ -120,7 +128,7 @@ def edged(mask: Mask, grow: int = 0, shrink: int = 0, feather: int = 0) -> npt.N
 
 
 def _checked(name: str, value: Any) -> Area:
-    """An area that makes sense; texts of digits become numbers, no area becomes 0."""
+    """Check an area. A text of digits becomes a number; an area of nothing becomes 0."""
     text = str(value).strip().replace(" ", "")
     try:
         if isinstance(value, bool) or not isinstance(value, int | str | np.integer):

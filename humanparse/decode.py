@@ -57,7 +57,7 @@ _OVERSHOOT = 0.25  # how far bicubic and Lanczos filters may leave 0-1
 
 
 def stream_to_rgb(stream: IO[bytes], name: str, max_pixels: int) -> NDArray[np.uint8]:
-    """Decode the first frame of an encoded picture; smaller than it is, where `reducing` allows that.
+    """Decode the first frame of an encoded picture; at a reduced size if `reduction.reducing` allows it.
 
     Args:
         stream: seekable binary stream that starts with the picture's first byte; it is left open.
@@ -92,7 +92,7 @@ def picture_to_rgb(picture: Image.Image, name: str, max_pixels: int) -> NDArray[
     """Turn a PIL image into pixels; of several frames, the current one. Its file may be decoded or not.
 
     Args:
-        picture: an image of any mode; it is loaded if need be, otherwise unchanged.
+        picture: an image of any mode; it is loaded if needed, otherwise unchanged.
         name: the picture's name in error messages.
         max_pixels: largest height x width.
 
@@ -292,7 +292,7 @@ def _orientation(picture: Image.Image) -> int:
     """EXIF orientation, 1 if there is none.
 
     `picture.getexif()` is not used, because it falls back to XMP, which OpenCV ignores. But changes to its
-    result count: whoever deletes the tag there has turned the picture. A TIFF is turned when it is loaded.
+    result count: if the tag was deleted there, the picture is upright. A TIFF is turned when it is loaded.
     """
     block = picture.info.get("exif")
     value = metadata.orientation_of(block.removeprefix(b"Exif\0\0")) if isinstance(block, bytes) else 1

@@ -1,4 +1,4 @@
-"""A file appears under its final name only when it is whole."""
+"""Writes files that appear under their final name only when they are complete."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def replacing(path: Path, ending: str = ".part") -> Iterator[Path]:
 
     Args:
         path: the final name.
-        ending: suffix of the new file's name, for writers that depend on it.
+        ending: suffix of the new file's name, for writers that choose a format by it.
 
     Raises:
         OSError: the folder is missing or read-only, or the disk is full.
@@ -43,7 +43,7 @@ def writing_file(path: Path, make_folder: bool = False) -> Iterator[Path]:
 
     Args:
         path: the final name.
-        make_folder: make its folder if need be.
+        make_folder: create its folder if needed.
 
     Raises:
         FormatError: the file cannot be written.
@@ -78,10 +78,10 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
 
 def folds_case(folder: Path) -> bool:
-    """Whether names that differ in case only are one file there: on Windows, macOS, exFAT, many servers.
+    """Whether names that differ only in case mean the same file, as on Windows, macOS, exFAT, many servers.
 
     Args:
-        folder: it, or one that is still to be made; nothing is left in it.
+        folder: the folder, which need not exist yet; nothing is left in it.
 
     Raises:
         OSError: the folder cannot be written to.
@@ -97,7 +97,7 @@ def folds_case(folder: Path) -> bool:
 
 
 def folded(name: str) -> str:
-    """What two names have in common that are one file where `folds_case`."""
+    """A form of a name that is equal for all names that mean the same file where `folds_case` is true."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
@@ -107,7 +107,7 @@ def sync_folder(folder: Path) -> None:
     Raises:
         OSError: the folder is missing or cannot be read.
     """
-    if os.name == "nt":  # Windows opens no folders, and keeps names in order by itself
+    if os.name == "nt":  # Windows cannot open folders, and writes names in order by itself
         return
     handle = os.open(folder, os.O_RDONLY)
     try:

@@ -6,9 +6,17 @@ from .messages import presentable
 
 
 class HumanParseError(Exception):
-    """Base of all errors raised on purpose; catch this to catch them all.
+    """Base class of all errors that are raised on purpose; catch this to catch them all.
 
-    Its message holds no secrets of addresses and little of long values, whatever it was made of.
+    Secrets in addresses are removed from its message, and long values are shortened.
+
+    Examples:
+        >>> from humanparse import HumanParseError, Parser
+        >>> try:
+        ...     Parser("no-such-model")
+        ... except HumanParseError as error:
+        ...     print(type(error).__name__)
+        ModelError
     """
 
     def __init__(self, *args: object) -> None:
@@ -20,7 +28,7 @@ class ImageError(HumanParseError, ValueError):
 
 
 class ImageKindError(ImageError):
-    """An input is not a picture, or is of a kind that is not read; the message names the kind."""
+    """An input is not a picture, or its kind is not supported; the message names the kind."""
 
 
 class ImageSizeError(ImageError):
@@ -32,23 +40,23 @@ class SchemeError(HumanParseError, ValueError):
 
 
 class ModelError(HumanParseError, ValueError):
-    """A model name or a combination of options is unknown or impossible."""
+    """A model name or an option is unknown, or options cannot be combined."""
 
 
 class WeightsError(HumanParseError, RuntimeError):
-    """Weights could not be found, verified or loaded; the message says where to put the file by hand."""
+    """Weights could not be found, verified or loaded; after a failed download it says where to put them."""
 
 
 class UnreachableError(WeightsError):
-    """No source of a file could be reached, or the network is off; nothing says that the file is wrong."""
+    """No source of a file could be reached, or the network is off. No wrong file was received."""
 
 
 class DeviceError(HumanParseError, RuntimeError):
-    """The asked-for device, precision or runtime is not available here; nothing falls back silently."""
+    """The requested device, precision or runtime is not available; nothing falls back silently."""
 
 
 class PeopleError(HumanParseError, ValueError):
-    """People that were given to a prediction do not fit the picture, or cannot be understood."""
+    """People passed to a prediction do not fit the picture, or have an unknown form."""
 
 
 class FormatError(HumanParseError, ValueError):
@@ -56,7 +64,7 @@ class FormatError(HumanParseError, ValueError):
 
 
 class DatasetError(HumanParseError, ValueError):
-    """A data set's folder or file is missing, or is not what its layout says."""
+    """A folder or file of a data set is missing, or does not fit the data set's layout."""
 
 
 class ScoreError(HumanParseError, ValueError):
@@ -64,7 +72,7 @@ class ScoreError(HumanParseError, ValueError):
 
 
 class BulkError(HumanParseError, RuntimeError):
-    """A run over many inputs cannot begin or go on; what is done is kept."""
+    """A run over many inputs cannot start or continue; finished results are kept."""
 
 
 class StorageError(BulkError):
@@ -76,4 +84,4 @@ class GoneError(StorageError):
 
 
 class ServeError(HumanParseError, RuntimeError):
-    """The service cannot begin: a setting, the address or a package is at fault."""
+    """The service cannot start, because of a setting, the address or a package."""

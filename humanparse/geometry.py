@@ -82,7 +82,7 @@ class _Warp:
 
     def resample(self, image: Picture, device: torch.device) -> Tensor:
         size = image.shape[0], image.shape[1]
-        seen = replace(self, image_size=size)  # of a smaller copy the outermost pixels are at the same places
+        seen = replace(self, image_size=size)  # a smaller copy's outermost pixels map to the same places
         rows, columns = (
             warp_taps(*_inverted(*seen._axis(axis)), self.spec.size[axis], size[axis], is_row=axis == 0).to(
                 device
@@ -178,7 +178,7 @@ class _ShortestEdge(_Squash):
 
 @dataclass(frozen=True)
 class _KeepRatio(_Squash):
-    """As large as both limits allow, enlarged if need be; the larger limit is that of the long side."""
+    """As large as both limits allow, enlarged if needed; the larger limit is that of the long side."""
 
     @cached_property
     def content_size(self) -> Size:
@@ -257,8 +257,8 @@ class Frame:
     def fit(self, image: Picture, device: torch.device = _CPU) -> Tensor:
         """RGB uint8 (H, W, 3) -> the network's input, float32 (3, *input_size), normalised, on a device.
 
-        The image may be a smaller copy, as for `resample`.
-        The device computes warps and normalisation, with the CPU's results; OpenCV resizes on the CPU.
+        The image may be a smaller copy, as for `resample`. The device computes warps and normalisation, with
+        the same results as on the CPU; OpenCV resizes on the CPU.
         """
         settle_after_fork()
         if self.spec.resize_on == "uint8":
@@ -296,8 +296,9 @@ class Frame:
         """Logits -> labels at the picture's size.
 
         Args:
-            logits: float32 (C, h, w), at the network's grid or at `input_size`. Of several, made at different
-                scales, the mean is taken, at the input's size (`two-step`) or the picture's (`one-step`).
+            logits: float32 (C, h, w), at the network's grid or at `input_size`; or several of these, made at
+                different scales. Their mean is taken at the input's size (`two-step`) or the picture's
+                (`one-step`).
             protocol: `extract` resamples logits, then takes the best class. `paper` takes the best class at
                 the input's size, then resamples labels by nearest neighbour. `score` does the same with the
                 centre truncated to whole pixels, as the original's scoring script. Inputs that are not warped
@@ -340,8 +341,8 @@ class Frame:
     def windowed(self, logits: Tensor) -> WindowedLogits:
         """Logits (C, h, w), at the network's grid or at `input_size`, as windows at the picture's resolution.
 
-        The values are those of which `back` takes the best class under `extract`. They are computed on the
-        CPU, window by window.
+        These are the values whose best class `back` takes under `extract`. They are computed on the CPU,
+        window by window.
         """
         logits = logits.cpu()
         if self.spec.upsampling == "two-step" and tuple(logits.shape[1:]) != self.input_size:

@@ -1,4 +1,4 @@
-"""What a file is that should hold weights and does not, whatever its suffix says."""
+"""Recognises files that are not weights although they should be, whatever their suffix."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _HEAD = 4096
 
 
 def is_page(head: bytes) -> bool:
-    """Whether a file that begins with `head` is a web page, the usual disguise of a refusal."""
+    """Whether a file that begins with `head` is a web page, as servers often send instead of an error."""
     return head.removeprefix(b"\xef\xbb\xbf").lstrip()[:9].lower().startswith((b"<!doctype", b"<html"))
 
 
 def stand_in(head: bytes) -> str | None:
-    """What a server or Git gave in place of any file that begins with `head`, as `impostor` tells it."""
+    """Like `impostor`, for what servers and Git give in place of a file; `head` is the file's beginning."""
     if head.startswith(b"version https://git-lfs"):
         return (
             "a Git LFS pointer, a few lines of text in place of the file; run `git lfs pull` where it was "
@@ -34,17 +34,17 @@ def stand_in(head: bytes) -> str | None:
 
 
 def is_onnx(path: Path) -> bool:
-    """Whether a file is an ONNX graph, by its content: its version, a small number, and then text."""
+    """Whether a file is an ONNX graph, by its content: a small number, the version, and then text."""
     with path.open("rb") as file:
         head = file.read(3)
     return len(head) == 3 and head[0] == 0x08 and 2 < head[1] < 32 and head[2] in b"\x12\x1a\x22\x28\x32\x3a"
 
 
 def impostor(path: Path) -> str | None:
-    """What a file is instead of weights, and what to do, to follow `it is `; None if it may hold weights.
+    """What a file is instead of weights, and what to do: the end of `it is …`. None if it may be weights.
 
     Args:
-        path: a file that is there.
+        path: an existing file.
 
     Raises:
         OSError: it cannot be read.
@@ -68,14 +68,14 @@ def impostor(path: Path) -> str | None:
 
 
 def _of_zip(path: Path) -> str | None:
-    """Torch saves zip archives, with a pickle and tensors in one folder."""
+    """`impostor` for a zip archive. Torch saves zip archives with a pickle and tensors in one folder."""
     try:
         if not zipfile.is_zipfile(path):
             size = path.stat().st_size
             return f"cut off after {size} bytes: the end of the archive is missing; get another copy"
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-    except Exception:  # of damaged archives it raises many kinds
+    except Exception:  # zipfile raises many kinds of errors for damaged archives
         return "a damaged zip archive; get another copy"
     if any(name.endswith(("data.pkl", "constants.pkl")) for name in names):
         return None

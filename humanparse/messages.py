@@ -7,7 +7,7 @@ import re
 from .addresses import redact
 
 _MOST = 300
-"""Characters of a word, or of a quoted text, in a message."""
+"""Most characters of a word, or of a quoted text, in a message."""
 
 _MOST_IN_BRACKETS = 500
 _MOST_IN_LINE = 4000  # the names of all models are fewer
@@ -18,12 +18,12 @@ _BRACKET = re.compile(r"[\[({\])}]")
 
 
 def presentable(text: str) -> str:
-    """A message as it may be shown, logged and kept.
+    """A message that may be shown, logged and stored.
 
     Addresses lose their secrets (see `addresses`). A word or a quoted text of more than 300 characters, a
     list or an array of more than 500, and a line of more than 4000 lose their middle.
     """
-    text = redact(shorten(text, 10 * _MOST_IN_LINE))  # of megabytes the ends are enough
+    text = redact(shorten(text, 10 * _MOST_IN_LINE))  # the ends of a very long text are enough
     if len(text) <= _MOST:
         return text
     text = _QUOTED.sub(lambda found: f"{found[1]}{found[2]}{shorten(found[3])}{found[2]}", text)
@@ -37,7 +37,7 @@ def said(error: BaseException) -> str:
 
 
 def shorten(text: str, limit: int = 200) -> str:
-    """A text of at most about so many characters: its beginning and its end."""
+    """A text of at most about `limit` characters: the beginning and the end of a longer text."""
     return text if len(text) <= limit else f"{text[: limit // 2]}…{text[-(limit // 2) :]}"
 
 

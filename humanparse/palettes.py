@@ -1,7 +1,7 @@
-"""Colours of labels: PASCAL-VOC's for files, and those for looking at.
+"""Colours of labels: PASCAL-VOC's for files, and the display palette for people to look at.
 
-The display colours are chosen by `docs/make_palette.py` and stored in `schemes.json`. A colour belongs to a
-thing (hair, left arm, shoe), so that it is the same in every label set.
+`docs/make_palette.py` chooses the display colours; they are stored in `schemes.json`. A colour belongs to a
+thing (hair, left arm, shoe), so it is the same in every label set.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def folded(name: str) -> str:
 
 @lru_cache(maxsize=1)
 def voc_palette(count: int = 256) -> tuple[Rgb, ...]:
-    """The PASCAL-VOC colour map: each next three bits of a label set the next lower bit of R, G and B."""
+    """The PASCAL-VOC colour map: three bits of a label at a time set one bit of R, G and B, highest first."""
     colours = []
     for label in range(count):
         rgb, rest = [0, 0, 0], label
@@ -48,10 +48,11 @@ def things(names: tuple[str, ...]) -> tuple[str, ...]:
     """What each label shows, in words that all label sets share, such as `hair` or `left arm`.
 
     Args:
-        names: of the labels. Label sets of this package are known by all their names, others name by name.
+        names: names of the labels. Label sets of this package are recognised by all their names together; in
+            others each name is looked up alone.
 
     Returns:
-        One word for each label; "" where nothing is known of it.
+        One word for each label; "" for unknown labels.
     """
     for record in _known():
         if tuple(record["names"]) == names:
@@ -61,11 +62,12 @@ def things(names: tuple[str, ...]) -> tuple[str, ...]:
 
 @cache
 def display_palette(names: tuple[str, ...]) -> tuple[Rgb, ...]:
-    """A colour for each label of these names, for looking at.
+    """The display colour of each label.
 
     Returns:
-        RGB triples (0-255). A thing has the same colour everywhere; what has no colour of its own, or one
-        that another label of these took, gets a colour of a fixed sequence. The background is black.
+        RGB triples (0-255). A thing has the same colour in every label set. A label without a colour of its
+        own, or whose colour an earlier label has taken, gets one from a fixed sequence. The background is
+        black.
     """
     known = {thing: (red, green, blue) for thing, (red, green, blue) in tables()["things"].items()}
     wanted = [known.get(thing) for thing in things(names)]
@@ -82,7 +84,7 @@ def _known() -> list[dict[str, Any]]:
 
 @lru_cache(maxsize=1)
 def _by_name() -> dict[str, str]:
-    """Folded name -> thing; labels' names come before things', earlier schemes before later ones."""
+    """Folded name -> thing. Names of labels win over names of things, earlier schemes over later ones."""
     found: dict[str, str] = {}
     for record in _known():
         for name, thing in zip(record["names"], record["things"], strict=True):

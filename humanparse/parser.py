@@ -1,42 +1,23 @@
-"""`Parser`: a model by name, ready to parse photos."""
+"""`Parser`: loads a model by name and parses photos."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import fields
-from functools import cached_property, partial
-from typing import Any, Literal, get_args, overload
+from functools import partial
+from typing import Any, Literal, overload
 
-from torch import Tensor, nn
-
-from . import hub, image, registry, runtimes
-from .arrays import Picture
-from .detections import Detections, read_people_in_pixels
-from .errors import ModelError, PeopleError
+from . import image, registry, runtimes
+from .errors import PeopleError
 from .geometry import Protocols
 from .options import ParserOptions
-from .pipelines.assembly import assembled
 from .pipelines.batches import check_many, parse_many, raising
-from .pipelines.bottom_up import BottomUp
-from .pipelines.detecting import PeopleDetector
+from .pipelines.model import Model
 from .pipelines.pipeline import Pipeline
-from .pipelines.rules import RULES
-from .pipelines.semantic import Semantic
-from .pipelines.single_stage import SingleStage
-from .pipelines.top_down import TopDown, find_rule
-from .registry import ModelSpec
 from .results import Parsing
-from .runtimes.hosted import hosted, hosted_file, hosted_with_people
-from .runtimes.loading import Weights, file_of, given_files, is_graph, load_network
-from .runtimes.placement import (
-    Precision,
-    Runtime,
-    choose_device,
-    choose_for_onnx,
-    choose_precision,
-    choose_runtime,
-)
+from .runtimes.loading import Weights
+from .runtimes.placement import Precision, Runtime
 from .video.parsed import ParsedVideo, Smooth, parse_video
 
 
@@ -45,53 +26,61 @@ class Parser:
 
     Args:
         model: a name of `humanparse.list_models()`; the default comes with the package. Or any SegFormer in
-            the form of transformers: `"hf:owner/name"` or `"hf:owner/name@revision"` on the Hugging Face hub,
-            or the path of a folder with its `config.json`, `preprocessor_config.json` and weights.
-        weights: a checkpoint file of your own for this model, in any published form, or an ONNX file of it,
-            which ONNX Runtime runs; for a model of several networks a mapping such as `{"global": …, "local":
-            …}`; for either with a `"detector"` too, then with the file of a single network as `"network"`.
-            What is not given is fetched.
-        device: `"auto"` (CUDA when it is there, else CPU), `"cpu"`, `"cuda"`, `"cuda:1"`, `"mps"` (accepted,
+            the format of transformers: `"hf:owner/name"` or `"hf:owner/name@revision"` on the Hugging Face
+            hub, or the path of a folder with its `config.json`, `preprocessor_config.json` and weights.
+        weights: your own checkpoint file for this model, in any published form, or an ONNX file of it, which
+            ONNX Runtime runs. For a model of several networks, a mapping such as `{"global": …, "local": …}`.
+            The mapping may also have the file of a `"detector"`; then a single network's file is
+            `"network"`. Files that you do not pass are downloaded.
+        device: `"auto"` (CUDA if available, else CPU), `"cpu"`, `"cuda"`, `"cuda:1"` or `"mps"` (accepted,
             untested).
         precision: `"float32"` is exact; `"bf16"` and `"fp16"` (CUDA only) are faster and change a few labels
             at borders; `"auto"` is float32 on CPU and MPS, fp16 on CUDA.
-        runtime: `"torch"`; `"onnxruntime"` (float32 only) or `"openvino"`, for models that give logits, on
-            the CPU, from the extras of these names; `"auto"` is the fastest that is installed (see docs).
+        runtime: `"torch"`; or `"onnxruntime"` (float32 only) or `"openvino"`, which run models with logits on
+            the CPU and are installed by the extras of these names; `"auto"` is the fastest installed one (see
+            docs).
         flip: average with the mirrored photo; None is the original's default.
         scales: average over these sizes, such as `(0.75, 1.0, 1.25)`; None is the original's default.
-        protocol: how logits come back to the photo. `"extract"`: resampled, then the best class is taken, as
-            the original's extractor. `"paper"`: the best class at network size, resampled by nearest
-            neighbour, as its evaluation. `"score"`: as paper, with centres cut to whole pixels, as its
-            printed scores. Models that find people by themselves: `"extract"` puts the person of higher
-            score on top, the others give the original's own map.
-        test_size: (height, width) of the network's input instead of the original's; for models that keep the
-            aspect (short side, limit of the long side), or, for `keep-ratio` inputs, both limits.
-        detector: finds people for `people="detect"`: `"maskrcnn_resnet50_fpn_v2"`, or
-            `"fasterrcnn_mobilenet_v3_large_320_fpn"`, faster, with boxes only; loaded when first used. None:
-            the model's own people head, without a second network; the first of these for models without one.
+        protocol: how logits become labels of the photo. `"extract"`: logits are resampled, then the best
+            class is taken, like the original's extractor. `"paper"`: the best class is taken at network size
+            and resampled by nearest neighbour, like its evaluation. `"score"`: like paper, with centres cut
+            to whole pixels, like its published scores. For models that find people by themselves,
+            `"extract"` puts the person with the higher score on top, and the others return the original's
+            own map.
+        test_size: the network's input size instead of the original's: (height, width). For models that keep
+            the aspect: (short side, limit of the long side); for `keep-ratio` inputs, both limits.
+        detector: the detector for `people="detect"`: `"maskrcnn_resnet50_fpn_v2"`, or the faster
+            `"fasterrcnn_mobilenet_v3_large_320_fpn"`, which finds boxes only. It is loaded when first used.
+            None: the model's own people head, without a second network; for models without one, the first of
+            these.
         rule: how the whole photo's logits are fused with those of people that you pass or a detector finds:
             `"schp"`, `"schp-original"` (with its defects) or `"mce2p"`. None takes the model's own rule, or
             SCHP's for a model of one network.
-        fast_decode: decode JPEGs at 1/2, 1/4 or 1/8 of their size where that is still at least twice what the
-            network sees. Labels are of the photo's own size; a few at borders differ (see docs). For models
-            with logits, and people that their own head finds.
+        fast_decode: decode JPEGs at 1/2, 1/4 or 1/8 of their size if that is still at least twice what the
+            network sees. Labels have the photo's own size; a few at borders differ (see docs). For models
+            with logits, and for people that their own head finds.
         offline: never use the network; None follows HUMANPARSE_OFFLINE and HF_HUB_OFFLINE.
         progress: show download progress; None shows it on a terminal only.
 
     Attributes:
         options: the arguments, as a value that can be sent to other processes; see `ParserOptions`.
         spec: the model's record (see `humanparse.model_info`).
-        scheme: its labels.
+        scheme: its label scheme.
         device: the `torch.device` in use.
-        precision: `"float32"`, `"bf16"` or `"fp16"`, as in use.
-        runtime: `"torch"`, `"onnxruntime"` or `"openvino"`, as in use.
-        weights: what each network does (`"network"` where there is one) -> the checkpoint file in use.
-        detector: name of the detector for `people="detect"`; None where the model's people head does it.
+        precision: the precision in use: `"float32"`, `"bf16"` or `"fp16"`.
+        runtime: the runtime in use: `"torch"`, `"onnxruntime"` or `"openvino"`.
+        weights: role of each network (`"network"` for a single one) -> the checkpoint file in use.
+        detector: name of the detector for `people="detect"`; None if the model's people head finds them.
 
     Raises:
-        ModelError: unknown model, or an option it cannot take.
+        ModelError: unknown model, or an option that the model cannot take.
         WeightsError: the weights cannot be found, or do not fit.
         DeviceError: the device, the precision or the runtime is not available here.
+
+    Examples:
+        >>> from humanparse import Parser
+        >>> parsing = Parser().predict("examples/grace_hopper.jpg")
+        >>> parsing.overlay("examples/grace_hopper.jpg").save("overlay.png")
     """
 
     def __init__(
@@ -114,95 +103,41 @@ class Parser:
     ) -> None:
         given = {**locals(), "model": os.fspath(model)}  # all arguments, before there are other names
         self.options = ParserOptions(**{field.name: given[field.name] for field in fields(ParserOptions)})
-        if protocol not in get_args(Protocols):
-            raise ModelError(f"protocol must be one of {', '.join(get_args(Protocols))}, not {protocol!r}")
-        self.spec = hub.find_model(model, offline=offline)
-        self.scheme = self.spec.scheme
-        parts = self.spec.networks()
-        own = self._files = given_files(self.spec.name, weights, tuple(parts))
-        self._graphs = {role for role in parts if is_graph(own.get(role))}
-        runtime = choose_for_onnx(runtime) if self._graphs else runtime
-        self.runtime, device, precision = choose_runtime(runtime, device, precision, parts.values())
-        self.device = choose_device(device)
-        self.precision = choose_precision(precision, self.device)
-        self.weights = {role: file_of(spec, own.get(role), offline, progress) for role, spec in parts.items()}
-        found = registry.detector_for(self.spec, detector, "detector" in own)
-        self.detector = None if found is None else found.name
-        file = own.get("detector")
-        self._detect = None if found is None else PeopleDetector(found, file, self.device, offline, progress)
-        self._rule = rule or self.spec.rule
-        find_rule(self._rule)
-        self._loaded: dict[str, nn.Module] = {}
-        how = (self.spec.name, self.device, self.precision, self.options)
-        self._networks = {
-            role: assembled(spec, partial(self._network, spec, role), *how) for role, spec in parts.items()
-        }
+        self._model = Model(self.options, progress)
+        self.spec, self.scheme = self._model.spec, self._model.spec.scheme
+        self.device, self.precision = self._model.device, self._model.precision
+        self.runtime = self._model.runtime
+        self.weights, self.detector = self._model.weights, self._model.detector
 
     @classmethod
     def of(cls, options: ParserOptions, progress: bool | None = None) -> Parser:
         """The parser of these options; `progress` and the errors are those of `Parser`."""
         return cls(**vars(options), progress=progress)
 
-    def _network(self, spec: ModelSpec, role: str, size: tuple[int, int]) -> Callable[[Tensor], Any]:
-        """What computes the logits, or the maps of a network that finds people."""
-        if role in self._graphs:
-            return hosted_file(self.weights[role], spec, size)
-        published = role not in self._files and not spec.in_folder
-        network = load_network(spec, self.weights[role], published).to(self.device)
-        if spec.people_head is not None:
-            self._loaded[role] = network
-        return hosted(network, spec, self.runtime, self.precision)
-
     @property
     def finds_people(self) -> bool:
-        """Whether the model tells people apart without being asked to."""
+        """Whether the model always tells people apart."""
         return self.spec.finds_people
 
     @property
     def pipeline(self) -> Pipeline:
-        """What parses pictures that are decoded already, when nobody asks for people.
+        """Parses pictures that are already decoded; as `predict` does without `people`.
 
         parsings = parser.pipeline.parse_batch([picture, other])   # RGB uint8 (H, W, 3), of any sizes
         """
         return self.pipeline_for(None)
 
     def pipeline_for(self, people: Any = None) -> Pipeline:
-        """What parses pictures that are decoded already: `parse_batch` takes them.
+        """A pipeline whose `parse_batch` parses pictures that are already decoded.
 
         Args:
-            people: as for `predict`; people that are not `"detect"` are those of one picture.
+            people: as for `predict`; boxes, masks and the like are those of a single picture.
 
         Raises:
             ModelError: the model finds people by itself, or its protocol has no logits to fuse.
-            PeopleError: `people` is another word.
+            PeopleError: `people` is a text other than `"detect"`.
         """
-        whole = self._whole
-        if people is None and (isinstance(whole, SingleStage) or not self.finds_people):
-            return whole
-        if isinstance(people, str) and people != "detect":
-            raise PeopleError(f'people must be "detect" or say where they are, not {people!r}')
-        if isinstance(whole, SingleStage):
-            raise ModelError(f"{self.spec.name} finds people by itself: leave people out")
-        if self.options.fast_decode and not (isinstance(people, str) and self._detect is None):
-            raise ModelError("people are cut from the whole photo: leave `fast_decode` or `people` out")
-        detected = people is None or isinstance(people, str)
-        if detected and self._detect is None:
-            return self._bottom_up
-        if whole.protocol != "extract":
-            raise ModelError('people are fused from logits, so the protocol must be "extract"')
-        networks = [network for network in self._networks.values() if isinstance(network, Semantic)]
-        local = tuple(networks[1:] or networks)  # a single network parses the crops, too
-
-        def given(photo: Picture) -> Detections:
-            return read_people_in_pixels(people, photo.shape[:2])
-
-        find = self._detect if detected and self._detect is not None else given
-        return TopDown(self.spec.name, self.scheme, whole, local, RULES[self._rule], find, detected)
-
-    @property
-    def _whole(self) -> Semantic | SingleStage:
-        """The network that parses whole pictures."""
-        return next(iter(self._networks.values()))
+        return self._model.pipeline_for(people)
 
     def predict(
         self, source: Any, *, people: Any = None, keep_logits: bool = False, confidence: bool = False
@@ -212,35 +147,31 @@ class Parser:
         Args:
             source: path, URL, bytes, binary file, PIL image, numpy RGB (H, W, 3), (H, W) or (H, W, 4), or
                 torch (3, H, W); see `humanparse.image.load`.
-            people: the people to tell apart. None: nobody, or what the detector finds if the model has
-                several networks. `"detect"`: people found by the model's own head, for which the network
-                sees the photo larger, or else by the detector (see `Parser`). Or your own: boxes (N, 4), x0,
-                y0, x1, y1 in pixels, half-open; masks (N, H, W); a mapping with `boxes`, `scores` and
+            people: the people to tell apart. None: nobody, or the people that the detector finds if the model
+                has several networks. `"detect"`: the people found by the model's own head, for which the
+                network sees the photo larger, or by the detector (see `Parser`). Or your own: boxes (N, 4),
+                x0, y0, x1, y1 in pixels, half-open; masks (N, H, W); a mapping with `boxes`, `scores` and
                 `masks`; a list of COCO results; supervision's `Detections`; see
-                `humanparse.detections.read_people`. Everyone you pass is in the result; a person whose
-                pixels all belong to others gets an empty mask.
-            keep_logits: give `.logits`, float32 (C, h, w); with people, those of the whole picture.
-            confidence: give `.confidence`, float16 (H, W).
+                `humanparse.detections.read_people`. Everyone you pass is in the result; a person whose pixels
+                all belong to others gets an empty mask.
+            keep_logits: fill in `.logits`, float32 (C, h, w); with people, those of the whole picture.
+            confidence: fill in `.confidence`, float16 (H, W).
 
         Raises:
-            ImageError: the input is no readable picture; the message names it.
-            ModelError: the model has no logits or confidence to give.
-            PeopleError: `people` cannot be understood, or do not fit the picture.
+            ImageError: the input is not a readable picture; the message names it.
+            ModelError: the model has no logits or no confidence.
+            PeopleError: `people` has an unknown form, or does not fit the picture.
             WeightsError: the detector's weights cannot be found.
+
+        Examples:
+            >>> from humanparse import Parser
+            >>> parsing = Parser().predict("examples/astronaut.png", people=[[0, 0, 390, 512]])
+            >>> parsing.people[0].box
+            (0, 0, 390, 512)
         """
         pipeline = self.pipeline_for(people)
         photo = pipeline.read(partial(image.load, source))
         return pipeline.start([photo], keep_logits, confidence)()[0]
-
-    @cached_property
-    def _bottom_up(self) -> BottomUp:
-        """The network with its people head."""
-        whole, spec = self._whole, self.spec
-        assert isinstance(whole, Semantic) and isinstance(spec, ModelSpec) and spec.people_head is not None
-        if self._graphs:
-            raise ModelError("an ONNX file has no people head here: name a detector, or say where people are")
-        both = hosted_with_people(self._loaded["network"], spec, self.runtime, self.precision)
-        return BottomUp.of(whole, both, spec.people_head)
 
     @overload
     def predict_many(
@@ -282,21 +213,30 @@ class Parser:
         """Parse many photos, of any sizes, in order; threads read ahead while the network works.
 
         Args:
-            sources: each as for `predict`; taken as they are needed, at most two batches and `ahead` photos
-                early, so a generator without end will do. Once the next is asked for, arrays may be changed,
-                and pictures and files moved on or closed. An exception of its own comes after what it gave
-                before.
-            batch_size: most photos that go through the network together: those of one size at its input.
-                Models of several networks, single-stage models and detectors take photos one by one.
-            on_error: what becomes of a photo that cannot be read, or that the network fails on: `"raise"` its
-                exception, after all before it, or `"yield"` it in the place of the parsing, and go on.
+            sources: each as for `predict`. They are taken when they are needed, at most two batches and
+                `ahead` photos early, so an endless generator works. Once the next source is requested, you
+                may change the arrays, pictures and files before it, or close them. An exception of `sources`
+                itself is raised after the results of the photos before it.
+            batch_size: largest number of photos that go through the network together, if their inputs have
+                the same size. Models of several networks, single-stage models and detectors take photos one
+                by one.
+            on_error: what happens if a photo cannot be read, or the network fails on it. `"raise"` raises the
+                exception, after the results before it; `"yield"` yields it in the place of the parsing, and
+                continues.
             people: None or `"detect"`, as for `predict`.
             keep_logits, confidence: as for `predict`.
-            ahead: photos that are read before they are needed, one in each thread; None: `batch_size`.
+            ahead: photos that are read before they are needed, one in each thread; None means `batch_size`.
 
         Raises:
-            ImageError: `sources` is one photo, or nothing to iterate over.
-            ModelError: a wrong `batch_size`, `ahead` or `on_error`; or no logits or confidence to give.
+            ImageError: `sources` is a single photo, or not iterable.
+            ModelError: `batch_size`, `ahead` or `on_error` is out of range, or the model has no logits or no
+                confidence.
+
+        Examples:
+            >>> from humanparse import Parser
+            >>> photos = ["examples/grace_hopper.jpg", "examples/astronaut.png"]
+            >>> [parsing.size for parsing in Parser().predict_many(photos, batch_size=2)]
+            [(600, 512), (512, 512)]
         """
         check_many(sources, batch_size, ahead, on_error)
         tolerant, options = on_error == "yield", (batch_size, keep_logits, confidence)
@@ -314,36 +254,31 @@ class Parser:
         people: Literal["detect"] | None = None,
         confidence: bool = False,
     ) -> ParsedVideo:
-        """Parse the frames of a video, in order, as they are asked for: iterate over it, or `.save` it.
+        """Parse the frames of a video, in order: iterate over the result, or `.save` it.
 
         Args:
             path: a video file; its frames are turned upright.
-            every: take every n-th frame, the first included.
+            every: parse every n-th frame, starting with the first.
             smooth: None parses each frame as `predict` does. `"exponential"` averages logits with those of
-                the frames before; `"flow"` moves that average with the picture: better wherever things move.
-            strength: share of the past in the average, 0 to 1; None is 0.5, or 0.7 for `"flow"`.
+                the frames before; `"flow"` moves that average with the picture, which is better when things
+                move.
+            strength: weight of the past in the average, from 0 to less than 1; None is 0.5, or 0.7 for
+                `"flow"`.
             batch_size: frames that go through the network together; at most two batches are held.
-            people: None or `"detect"`, as for `predict`; each frame has its own, smoothed or not.
+            people: None or `"detect"`, as for `predict`; each frame has its own people, smoothed or not.
             confidence: as for `predict`.
 
         Raises:
-            ImageError: no video; or, once all frames before were given, one that cannot be read.
-            ModelError: a wrong option, or one that the model cannot take.
+            ImageError: the file is not a video. Later, while iterating: a frame cannot be read.
+            ModelError: an option is out of range, or the model cannot take it.
         """
         options = every, smooth, strength, batch_size, confidence
         return parse_video(path, self._for_many(people), self.scheme, self.spec.name, *options)
 
     def _for_many(self, people: Any) -> Pipeline:
         if people is not None and not isinstance(people, str):
-            raise PeopleError('of many photos people are None or "detect"; for others call predict for each')
+            raise PeopleError('for many photos, people is None or "detect"; call predict for other people')
         return self.pipeline_for(people)
 
     def __repr__(self) -> str:
-        whole = self._whole
-        extras = whole.unusual if isinstance(whole, Semantic) else []
-        if len(self._networks) > 1:
-            extras.append(f"{' + '.join(self._networks)}, rule {self._rule}")
-        extras += [self.runtime] if self.runtime != "torch" else []
-        extras += [repr(whole.network)] if "global" in self._graphs or "network" in self._graphs else []
-        described = ", ".join([whole.input.extent, str(self.device), self.precision, *extras])
-        return f"Parser({self.spec.name}: {len(self.scheme)} {self.scheme.key} labels, {described})"
+        return f"Parser({self._model.described})"

@@ -18,11 +18,17 @@ class Part:
     """One part of a parsing.
 
     Attributes:
-        label: its number.
+        label: its label number.
         name: its name.
-        pixels: how many pixels carry it.
-        share: the same as a share of the picture, 0-1.
+        pixels: number of its pixels.
+        share: their share of the picture, 0-1.
         box: x0, y0, x1, y1 in pixels, half-open.
+
+    Examples:
+        >>> from humanparse import Parser
+        >>> parts = Parser().predict("examples/grace_hopper.jpg").parts()
+        >>> max(parts, key=lambda part: part.pixels).name
+        'Upper-clothes'
     """
 
     label: int
@@ -37,16 +43,21 @@ class Person:
     """One person of a photo, with the labels of their own parts.
 
     Attributes:
-        id: 1, 2, …: position in `Parsing.people`, by falling score.
-        box: x0, y0, x1, y1 in pixels, half-open: where the person was found, wide enough for all their
-            pixels.
-        score: of the detection, 0-1; 1 where people were given without scores.
-        labels: uint8 (y1 - y0, x1 - x0), parts of this person in their box; background elsewhere.
-        silhouette: bool, the same shape: which pixels of the box are the person's.
+        id: 1, 2, …: position in `Parsing.people`, which is in descending order of score.
+        box: x0, y0, x1, y1 in pixels, half-open: where the person was found; it contains all their pixels.
+        score: score of the detection, 0-1; 1 for people that were passed without scores.
+        labels: uint8 (y1 - y0, x1 - x0), this person's parts in their box; background elsewhere.
+        silhouette: bool, the same shape: which pixels of the box belong to the person.
         size: (height, width) of the picture.
         scheme: what the numbers in `labels` mean.
-        part_scores: by part name; mean logit over the part's pixels (times `score` under SCHP's rules), so
-            it ranks parts and is no probability. May be empty.
+        part_scores: part name -> mean logit over the part's pixels (times `score` under SCHP's rules). It
+            ranks parts and is not a probability. May be empty.
+
+    Examples:
+        >>> from humanparse import Parser
+        >>> parsing = Parser().predict("examples/grace_hopper.jpg", people=[[0, 0, 512, 600]])
+        >>> parsing.people[0].part("Hair").shape
+        (600, 512)
     """
 
     id: int
@@ -84,10 +95,10 @@ class Person:
 
         Args:
             id: see `Person`.
-            box: x0, y0, x1, y1; widened where `mask` reaches beyond it. None: as wide as `mask`.
+            box: x0, y0, x1, y1; enlarged if `mask` reaches beyond it. None: the box of `mask`.
             score: see `Person`.
-            labels: uint8 (H, W), of everybody.
-            mask: bool (H, W), whose labels are this person's.
+            labels: uint8 (H, W), the labels of everybody.
+            mask: bool (H, W), this person's pixels.
             scheme: what the numbers mean.
             part_scores: see `Person`.
         """
@@ -126,7 +137,7 @@ class Person:
         return self._placed(wanted & self.silhouette)
 
     def parts(self) -> list[Part]:
-        """The parts that this person has, by label number; boxes are the picture's."""
+        """The parts that this person has, by label number; boxes are in pixels of the picture."""
         found = []
         for label in np.flatnonzero(np.bincount(self.labels.reshape(-1), minlength=1)).tolist():
             if label == 0:
@@ -167,7 +178,7 @@ class Person:
 
 
 def paint_people(people: tuple[Person, ...], size: tuple[int, int]) -> npt.NDArray[np.int32]:
-    """int32 (H, W): the id of the person at each pixel, the lower id on top; 0 for nobody."""
+    """int32 (H, W): the id of the person at each pixel, 0 for nobody; where people overlap, the lower id."""
     tags = np.zeros(size, dtype=np.int32)
     for person in reversed(people):
         x0, y0, x1, y1 = person.box

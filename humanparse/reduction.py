@@ -1,4 +1,4 @@
-"""Lets JPEGs be decoded smaller than they are."""
+"""Lets JPEGs be decoded at a reduced size."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Size = tuple[int, int]
 
 @dataclass
 class Reduction:
-    """How small a photo may be decoded.
+    """The reduced size at which a photo may be decoded.
 
     Attributes:
-        enough: the photo's (height, width) -> the smallest (height, width) that will do.
-        size: (height, width) of the last photo that was decoded smaller; None if none was.
+        enough: the photo's (height, width) -> the smallest (height, width) that is large enough.
+        size: (height, width) of the last photo that was decoded at a reduced size; None if none was.
     """
 
     enough: Callable[[Size], Size]
@@ -30,7 +30,7 @@ _REDUCTION: ContextVar[Reduction | None] = ContextVar("reduction", default=None)
 
 @contextmanager
 def reducing(enough: Callable[[Size], Size]) -> Iterator[Reduction]:
-    """Let `decode.stream_to_rgb` decode JPEGs smaller, in this thread, while the block runs.
+    """Let `decode.stream_to_rgb` decode JPEGs at a reduced size, in this thread, while the block runs.
 
     Args:
         enough: see `Reduction`.
@@ -44,11 +44,11 @@ def reducing(enough: Callable[[Size], Size]) -> Iterator[Reduction]:
 
 
 def reduce(picture: Image.Image, orientation: Callable[[Image.Image], int]) -> None:
-    """Let libjpeg decode a JPEG at 1/2, 1/4 or 1/8, if that is enough; leave others as they are.
+    """Let libjpeg decode a JPEG at 1/2, 1/4 or 1/8 of its size, if that is large enough.
 
     Args:
-        picture: it, not decoded yet.
-        orientation: reads its EXIF orientation, 1 to 8.
+        picture: a picture that is not decoded yet. Other formats are left unchanged.
+        orientation: function that reads its EXIF orientation, 1 to 8.
     """
     reduction = _REDUCTION.get()
     if reduction is None or picture.format not in ("JPEG", "MPO"):

@@ -23,8 +23,8 @@ def colorize(labels: Labels, scheme: LabelScheme, palette: str | tuple[Rgb, ...]
 
     Args:
         labels: uint8 (H, W).
-        scheme: names the palettes it knows.
-        palette: `"display"`, bright and distinct; `"voc"`, as label PNGs have it; another palette of the
+        scheme: the label scheme, which has the palettes.
+        palette: `"display"`, bright and distinct; `"voc"`, the palette of label PNGs; another palette of the
             scheme; or RGB triples (0-255), one per label.
 
     Returns:
@@ -53,11 +53,11 @@ def overlay(
     Args:
         image: RGB uint8 (H, W, 3).
         labels: uint8 (H, W).
-        scheme: gives names and colours.
-        alpha: 0 (photo only) to 1 (colour only).
+        scheme: the label scheme, which has names and colours.
+        alpha: opacity of the colours, from 0 (photo only) to 1 (colour only).
         legend: add a panel at the right with colour, name and share of each part, and the people.
         palette: see `colorize`.
-        people: each is outlined in a colour of their own, and their number stands at their top.
+        people: each is outlined in their own colour, with their number at the top.
 
     Raises:
         SchemeError: the sizes differ, `alpha` is out of range, or the palette is unknown.
@@ -78,7 +78,7 @@ def overlay(
         edge = tint & _edges(labels, max(1, round(min(labels.shape) / 700)))
         mixed[edge] = _mixed(image[edge], _lighter(table)[labels[edge]], alpha**0.5)
     thickness = max(1, round(min(labels.shape) / 250))
-    for person in reversed(people):  # the first lies on top, as in `labels`
+    for person in reversed(people):  # the first is drawn last, so it is on top, as in `labels`
         _outline(mixed, person, thickness)
     picture = Image.fromarray(mixed)
     for person in reversed(people):
@@ -93,26 +93,26 @@ def _mixed(pixels: Picture, colours: Picture, alpha: float) -> Picture:
 
 
 def _lighter(table: Picture) -> Picture:
-    """Colours half-way to white."""
+    """The colours, mixed half and half with white."""
     return (table // 2 + 128).astype(np.uint8)
 
 
 def _edges(labels: Labels, reach: int) -> Mask:
-    """Where a pixel with another label lies within some steps up, down, left or right; bool (H, W)."""
+    """Where a pixel with another label is at most `reach` steps up, down, left or right; bool (H, W)."""
     cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (2 * reach + 1, 2 * reach + 1))
     edges: Mask = cv2.dilate(labels, cross) != cv2.erode(labels, cross)
     return edges
 
 
 def person_colour(id: int) -> Rgb:
-    """A bright colour for a person's number; neighbours in number differ much."""
+    """A bright colour for a person's number; consecutive numbers get very different colours."""
     hue = (0.08 + 0.618034 * (id - 1)) % 1  # the golden ratio spreads any count of hues evenly
     red, green, blue = colorsys.hsv_to_rgb(hue, 0.9, 1.0)
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
 def _outline(picture: Picture, person: Person, thickness: int) -> None:
-    """Draw the person's edge, inside their silhouette, into the picture."""
+    """Draw the edge of a person's silhouette into the picture, inside the silhouette."""
     inner = np.pad(person.silhouette, 1)
     for _ in range(thickness):
         core = inner[1:-1, 1:-1] & inner[:-2, 1:-1] & inner[2:, 1:-1] & inner[1:-1, :-2] & inner[1:-1, 2:]
@@ -122,7 +122,7 @@ def _outline(picture: Picture, person: Person, thickness: int) -> None:
 
 
 def _badge(picture: Image.Image, person: Person) -> None:
-    """Put the person's number, on a disc of their colour, where their middle column begins."""
+    """Draw the person's number on a disc of their colour, at the top of their middle column."""
     columns = np.nonzero(person.silhouette)[1]
     if not len(columns):
         return
@@ -155,7 +155,7 @@ def _legend(
     height: int,
     people: Sequence[Person] = (),
 ) -> Image.Image:
-    """White panel, at least `height` high, with one line per part that is there, and one per person."""
+    """A white panel, at least `height` pixels high, with a line for each part found and for each person."""
     counts = np.bincount(labels.ravel(), minlength=256)
     lines: list[tuple[Rgb, str]] = []
     for label in range(len(scheme)):

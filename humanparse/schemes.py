@@ -1,6 +1,6 @@
 """Label schemes: names, groups, left/right pairs and palettes of each data set, and remaps between them.
 
-The tables in `schemes.json` are facts about LIP, CIHP, ATR, Pascal-Person-Part, MHPv2, FASHN, Fashionpedia,
+The tables in `schemes.json` describe LIP, CIHP, ATR, Pascal-Person-Part, MHPv2, FASHN, Fashionpedia,
 CelebAMask-HQ (`face`), Goliath (Sapiens2's 29 labels), DensePose, VOC, ADE20K and Cityscapes.
 """
 
@@ -18,7 +18,7 @@ from .palettes import voc_palette as voc_palette
 from .sides import pairs_by_name
 
 IGNORE = 255
-"""Label of pixels that carry no statement; it survives every remap."""
+"""Label of pixels without a statement; every remap keeps it."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,18 @@ class LabelScheme:
     Attributes:
         key: short name of the scheme, such as `"lip"`.
         names: one name per label; the position is the label's number.
-        aliases: other spellings per label (the original code bases'), may be empty.
+        aliases: other spellings of each label, from the original code; may be empty.
         flip_pairs: labels that swap when the picture is mirrored.
-        palettes: colours other than PASCAL-VOC and the display colours by name, one RGB triple (0-255) per
-            label.
-        groups: labels that belong together, by the group's name, such as `clothes`, `skin` or `head`. A
-            group that has the name of a label is that label alone.
+        palettes: name of a palette -> one RGB triple (0-255) per label; without PASCAL-VOC's and the display
+            colours.
+        groups: name of a group, such as `clothes`, `skin` or `head` -> its labels. A word that is also the
+            name of a label means that label alone.
+
+    Examples:
+        >>> from humanparse import get_scheme
+        >>> scheme = get_scheme("atr")
+        >>> scheme.index("Hair"), [scheme.name(label) for label in scheme.members("arms")]
+        (2, ['Left-arm', 'Right-arm'])
     """
 
     key: str
@@ -51,12 +57,15 @@ class LabelScheme:
 
     @property
     def background(self) -> int | None:
-        """The label that stands for nothing, or None in schemes that name every surface."""
+        """The label of the background, or None in schemes without one."""
         first = (self.names[0], *(self.aliases[0] if self.aliases else ()))
         return 0 if "background" in map(folded, first) else None
 
     def index(self, label: str | int) -> int:
-        """Number of a label given by name (any case, `_` and space count as `-`), alias or number.
+        """The number of a label.
+
+        Args:
+            label: its name (in any case; `_` and space count as `-`), alias or number.
 
         Raises:
             SchemeError: no such label; the message lists the nearest names, all labels and all groups.
@@ -73,15 +82,15 @@ class LabelScheme:
         raise self._unknown(label)
 
     def members(self, *words: str | int) -> tuple[int, ...]:
-        """Numbers of all labels that some words mean, in ascending order.
+        """The numbers of all labels that the words mean, in ascending order.
 
         Args:
-            words: labels by name, alias or number, as `index` takes them; groups such as `"clothes"`; or
-                both sides of a part, such as `"arms"` or `"shoe"` for `Left-shoe` and `Right-shoe`. A label
-                comes before a group of the same name.
+            words: labels by name, alias or number, as for `index`; groups such as `"clothes"`; or both sides
+                of a part, such as `"arms"`, or `"shoe"` for `Left-shoe` and `Right-shoe`. A word that names
+                both a label and a group means the label.
 
         Raises:
-            SchemeError: a word means nothing here; the message lists all labels and all groups.
+            SchemeError: a word is unknown; the message lists all labels and all groups.
         """
         found: set[int] = set()
         for word in words:
@@ -126,11 +135,11 @@ class LabelScheme:
         return tuple(order)
 
     def palette(self, name: str = "voc") -> tuple[Rgb, ...]:
-        """256 RGB triples (0-255), filled up from PASCAL-VOC.
+        """256 RGB triples (0-255); entries beyond the palette are PASCAL-VOC's.
 
         Args:
-            name: `"voc"`, as label PNGs have it; `"display"`, bright and distinct, where a thing has the same
-                colour in every scheme; or another of `palettes`.
+            name: `"voc"`, the palette of label PNGs; `"display"`, bright and distinct, with the same colour
+                for the same thing in every scheme; or one of `palettes`.
 
         Raises:
             SchemeError: no such palette; the message lists them.
@@ -150,8 +159,8 @@ class LabelScheme:
     def things(self) -> tuple[str, ...]:
         """What each label shows, in words that all schemes share, such as `hair`, `left arm` or `torso skin`.
 
-        Two schemes may draw the line differently, so the words choose colours and recipes; `remap` is exact.
-        "" where nothing is known of a label.
+        Two schemes may define a word differently. So these words only choose colours and recipes; use `remap`
+        to convert labels. The word is "" for unknown labels.
         """
         return things(self.names)
 
@@ -174,12 +183,12 @@ class Remap:
     """A table from the labels of one scheme to those of another.
 
     Attributes:
-        target: the scheme that results.
-        table: per source label the target label, or None where there is no counterpart by number alone.
-        inexact: source labels that may only be mapped when the caller accepts an approximation.
-        touching: source label -> target labels of which each connected blob takes the one it touches most
-            (255 if none).
-        note: in words, what the approximation does.
+        target: the scheme of the result.
+        table: target label of each source label; None if the number alone does not decide it.
+        inexact: source labels that are only mapped if the caller accepts an approximation.
+        touching: source label -> target labels; each connected blob takes the one that it touches most (255
+            if it touches none).
+        note: what the approximation does, in words.
     """
 
     target: LabelScheme
@@ -196,10 +205,15 @@ def scheme_names() -> list[str]:
 
 @cache
 def get_scheme(key: str) -> LabelScheme:
-    """The label scheme of that key (any case).
+    """The label scheme of that key (in any case).
 
     Raises:
         SchemeError: no such scheme; the message lists all.
+
+    Examples:
+        >>> from humanparse import get_scheme
+        >>> get_scheme("LIP").names[:3]
+        ('Background', 'Hat', 'Hair')
     """
     record = tables()["schemes"].get(key.lower())
     if record is None:
@@ -224,14 +238,14 @@ def get_scheme(key: str) -> LabelScheme:
 def _aliases(
     names: tuple[str, ...], given: list[str] | Mapping[str, Iterable[str]]
 ) -> tuple[tuple[str, ...], ...]:
-    """From one alias per label, or several for some labels by name."""
+    """Aliases of each label, from a list (one for each label) or from a mapping (name -> aliases)."""
     if isinstance(given, Mapping):
         return tuple(tuple(given.get(name, ())) for name in names)
     return tuple((alias,) for alias in given)
 
 
 def remap_targets(source: LabelScheme | None = None) -> list[str]:
-    """Keys of the schemes that `find_remap` has a table to, from `source` or from any scheme."""
+    """Keys of the schemes that labels of `source` can be remapped to; without it, those of any scheme."""
     pairs = [key.split("->") for key in tables()["remaps"]]
     reached = {target for start, target in pairs if source is None or start == source.key}
     return [key for key in scheme_names() if key in reached]
@@ -241,13 +255,13 @@ def find_remap(source: LabelScheme, target: str | Mapping[str | int, str | int])
     """The remap from `source` to another scheme.
 
     Args:
-        source: scheme of the label map at hand.
+        source: the scheme of the label map.
         target: key of a scheme (one of `remap_targets(source)`), or a mapping from labels of `source` (names
             or numbers) to new names (numbered in order of appearance, `Background` first) or to new numbers
             0-254. Background goes to 0 unless the mapping says otherwise.
 
     Raises:
-        SchemeError: no table leads there, or the mapping is unusable.
+        SchemeError: there is no table from `source` to this scheme, or the mapping cannot be used.
     """
     if not isinstance(target, str):
         return _custom_remap(source, target)
@@ -258,7 +272,7 @@ def find_remap(source: LabelScheme, target: str | Mapping[str | int, str | int])
     if record is None:
         targets = remap_targets(source)
         raise SchemeError(
-            f"no table leads from {source.key} to {target!r}; known targets: {', '.join(targets) or 'none'}. "
+            f"no table converts {source.key} to {target!r}; known targets: {', '.join(targets) or 'none'}. "
             f"Pass a mapping of your own, such as {{{source.names[1]!r}: 'Head'}}.\n"
             f"{source.key}: {', '.join(source.names)}"
         )
@@ -284,7 +298,7 @@ def _custom_remap(source: LabelScheme, mapping: Mapping[str | int, str | int]) -
         if pairs.setdefault(number, goal) != goal:
             raise SchemeError(
                 f"{label!r} is {source.key}'s label {number}, {source.names[number]}, which the mapping "
-                f"sends to {pairs[number]!r} already; name it once"
+                f"already maps to {pairs[number]!r}; name it once"
             )
     if source.background == 0 and pairs:
         pairs.setdefault(0, "Background" if all(isinstance(goal, str) for goal in pairs.values()) else 0)
@@ -312,13 +326,12 @@ def scheme_of(names: tuple[str, ...], key: str) -> LabelScheme:
     """The scheme of a model that brings its own labels.
 
     Args:
-        names: one for each label.
-        key: how to call the scheme, where the names are not those of a known one; `-labels` is added where a
-            known scheme is called so.
+        names: one name for each label.
+        key: key of a new scheme; `-labels` is added if a known scheme has this key.
 
     Returns:
-        A known scheme, where it has these labels under these names or aliases, in this order; otherwise a new
-        one, with left/right pairs by name.
+        A known scheme if it has exactly these labels, by names or aliases, in this order; otherwise a new
+        scheme, with left/right pairs by name.
     """
     for known in map(get_scheme, scheme_names()):
         if len(known) == len(names) and [known._numbers().get(folded(name)) for name in names] == [

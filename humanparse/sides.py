@@ -8,7 +8,7 @@ _SIDES = (("left", "right"), ("l", "r"))
 
 
 def pairs_by_name(names: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
-    """Labels that differ by left and right, or by the words l and r: `Left-arm`, `arm (R)`, `rightEye`."""
+    """Pairs of labels whose names differ only by left and right, or l and r: `Left-arm`, `arm (R)`."""
     spelled = {"-".join(word.lower() for word in _words(name)): number for number, name in enumerate(names)}
     pairs = []
     for spelling, number in spelled.items():

@@ -1,4 +1,4 @@
-"""Which files are pictures by their name: the one list for folders, globs and tars."""
+"""Which files are pictures by their name: one list for folders, globs and tars."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ SUFFIXES = frozenset(
         *(".ppm", ".pgm", ".pbm", ".pnm", ".ras", ".ico"),
     )
 )
-"""What is read as it is."""
+"""Suffixes of pictures that are read without plugins."""
 
 PLUGINS = {".heic": "HEIF", ".heif": "HEIF", ".hif": "HEIF", ".jxl": "JXL"}
-"""What is read once a plugin has taught Pillow the format."""
+"""Suffixes of pictures that Pillow reads once a plugin is registered -> Pillow's name of the format."""
 
 UNREAD = frozenset(
     (
@@ -27,7 +27,7 @@ UNREAD = frozenset(
         *(".orf", ".rw2", ".rwl", ".pef", ".srw", ".x3f", ".3fr", ".iiq", ".jxr", ".wdp", ".fits"),
     )
 )
-"""Pictures that are not read: those of cameras, drawings, high dynamic range and old programs."""
+"""Suffixes of pictures that are not read: camera raw, drawings, high dynamic range, old programs."""
 
 
 def suffix_of(name: str) -> str:
@@ -36,25 +36,25 @@ def suffix_of(name: str) -> str:
 
 
 def is_picture(name: str) -> bool:
-    """Whether a file is taken for a picture by its name."""
+    """Whether a file is a picture that can be read, by its name."""
     suffix = suffix_of(name)
     return suffix in SUFFIXES or PLUGINS.get(suffix) in Image.OPEN
 
 
 def looks_like_picture(name: str) -> bool:
-    """Whether it is a picture by its name, but of a kind that is not read."""
+    """Whether a file is a picture by its name, but of a kind that is not read."""
     suffix = suffix_of(name)
     return not is_picture(name) and (suffix in PLUGINS or suffix in UNREAD)
 
 
 def reason_against(path: str) -> str:
-    """Why something that looks like a picture is left out: it is hidden, or the suffix of a kind not read.
+    """Why a file that looks like a picture is left out: `hidden…`, or the suffix of a kind that is not read.
 
     Args:
-        path: with `/` between folders, which may be hidden, too.
+        path: path of the file, with `/` between folders; folders may be hidden, too.
 
     Returns:
-        Empty for pictures that are taken, and for what does not look like one.
+        The reason; empty for pictures that are read, and for other files.
     """
     if not (is_picture(path) or looks_like_picture(path)):
         return ""
@@ -70,7 +70,7 @@ def left_out(paths: Iterable[str]) -> str:
 
 
 def told(counts: Mapping[str, int]) -> str:
-    """The same of suffixes that were counted, and of other reasons, which do not begin with a dot."""
+    """The same from counts of suffixes, and of other reasons, which do not begin with a dot."""
     reasons = [f"{count} {reason}" for reason, count in sorted(counts.items()) if not reason.startswith(".")]
     kinds = {suffix: count for suffix, count in sorted(counts.items()) if suffix.startswith(".")}
     if kinds:

@@ -82,7 +82,7 @@ def test_nothing_shows_that_was_not_kept(labels: np.ndarray, keep: set[int], fea
     parsing = Parsing(labels, ATR)
     photo = np.zeros((5, 6, 3), np.uint8)
     if not parsing.mask(*keep).any():
-        with pytest.raises(ImageError, match="nothing of what is kept"):
+        with pytest.raises(ImageError, match="none of the parts to keep"):
             cutout(photo, parsing, keep)
         return
     alpha = np.asarray(cutout(photo, parsing, keep, feather=feather))[..., 3]
@@ -105,7 +105,7 @@ def test_what_cannot_be_is_refused(parsing: Parsing) -> None:
     with pytest.raises(ModelError, match="feather"):
         cutout(PHOTO, parsing, feather=-1)
     for colour in ("blueish", (1, 2), (1, 2, 300)):
-        with pytest.raises(ModelError, match="no colour"):
+        with pytest.raises(ModelError, match="not a colour"):
             cutout(PHOTO, parsing, background=colour)  # type: ignore[arg-type]
 
 

@@ -71,7 +71,7 @@ def test_photos_are_named_as_they_were_uploaded_with_every_character_that_xml_ha
     (image,) = ElementTree.fromstring(to_xml([(Path("a") / "b.jpg", one)])).findall("image")
     assert image.attrib["name"] == "a/b.jpg"
     for name in ("bell\x07.jpg", "half\ud800.jpg"):
-        with pytest.raises(FormatError, match=r"XML.* cannot hold all characters of this name"):
+        with pytest.raises(FormatError, match=r"XML.* cannot hold every character of this name"):
             to_xml([(name, one)])
 
 

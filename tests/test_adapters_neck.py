@@ -56,9 +56,9 @@ def test_the_labels_are_kept_by_files(tmp_path: Path) -> None:
 def test_other_labels_and_other_photos_are_refused() -> None:
     atr, lip = Parsing(np.zeros((2, 2), np.uint8), ATR), Parsing(np.zeros((2, 2), np.uint8), LIP)
     assert with_neck(atr, Parsing(lip.labels, get_scheme("cihp"))).size == (2, 2)
-    with pytest.raises(SchemeError, match="here is one in lip's where atr belongs"):
+    with pytest.raises(SchemeError, match="lip's labels were passed instead of atr's"):
         with_neck(lip, atr)
-    with pytest.raises(SchemeError, match="here is one in atr's where lip or cihp belongs"):
+    with pytest.raises(SchemeError, match="atr's labels were passed instead of lip or cihp's"):
         with_neck(atr, atr)
     with pytest.raises(SchemeError, match="two of the same photo"):
         with_neck(atr, Parsing(np.zeros((2, 3), np.uint8), LIP))

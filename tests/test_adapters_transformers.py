@@ -128,7 +128,7 @@ def test_maps_have_the_form_of_transformers_own(theirs: tuple) -> None:
 
 
 def test_what_has_no_grid_of_logits_or_does_not_fit_is_refused(parser: Parser) -> None:
-    with pytest.raises(ModelError, match="no one grid"):
+    with pytest.raises(ModelError, match="no single grid"):
         ImageProcessor(Parser(scales=(0.75, 1.0)))
     processor = ImageProcessor(parser)
     logits = SegmentationOutput(torch.zeros(2, 18, 4, 4))

@@ -118,13 +118,13 @@ def parser() -> Parser:
 
 @contextmanager
 def watched(parser: Parser, wait: float = 0.0) -> Iterator[list[list[str]]]:
-    kept = dict(parser._networks)
+    kept = dict(parser._model._networks)
     watch = Watch(parser.pipeline.network, wait)
-    parser._networks["network"] = replace(parser.pipeline, network=watch)
+    parser._model._networks["network"] = replace(parser.pipeline, network=watch)
     try:
         yield watch.seen
     finally:
-        parser._networks.update(kept)
+        parser._model._networks.update(kept)
 
 
 def set_cublas() -> None:

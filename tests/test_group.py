@@ -283,7 +283,7 @@ MASK_RCNN = "maskrcnn_resnet50_fpn_v2"
 def detecting(parser: Parser, **answer: Any) -> Parser:
     detector = Detector("fasterrcnn_mobilenet_v3_large_320_fpn")
     detector.network = Found(**answer)
-    parser._detect.__dict__["network"] = detector
+    parser._model._detect.__dict__["network"] = detector
     return parser
 
 

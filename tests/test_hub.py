@@ -295,7 +295,7 @@ def test_the_last_error_names_each_source_the_place_and_the_expected_file(server
 
 
 def test_a_model_without_sources_asks_for_the_users_own_file() -> None:
-    assert "bring your own checkpoint" in failure(spec_of(size=None, sha256=None))
+    assert "use a checkpoint of your own" in failure(spec_of(size=None, sha256=None))
 
 
 def test_ctrl_c_stops_the_download_at_once(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -165,8 +165,8 @@ def test_a_bin_with_code_in_it_is_refused_and_nothing_is_run(folder: Path) -> No
     [
         ("config.json", {"model_type": "mask2former"}, "'mask2former' model; only segformer"),
         ("config.json", {"architectures": ["SegformerForImageClassification"]}, "does not label pixels"),
-        ("config.json", {"hidden_act": "relu"}, "hidden_act='relu'; supported is 'gelu'"),
-        ("config.json", {"num_channels": 4}, "num_channels=4; supported is 3"),
+        ("config.json", {"hidden_act": "relu"}, "hidden_act='relu'; only 'gelu' is supported"),
+        ("config.json", {"num_channels": 4}, "num_channels=4; only 3 is supported"),
         ("config.json", {"num_encoder_blocks": 3}, "num_encoder_blocks=3"),
         ("config.json", {"reshape_last_stage": False}, "reshape_last_stage=False"),
         ("config.json", {"auto_map": {"AutoModel": "own.Model"}}, "auto_map="),
@@ -176,7 +176,7 @@ def test_a_bin_with_code_in_it_is_refused_and_nothing_is_run(folder: Path) -> No
         ("preprocessor_config.json", {"size": {"shortest_edge": 512}}, "size={'shortest_edge': 512}"),
         ("preprocessor_config.json", {"do_resize": False}, "do_resize=False"),
         ("preprocessor_config.json", {"do_center_crop": True}, "do_center_crop=True"),
-        ("preprocessor_config.json", {"resample": 5}, "resample=5; supported is 1"),
+        ("preprocessor_config.json", {"resample": 5}, "resample=5; only 1 (Lanczos)"),
         ("preprocessor_config.json", {"rescale_factor": 1 / 127.5}, "rescale_factor="),
         ("preprocessor_config.json", {"image_processor_type": "CLIPImageProcessor"}, "by a CLIPImageProc"),
     ],
@@ -221,7 +221,7 @@ def test_a_file_that_is_not_there_is_named(gone: str, message: str, folder: Path
 
 
 def test_folders_that_are_none_and_files_that_hold_no_json_are_told(folder: Path) -> None:
-    with pytest.raises(ModelError, match=r"no such folder; a repository .* is hf:owner/name"):
+    with pytest.raises(ModelError, match=r"no such folder; write a .* repository as hf:owner/name"):
         model_info("someone/parsing")
     with pytest.raises(ModelError, match=r"no model is called 'gloves'.*hf:owner/name"):
         model_info("gloves")
@@ -265,7 +265,7 @@ def test_a_repository_is_pinned_on_first_use_and_needs_no_network_then(
 ) -> None:
     (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\n")
     publish(server, folder)
-    with pytest.warns(UserWarning, match=f"main is commit {COMMIT}, which is taken from now on"):
+    with pytest.warns(UserWarning, match=f"main is commit {COMMIT}, which is used from now on"):
         parser = Parser(f"hf:{REPO}", device="cpu")
     expected = Parser(folder, device="cpu").predict(noise(100, 80))
     assert np.array_equal(parser.predict(noise(100, 80)).labels, expected.labels)
@@ -298,19 +298,19 @@ def test_revisions_are_told_apart(server: Server, home: Path, folder: Path) -> N
     assert hub.place(branch) != hub.place(commit)
 
 
-@pytest.mark.filterwarnings("ignore:.*taken from now on")
+@pytest.mark.filterwarnings("ignore:.*used from now on")
 def test_a_recorded_file_that_changed_is_refused(server: Server, home: Path, folder: Path) -> None:
     publish(server, folder)
     hub.find_model(f"hf:{REPO}")
     change(home / "models" / "hf" / "someone" / "parsing" / COMMIT / "config.json", hidden_act="relu")
-    with pytest.raises(WeightsError, match=r"config.json is not the file that was recorded on .* delete"):
+    with pytest.raises(WeightsError, match=r"config.json is not the file recorded on .* delete"):
         hub.find_model(f"hf:{REPO}")
     (home / "models" / "hf" / "someone" / "parsing" / "main.json").write_text("{")
     with pytest.raises(WeightsError, match=r"main.json is damaged"):
         hub.find_model(f"hf:{REPO}")
 
 
-@pytest.mark.filterwarnings("ignore:.*taken from now on")
+@pytest.mark.filterwarnings("ignore:.*used from now on")
 def test_weights_that_are_not_those_on_record_are_refused(server: Server, home: Path, folder: Path) -> None:
     publish(server, folder)
     spec = hub.find_network(f"hf:{REPO}")
@@ -319,7 +319,7 @@ def test_weights_that_are_not_those_on_record_are_refused(server: Server, home: 
         hub.fetch(spec)
 
 
-@pytest.mark.filterwarnings("ignore:.*taken from now on")
+@pytest.mark.filterwarnings("ignore:.*used from now on")
 def test_a_repository_with_the_older_bin_alone_is_read(server: Server, home: Path, folder: Path) -> None:
     expected = Parser(folder, device="cpu").predict(noise(90, 70))
     as_bin(folder)
@@ -373,7 +373,7 @@ def test_names_that_name_no_repository_and_hubs_that_do_not_answer_are_told(
         hub.find_model(f"hf:{REPO}")
 
 
-@pytest.mark.filterwarnings("ignore:.*taken from now on")
+@pytest.mark.filterwarnings("ignore:.*used from now on")
 def test_offline_the_hugging_face_cache_is_enough(
     server: Server, home: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -442,7 +442,7 @@ def test_a_folder_goes_through_eval_on_photos_of_ones_own(run: Run, folder: Path
     assert other.status == 1
 
 
-@pytest.mark.filterwarnings("ignore:.*taken from now on")
+@pytest.mark.filterwarnings("ignore:.*used from now on")
 def test_the_journal_of_label_keeps_the_revision(
     server: Server, home: Path, folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

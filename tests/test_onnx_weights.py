@@ -128,8 +128,8 @@ def test_a_fixed_batch_is_run_photo_by_photo(network: nn.Module, exported: Path,
     assert np.array_equal(parser.predict(PHOTO).labels, expected.labels)
     several = list(parser.predict_many([PHOTO, PHOTO[::-1].copy()], batch_size=2))
     assert np.array_equal(several[0].labels, expected.labels)
-    held = pickle.loads(pickle.dumps(parser._whole.network))
-    assert torch.equal(held(torch.ones(2, 3, 64, 64)), parser._whole.network(torch.ones(2, 3, 64, 64)))  # type: ignore[operator]
+    held = pickle.loads(pickle.dumps(parser.pipeline.network))
+    assert torch.equal(held(torch.ones(2, 3, 64, 64)), parser.pipeline.network(torch.ones(2, 3, 64, 64)))  # type: ignore[operator]
     with pytest.raises(ModelError, match="only takes pictures of 64x64, not 32x32: name the model"):
         Parser("schp-atr", weights=file, scales=(0.5,)).predict(PHOTO)
     with pytest.raises(WeightsError, match="only takes pictures of 64x64, not 96x64"):

@@ -147,7 +147,9 @@ def test_every_table_says_something_of_every_label(source: str, target: str) -> 
 
 
 def test_no_table_lists_the_targets_that_there_are() -> None:
-    with pytest.raises(SchemeError, match=r"from lip to 'fashn'; known targets: atr, pascal, viton, coarse"):
+    with pytest.raises(
+        SchemeError, match=r"converts lip to 'fashn'; known targets: atr, pascal, viton, coarse"
+    ):
         find_remap(get_scheme("lip"), "fashn")
 
 
@@ -253,7 +255,7 @@ def test_a_mapping_to_numbers_joins_the_names() -> None:
 
 def test_a_mapping_that_sends_one_label_two_ways_is_refused() -> None:
     with pytest.raises(
-        SchemeError, match=r"2 is lip's label 2, Hair, which the mapping sends to 'Head' already"
+        SchemeError, match=r"2 is lip's label 2, Hair, which the mapping already maps to 'Head'"
     ):
         find_remap(get_scheme("lip"), {"Hair": "Head", 2: "Hat"})
     with pytest.raises(SchemeError, match=r"'Coat' is atr's label 4, Upper-clothes"):  # an alias

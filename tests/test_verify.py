@@ -145,7 +145,7 @@ def test_one_class_under_another_number_fails_however_small_it_is(ours: Labels, 
     publish(png(swapped(ours)))
     found = verdict()
     assert found.status == "failed"  # by its IoU, or by its pixels if they are few
-    assert "is 0.000, at least" in told(found) or "and none of them here" in told(found)
+    assert "is 0.000; at least" in told(found) or "and none of them here" in told(found)
     assert found.agreement is not None and found.agreement.equal > 0.95
     assert record.read(registry.network(MODEL)).status == "failed"  # type: ignore[union-attr]
 
@@ -165,7 +165,7 @@ def test_labels_shifted_by_two_pixels_fail_and_the_difference_lies_at_borders(
 ) -> None:
     publish(png(np.roll(ours, pixels, axis=1)))
     found = verdict()
-    assert found.status == "failed" and "of the pixels are equal, at least" in told(found)
+    assert found.status == "failed" and "of the pixels are equal; at least" in told(found)
     assert found.agreement is not None and found.agreement.at_borders > 0.6
 
 
@@ -179,12 +179,12 @@ def test_labels_shifted_by_two_pixels_fail_and_the_difference_lies_at_borders(
         (lambda labels: png(np.where(labels == 11, np.uint8(200), labels)), "label 200"),
         (
             lambda labels: png(np.where(labels == 11, np.uint8(200), labels), mode="RGB"),
-            "is no label of the palette voc",
+            "is not in the palette voc",
         ),
-        (lambda labels: png(labels, palette="other"), "label 0 has another colour than in the palette voc"),
-        (lambda labels: png(labels, palette="other", mode="RGB"), "is no label of the palette voc"),
+        (lambda labels: png(labels, palette="other"), "the colour of label 0 is not that of the palette voc"),
+        (lambda labels: png(labels, palette="other", mode="RGB"), "is not in the palette voc"),
         (lambda labels: b"no picture", "not a readable picture"),
-        (lambda labels: PHOTO.read_bytes(), "is no label of the palette voc"),
+        (lambda labels: PHOTO.read_bytes(), "is not in the palette voc"),
     ],
     ids=[
         "other size",
@@ -391,7 +391,8 @@ def test_untrained_weights_are_implausible(served: Serve, tmp_path: Path) -> Non
 
 def test_models_that_no_program_can_fetch_are_skipped_and_do_not_fail_a_run_over_all(run: Run) -> None:
     done = run("verify", "smp-r50-mhpv2", "-q")
-    assert done.status == 3 and "smp-r50-mhpv2: skipped, no program can fetch" in done.out.replace("\n ", ",")
+    said = done.out.replace("\n ", ",")
+    assert done.status == 3 and "smp-r50-mhpv2: skipped, no program can download" in said
 
 
 def test_the_bundled_model_is_plausible_without_a_network(run: Run) -> None:
@@ -618,7 +619,7 @@ def test_a_record_of_other_weights_or_a_damaged_one_counts_as_never(run: Run) ->
 def test_a_cache_that_cannot_be_written_only_warns(home: Path) -> None:
     home.mkdir(parents=True)
     (home / "verified").write_text("a file in the way")
-    with pytest.warns(UserWarning, match="could not be recorded"):
+    with pytest.warns(UserWarning, match="could not be written"):
         record.write(registry.network(MODEL), record.Record("plausible", "", "", {}))
 
 

@@ -1,9 +1,8 @@
-"""One file per foreign package or purpose; each imports its package when it is used.
+"""Adapters to other packages: one module for each package or purpose, which imports the package when used.
 
-`supervision`, `transformers`, `datasets`, `gradio`, `torchvision`, `label_studio`, `cvat` and `comfyui` speak
-to the packages of these names; `cutout` and `agnostic` make pictures for others, `neck` the
-labels of two try-on projects. LabelMe's files are
-`Parsing.export("labelme", …)`.
+`supervision`, `transformers`, `datasets`, `gradio`, `torchvision`, `label_studio`, `cvat` and `comfyui` work
+with the packages of these names. `cutout`, `matte`, `agnostic` and `recipes` make pictures and masks; `neck`
+makes the labels that two try-on projects need. For LabelMe, see `Parsing.export`.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from ..errors import HumanParseError
 
 
 def missing(package: str, extra: str, error: ImportError) -> HumanParseError:
-    """The error that says which extra brings a package."""
+    """The error for a missing package; it names the extra that installs it."""
     return HumanParseError(
         f'this adapter needs {package} ({error}); install it with pip install "humanparse[{extra}]"'
     )

@@ -1,15 +1,15 @@
-"""Cloth-agnostic masks and pictures, as virtual try-on takes them: the garment to replace is hidden.
+"""Cloth-agnostic masks and pictures for virtual try-on: the garment to replace is hidden.
 
-By default they are made as Dress Code (Morelli et al., ECCV 2022, arXiv:2204.08532) describes and CatVTON
-(Chong et al., arXiv:2407.15886) follows: the garment's and the limbs' areas together, dilated, less all that
-must stay (face, hair, hands, feet, accessories, the other garments). VITON-HD (Choi et al., CVPR 2021,
-arXiv:2103.16874) hides the upper body so, and gives the network a label map without it.
+By default they follow Dress Code (Morelli et al., ECCV 2022, arXiv:2204.08532) and CatVTON (Chong et al.,
+arXiv:2407.15886): the garment and the limbs, dilated, without everything that must stay (face, hair, hands,
+feet, accessories, the other garments). VITON-HD (Choi et al., CVPR 2021, arXiv:2103.16874) hides the upper
+body in this way, and gives the network a label map without it.
 
-What differs: those draw limbs from pose keypoints (VITON-HD, Dress Code) or DensePose (CatVTON); here they
-are the parsing's own labels. So a bare hand goes with its arm unless the scheme has hands (LV-MHP,
+These projects draw limbs from pose keypoints (VITON-HD, Dress Code) or from DensePose (CatVTON); here limbs
+are the parsing's own labels. So a bare hand is hidden with its arm unless the scheme has hands (LV-MHP,
 DensePose), and a gap between arm and body stays visible. No convex hull is taken around the garment.
 
-`recipe="catvton"` and others hide what that project's own preprocessing hides; see
+`recipe="catvton"` and the other recipes hide what that project's own preprocessing hides; see
 `humanparse.adapters.recipes`.
 """
 
@@ -34,10 +34,10 @@ from .regions import parsed_photo
 GREY: Rgb = (128, 128, 128)
 
 _LIMBS = {"upper": "arms", "lower": "legs"}
-"""Garments, a group of the scheme -> the limbs that they cover, another."""
+"""Group of garments in the scheme -> group of the limbs that they cover."""
 
 _ALSO = {"upper": ("Torso", "Torso-skin", "Neck", "Tie"), "lower": ("Belt", "Stockings")}
-"""Labels of some schemes that are hidden with a garment though they are none."""
+"""Labels of some schemes that are hidden with a garment although they are not garments."""
 
 
 def agnostic_mask(
@@ -52,30 +52,36 @@ def agnostic_mask(
     shrink: int = 0,
     feather: int = 0,
 ) -> npt.NDArray[np.uint8]:
-    """What to repaint, as inpainting takes it.
+    """The mask of the pixels to repaint, for inpainting.
 
     Args:
-        parsing: the person's photo, in any label scheme with garments or body parts.
+        parsing: labels of a photo of one person, in any scheme with garments or body parts.
         cloth: the garment to replace: `"upper"` hides upper garments, dresses, arms and the neck; `"lower"`
-            lower garments, dresses and legs; `"overall"` all of them.
-        recipe: a project whose preprocessing is followed: `"viton-hd"` (upper only), `"catvton"`,
-            `"ootdiffusion"`, `"idm-vton"` or `"fashn"`. It decides alone what is hidden, without `dilate`,
-            `also` and `keep`.
+            hides lower garments, dresses and legs; `"overall"` hides all of them.
+        recipe: the project whose preprocessing is followed: `"viton-hd"` (upper only), `"catvton"`,
+            `"ootdiffusion"`, `"idm-vton"` or `"fashn"`. It cannot be combined with `dilate`, `also` or
+            `keep`.
         dilate: pixels by which the mask grows, in a square, over the background only; None is 1 % of the
             longer side.
-        also: parts or groups to hide, too, such as `["scarf"]`; see `LabelScheme.members`.
-        keep: parts or groups to leave visible that would be hidden, such as `["arms"]`.
-        grow, shrink, feather: pixels by which the finished mask grows over whatever lies there, then
-            shrinks, and over which its edge then fades inwards; see `cleaning.edged`.
+        also: more parts or groups to hide, such as `["scarf"]`; see `LabelScheme.members`.
+        keep: parts or groups to leave visible, such as `["arms"]`.
+        grow, shrink, feather: the finished mask is grown by `grow` pixels in all directions, then shrunk by
+            `shrink` pixels; then its edge fades inwards over `feather` pixels. See `cleaning.edged`.
 
     Returns:
-        uint8 (H, W): 255 where the photo is to be repainted, else 0; all 0 where the photo has no such part.
-            Values between only where it is feathered.
+        uint8 (H, W): 255 where the photo is to be repainted, else 0; all 0 if the photo has no such part.
+            With `feather`, values between at the edge.
 
     Raises:
-        SchemeError: the scheme knows no such garment, or no part named in `also` or `keep`.
-        ModelError: another `cloth` or `recipe`, a recipe that does not hide such clothes or is given with
-            `dilate`, `also` or `keep`, or a number of pixels that is out of range.
+        SchemeError: the scheme has no such garment, or no part named in `also` or `keep`.
+        ModelError: unknown `cloth` or `recipe`; a recipe that does not hide such clothes, or is combined with
+            `dilate`, `also` or `keep`; or a number of pixels that is out of range.
+
+    Examples:
+        >>> from humanparse import Parser
+        >>> from humanparse.adapters.agnostic import agnostic_mask
+        >>> agnostic_mask(Parser().predict("examples/grace_hopper.jpg"), "upper", recipe="catvton").shape
+        (600, 512)
     """
     if recipe is not None:
         _refuse_beside(recipe, dilate, also, keep)
@@ -104,17 +110,23 @@ def agnostic_image(
     feather: int = 0,
     fill: Rgb | None = None,
 ) -> Image.Image:
-    """The photo (RGB) with one colour where `agnostic_mask` is; all projects take a grey.
+    """The photo (RGB) with one colour where `agnostic_mask` is; all projects use a grey.
 
     Args:
         image: the photo that was parsed, in any form `Parser.predict` takes.
         parsing, cloth, recipe, dilate, also, keep, grow, shrink, feather: see `agnostic_mask`.
-        fill: RGB, 0-255; None is the recipe's grey, 128 for VITON-HD and without a recipe, else 127.
+        fill: RGB, 0-255; None is the recipe's grey: 128 for VITON-HD and without a recipe, else 127.
 
     Raises:
         ImageError: the photo cannot be read.
-        SchemeError: the photo has another size, and as `agnostic_mask`.
+        SchemeError: as `agnostic_mask`, or the photo has another size than the parsing.
         ModelError: as `agnostic_mask`.
+
+    Examples:
+        >>> from humanparse import Parser
+        >>> from humanparse.adapters.agnostic import agnostic_image
+        >>> photo = "examples/grace_hopper.jpg"
+        >>> agnostic_image(photo, Parser().predict(photo), "upper").save("agnostic.png")
     """
     photo = parsed_photo(image, parsing)
     edge: dict[str, int] = {"grow": grow, "shrink": shrink, "feather": feather}
@@ -135,15 +147,25 @@ def agnostic_parsing(
     also: Iterable[str | int] = (),
     keep: Iterable[str | int] = (),
 ) -> Parsing:
-    """The parsing with background where the garment and the limbs were; VITON-HD's agnostic label map.
+    """The parsing with background instead of the garment and the limbs: VITON-HD's agnostic label map.
 
-    People and confidence do not carry over. VITON-HD's own label groups: `.remap("viton")` first. Hands stay
-    where the scheme has them. Of the recipes only VITON-HD's has such a map; for the others the labels that
-    their mask starts from are background.
+    People and confidence are left out. Hands stay if the scheme has them. For VITON-HD's own label groups
+    call `parsing.remap("viton")` first. Of the projects only VITON-HD has such a map; for the other recipes
+    the labels that their mask starts from become background.
+
+    Args:
+        parsing, cloth, recipe, also, keep: see `agnostic_mask`.
 
     Raises:
         SchemeError: as `agnostic_mask`, or the scheme has no background.
         ModelError: as `agnostic_mask`.
+
+    Examples:
+        >>> from humanparse import Parser
+        >>> from humanparse.adapters.agnostic import agnostic_parsing
+        >>> without = agnostic_parsing(Parser().predict("examples/grace_hopper.jpg"), "upper")
+        >>> bool(without.mask("Upper-clothes").any())
+        False
     """
     scheme = parsing.scheme
     if scheme.background is None:
@@ -160,7 +182,7 @@ def agnostic_parsing(
 def _refuse_beside(
     recipe: str, dilate: int | None, also: Iterable[str | int], keep: Iterable[str | int]
 ) -> None:
-    """See that nothing is asked for that a recipe decides."""
+    """Refuse options that a recipe decides."""
     if dilate is not None or tuple(also) or tuple(keep):
         raise ModelError(
             f"the recipe {recipe!r} decides what is hidden; leave `dilate`, `also` and `keep` out"
@@ -176,10 +198,10 @@ def _hidden_labels(
     groups = dict(scheme.groups)
     garments = [label for body in bodies for label in groups.get(body, ())]
     limbs = [label for body in bodies for label in groups.get(_LIMBS[body], ())]
-    bare = "clothes" not in groups  # such schemes know limbs and trunk, whatever they wear
+    bare = "clothes" not in groups  # such schemes label limbs and trunk, not what is worn there
     if not garments and not (bare and limbs):
         raise SchemeError(
-            f"{scheme.key} has no label for {'' if cloth == 'overall' else cloth + '-body '}clothes; take a "
+            f"{scheme.key} has no label for {'' if cloth == 'overall' else cloth + '-body '}clothes; use a "
             f"model of lip, atr, cihp or mhpv2, such as schp-lip\nLabels: {', '.join(scheme.names)}"
         )
     spelt = {label for body in bodies for label in _known(scheme, _ALSO[body])}
@@ -188,7 +210,7 @@ def _hidden_labels(
 
 
 def _known(scheme: LabelScheme, names: Iterable[str]) -> Iterator[int]:
-    """Those of some labels that the scheme has."""
+    """The numbers of those labels that the scheme has."""
     for name in names:
         with suppress(SchemeError):
             yield scheme.index(name)

@@ -1,7 +1,7 @@
-"""ComfyUI: nodes that parse people, clean labels and pick parts, groups or people as masks.
+"""ComfyUI: nodes that parse people, clean labels, and return parts, groups or people as masks.
 
-`examples/comfyui` is the folder to copy into `custom_nodes`. An IMAGE is float (B, H, W, C), 0-1; a MASK
-float (B, H, W), 0-1; HUMAN_PARSING, ours, a list of B parsings. Nodes that give pictures are in
+Copy the folder `examples/comfyui` into `custom_nodes`. An IMAGE is float (B, H, W, C), 0-1; a MASK is float
+(B, H, W), 0-1; HUMAN_PARSING, our own type, is a list of B parsings. Nodes that return pictures are in
 `comfyui_pictures`.
 """
 
@@ -35,7 +35,7 @@ Inputs = dict[str, dict[str, tuple[Any, ...]]]
 
 
 class ParseHumans:
-    """Which part of a person each pixel of some images is."""
+    """Labels each pixel of the images with the part of a person that it shows."""
 
     CATEGORY = "humanparse"
     DESCRIPTION = __doc__
@@ -45,7 +45,7 @@ class ParseHumans:
 
     @classmethod
     def INPUT_TYPES(cls) -> Inputs:
-        """What ComfyUI asks for."""
+        """The inputs of the node, in the form of ComfyUI."""
         apart = {"default": False, "tooltip": "Tell people apart, for Human People Masks."}
         return {
             "required": {"image": ("IMAGE",), "model": (registry.names(), {"default": registry.DEFAULT})},
@@ -53,7 +53,7 @@ class ParseHumans:
         }
 
     def parse(self, image: Tensor, model: str, people: bool = False) -> tuple[list[Parsing], Tensor]:
-        """IMAGE -> its parsings, and an IMAGE with each part in its colour."""
+        """IMAGE -> its parsings, and an IMAGE of the labels, each part in its own colour."""
         parser = _load(model)
         detect: Any = "detect" if people and not parser.finds_people else None
         parsings = list(parser.predict_many(map(unchanging, photos(image)), people=detect))
@@ -62,7 +62,7 @@ class ParseHumans:
 
 
 class CleanLabels:
-    """The same images without specks and holes, with smooth borders; each step can be left out with 0."""
+    """Removes specks and holes from labels and smooths their borders; 0 switches a step off."""
 
     CATEGORY = "humanparse"
     DESCRIPTION = __doc__
@@ -72,11 +72,11 @@ class CleanLabels:
 
     @classmethod
     def INPUT_TYPES(cls) -> Inputs:
-        """What ComfyUI asks for."""
-        islands = {"default": "0.05%", "tooltip": "Islands smaller than that go: pixels, or a share."}
+        """The inputs of the node, in the form of ComfyUI."""
+        islands = {"default": "0.05%", "tooltip": "Remove islands smaller than this: pixels, or a share."}
         holes = {
             "default": "0.05%",
-            "tooltip": "Holes up to that are filled: pixels, or a share.",
+            "tooltip": "Fill holes up to this size: pixels, or a share.",
         }
         radius = {
             "default": 2,
@@ -99,7 +99,7 @@ class CleanLabels:
 
 
 class GroupMask:
-    """Where parts of a group are, such as clothes or skin, as one mask for each image."""
+    """One mask for each image: where the parts of a group are, such as clothes or skin."""
 
     CATEGORY = "humanparse"
     DESCRIPTION = __doc__
@@ -109,7 +109,7 @@ class GroupMask:
 
     @classmethod
     def INPUT_TYPES(cls) -> Inputs:
-        """What ComfyUI asks for."""
+        """The inputs of the node, in the form of ComfyUI."""
         schemes = map(get_scheme, scheme_names())
         groups = list(dict.fromkeys(name for scheme in schemes for name, _ in scheme.groups))
         return {
@@ -126,7 +126,7 @@ class GroupMask:
 
 
 class PeopleMasks:
-    """A list of masks, one for each person, image by image; and their names."""
+    """A list of masks, one for each person in each image, and a list of their names."""
 
     CATEGORY = "humanparse"
     DESCRIPTION = __doc__
@@ -137,7 +137,7 @@ class PeopleMasks:
 
     @classmethod
     def INPUT_TYPES(cls) -> Inputs:
-        """What ComfyUI asks for."""
+        """The inputs of the node, in the form of ComfyUI."""
         return {"required": {"parsing": (PARSING,)}}
 
     def masks(self, parsing: list[Parsing]) -> tuple[list[Tensor], list[str]]:
@@ -145,14 +145,14 @@ class PeopleMasks:
         found = [(number, person) for number, one in enumerate(parsing, 1) for person in one.people]
         if not found:
             raise PeopleError(
-                "there are no people in these parsings: switch `people` on in Parse Humans, or see the images"
+                "these parsings have no people: switch `people` on in Parse Humans, or check the images"
             )
         names = [f"image {number}, person {person.id}" for number, person in found]
         return [masks([person.mask]) for _, person in found], names
 
 
 class PartMask:
-    """Where any of some parts are, as one mask for each image; all of the person when none is named."""
+    """One mask for each image: where the named parts are, or everything but background if none is named."""
 
     CATEGORY = "humanparse"
     DESCRIPTION = __doc__
@@ -162,13 +162,13 @@ class PartMask:
 
     @classmethod
     def INPUT_TYPES(cls) -> Inputs:
-        """What ComfyUI asks for."""
+        """The inputs of the node, in the form of ComfyUI."""
         return {
             "required": {
                 "parsing": (PARSING,),
                 "parts": (
                     "STRING",
-                    {"default": "hair, face", "tooltip": "Parts or groups (clothes, skin) with commas."},
+                    {"default": "hair, face", "tooltip": "Comma-separated parts or groups (clothes, skin)."},
                 ),
                 "invert": ("BOOLEAN", {"default": False}),
             }
@@ -180,7 +180,7 @@ class PartMask:
 
 
 class PartMasks:
-    """A list of masks, one for each part that is named, or that is there when none is; and their names."""
+    """A list of masks, one for each named part, or for each part found if none is named; and their names."""
 
     CATEGORY = "humanparse"
     DESCRIPTION = __doc__
@@ -191,13 +191,13 @@ class PartMasks:
 
     @classmethod
     def INPUT_TYPES(cls) -> Inputs:
-        """What ComfyUI asks for."""
+        """The inputs of the node, in the form of ComfyUI."""
         return {
             "required": {
                 "parsing": (PARSING,),
                 "parts": (
                     "STRING",
-                    {"default": "", "tooltip": "Parts or groups with commas; empty: all that are there."},
+                    {"default": "", "tooltip": "Comma-separated parts or groups (empty: all found)."},
                 ),
             }
         }
@@ -213,7 +213,7 @@ class PartMasks:
 
 
 class RemapLabels:
-    """The same images in another label set, such as `coarse`: head, upper clothes, lower clothes, arms."""
+    """Converts labels to another label set, such as `coarse`: head, upper clothes, lower clothes, arms."""
 
     CATEGORY = "humanparse"
     DESCRIPTION = __doc__
@@ -223,8 +223,8 @@ class RemapLabels:
 
     @classmethod
     def INPUT_TYPES(cls) -> Inputs:
-        """What ComfyUI asks for."""
-        approximate = {"default": False, "tooltip": "Accept counterparts that are not exact."}
+        """The inputs of the node, in the form of ComfyUI."""
+        approximate = {"default": False, "tooltip": "Allow labels without an exact counterpart."}
         return {
             "required": {
                 "parsing": (PARSING,),
@@ -239,7 +239,7 @@ class RemapLabels:
 
 
 class AgnosticMask:
-    """What to repaint for virtual try-on: a garment with the limbs it covers, grown over the background."""
+    """What to repaint for virtual try-on: a garment and the limbs it covers, grown over the background."""
 
     CATEGORY = "humanparse"
     DESCRIPTION = __doc__
@@ -249,7 +249,7 @@ class AgnosticMask:
 
     @classmethod
     def INPUT_TYPES(cls) -> Inputs:
-        """What ComfyUI asks for."""
+        """The inputs of the node, in the form of ComfyUI."""
         grow = {"default": -1, "min": -1, "max": 512, "tooltip": "Pixels; -1 is 1 % of the longer side."}
         return {
             "required": {
@@ -296,7 +296,7 @@ def _load(model: str) -> Parser:
 
 
 def words(parts: str) -> list[str]:
-    """Names of parts between commas or lines."""
+    """Names of parts that are separated by commas or line breaks."""
     return [word for word in (piece.strip() for piece in parts.replace("\n", ",").split(",")) if word]
 
 
@@ -314,6 +314,6 @@ def masks(where: Iterable[Mask]) -> Tensor:
 
 
 def photos(image: Tensor) -> npt.NDArray[np.float32]:
-    """IMAGE -> float32 (B, H, W, C), 0-1, in memory of the CPU; other nodes overshoot a little."""
+    """IMAGE -> float32 (B, H, W, C) on the CPU, clipped to 0-1, because some nodes overshoot a little."""
     pixels: npt.NDArray[np.float32] = image.detach().cpu().float().clamp(0, 1).numpy()
     return pixels

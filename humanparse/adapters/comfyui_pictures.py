@@ -1,4 +1,4 @@
-"""ComfyUI: nodes that give pictures and soft masks: cut-outs, try-on by project, edges of masks."""
+"""ComfyUI: nodes that return pictures and soft masks: cut-outs, try-on by project, edges of masks."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from .cutout import cutout
 from .recipes import Cloth, RecipeName
 
 _EDGES = {
-    "grow": "Pixels by which the mask reaches further.",
-    "shrink": "Pixels by which it then draws back.",
-    "feather": "Pixels over which its edge then fades inwards.",
+    "grow": "Grow the mask by this many pixels.",
+    "shrink": "Then shrink it by this many pixels.",
+    "feather": "Then fade its edge inwards over this many pixels.",
 }
 
 
@@ -31,7 +31,7 @@ def _edges() -> dict[str, tuple[Any, ...]]:
 
 
 class EdgeMask:
-    """A mask with another edge: grown first, then shrunk, then feathered inwards."""
+    """Changes the edge of a mask: grows it, then shrinks it, then feathers it inwards."""
 
     CATEGORY = "humanparse"
     DESCRIPTION = __doc__
@@ -41,18 +41,18 @@ class EdgeMask:
 
     @classmethod
     def INPUT_TYPES(cls) -> Inputs:
-        """What ComfyUI asks for."""
+        """The inputs of the node, in the form of ComfyUI."""
         return {"required": {"mask": ("MASK",), **_edges()}}
 
     def edge(self, mask: Tensor, grow: int, shrink: int, feather: int) -> tuple[Tensor]:
-        """A MASK, thresholded at one half -> a MASK."""
+        """MASK -> MASK; pixels above one half belong to the mask."""
         hard = mask.detach().cpu().numpy() > 0.5
         found = [edged(one, grow, shrink, feather) for one in hard.reshape(-1, *hard.shape[-2:])]
         return (_unit(found),)
 
 
 class CutOut:
-    """Some parts of images, with their opacity; all of the person when none is named."""
+    """The named parts of the images, with their opacity; everything but background if none is named."""
 
     CATEGORY = "humanparse"
     DESCRIPTION = __doc__
@@ -62,13 +62,13 @@ class CutOut:
 
     @classmethod
     def INPUT_TYPES(cls) -> Inputs:
-        """What ComfyUI asks for."""
+        """The inputs of the node, in the form of ComfyUI."""
         matte = {"default": False, "tooltip": 'Soft edges of hair and cloth; needs "humanparse[matting]".'}
         return {
             "required": {
                 "image": ("IMAGE",),
                 "parsing": (PARSING,),
-                "parts": ("STRING", {"default": "", "tooltip": "Parts or groups with commas; empty: all."}),
+                "parts": ("STRING", {"default": "", "tooltip": "Comma-separated parts, groups; empty: all."}),
                 "matte": ("BOOLEAN", matte),
                 **_edges(),
             }
@@ -94,7 +94,7 @@ class CutOut:
 
 
 class TryOn:
-    """What a try-on project hides of images: the mask, the images with grey there, the labels without it."""
+    """What a try-on project hides: the mask, the images with grey there, and the labels without it."""
 
     CATEGORY = "humanparse"
     DESCRIPTION = __doc__
@@ -104,7 +104,7 @@ class TryOn:
 
     @classmethod
     def INPUT_TYPES(cls) -> Inputs:
-        """What ComfyUI asks for."""
+        """The inputs of the node, in the form of ComfyUI."""
         return {
             "required": {
                 "image": ("IMAGE",),
@@ -149,5 +149,5 @@ def _pairs(image: Tensor, parsing: list[Parsing]) -> list[tuple[Any, Parsing]]:
 
 
 def _unit(pictures: list[Any]) -> Tensor:
-    """Pictures or masks of 0-255 -> IMAGE or MASK."""
+    """Pictures or masks with values 0-255 -> IMAGE or MASK."""
     return torch.from_numpy(np.stack(pictures).astype(np.float32) / 255)

@@ -1,9 +1,10 @@
-"""CVAT: parsings as "CVAT for images 1.1" XML, and a function for its automatic annotation.
+"""CVAT: parsings as "CVAT for images 1.1" XML, and a function for automatic annotation.
 
     cvat-cli task auto-annotate 7 --function-module humanparse.adapters.cvat \
         --function-parameter model=str:schp-lip
 
-Labels of the project: `project_labels(parser.scheme)`, as JSON for the "Raw" tab of its constructor.
+The project needs the labels of `project_labels(parser.scheme)`: paste them as JSON into the "Raw" tab of
+CVAT's label constructor.
 """
 
 from __future__ import annotations
@@ -36,7 +37,14 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def project_labels(scheme: LabelScheme) -> list[dict[str, Any]]:
-    """The scheme's parts as CVAT's labels: `name`, `color`, `type`, `attributes`."""
+    """The scheme's parts as labels of a CVAT project: `name`, `color`, `type`, `attributes`.
+
+    Examples:
+        >>> from humanparse import get_scheme
+        >>> from humanparse.adapters.cvat import project_labels
+        >>> project_labels(get_scheme("atr"))[0]["name"]
+        'Hat'
+    """
     return [
         {"name": name, "color": "#{:02x}{:02x}{:02x}".format(*rgb), "type": "mask", "attributes": []}
         for label, (name, rgb) in enumerate(zip(scheme.names, scheme.palette("display"), strict=False))
@@ -45,14 +53,20 @@ def project_labels(scheme: LabelScheme) -> list[dict[str, Any]]:
 
 
 def to_xml(photos: Iterable[tuple[str | os.PathLike[str], Parsing]]) -> bytes:
-    """Annotations as "CVAT for images 1.1": a mask per part, those of one person in one group.
+    """Annotations as "CVAT for images 1.1" XML: one mask per part; the parts of one person form a group.
 
     Args:
-        photos: of each its name in the CVAT task, path and suffix as they were uploaded, and what was found
-            in it; all in one label scheme.
+        photos: for each photo its name in the CVAT task, with path and suffix as uploaded, and its parsing;
+            all in one label scheme.
 
     Raises:
-        FormatError: no photo, two label schemes, or a name that XML cannot hold.
+        FormatError: no photo, several label schemes, or a name that XML cannot hold.
+
+    Examples:
+        >>> from humanparse import Parser
+        >>> from humanparse.adapters.cvat import to_xml
+        >>> to_xml([("grace_hopper.jpg", Parser().predict("examples/grace_hopper.jpg"))])[:5]
+        b'<?xml'
     """
     named = [(_name(photo), parsing) for photo, parsing in photos]
     schemes = {parsing.scheme for _, parsing in named}
@@ -77,10 +91,23 @@ def to_xml(photos: Iterable[tuple[str | os.PathLike[str], Parsing]]) -> bytes:
 
 
 def write_xml(photos: Iterable[tuple[str | os.PathLike[str], Parsing]], path: str | os.PathLike[str]) -> Path:
-    """Write `to_xml`; the file appears under its name only when it is whole.
+    """Write the XML of `to_xml` to a file, which appears only when it is complete.
+
+    Args:
+        photos: as for `to_xml`.
+        path: the file to write.
+
+    Returns:
+        The path.
 
     Raises:
-        FormatError: as for `to_xml`, or it cannot be written.
+        FormatError: as for `to_xml`, or the file cannot be written.
+
+    Examples:
+        >>> from humanparse import Parser
+        >>> from humanparse.adapters.cvat import write_xml
+        >>> parsing = Parser().predict("examples/grace_hopper.jpg")
+        >>> path = write_xml([("grace_hopper.jpg", parsing)], "annotations.xml")
     """
     path, content = Path(path), to_xml(photos)
     with writing_file(path) as part:
@@ -92,13 +119,20 @@ def _name(photo: str | os.PathLike[str]) -> str:
     name = photo if isinstance(photo, str) else PurePath(photo).as_posix()
     if _NOT_XML.search(name):
         raise FormatError(
-            f"{name!r}: XML, and so CVAT's file, cannot hold all characters of this name; rename it"
+            f"{name!r}: XML, and so CVAT's file, cannot hold every character of this name; rename the photo"
         )
     return name
 
 
 def run_lengths(mask: Mask) -> list[int]:
-    """Lengths of the runs of a mask, rows first; the first counts zeros and may be 0."""
+    """Run lengths of a mask, bool (H, W), row by row; the first run counts zeros and may have length 0.
+
+    Examples:
+        >>> import numpy as np
+        >>> from humanparse.adapters.cvat import run_lengths
+        >>> run_lengths(np.array([[False, True, True]]))
+        [1, 2]
+    """
     flat = np.concatenate(([False], mask.ravel()))
     edges = np.flatnonzero(flat[1:] != flat[:-1])
     lengths: list[int] = np.diff(np.concatenate(([0], edges, [mask.size]))).tolist()
@@ -122,14 +156,19 @@ def _attributes(region: Region) -> dict[str, str]:
 
 
 class PartsFunction:
-    """What CVAT calls a detection function: it gives the parts of each frame as masks.
+    """A detection function for CVAT: it returns the parts of each frame as masks.
 
     Args:
         parser: finds the parts.
-        people: which people to tell apart, as for `Parser.predict`: None or `"detect"`.
+        people: None, or `"detect"` to tell people apart, as for `Parser.predict`.
 
     Raises:
         HumanParseError: cvat-sdk is not installed.
+
+    Examples:
+        >>> from humanparse import Parser
+        >>> from humanparse.adapters.cvat import PartsFunction
+        >>> function = PartsFunction(Parser())
     """
 
     def __init__(self, parser: Parser, people: str | None = None) -> None:
@@ -144,14 +183,14 @@ class PartsFunction:
         )
 
     def detect(self, context: Any, image: Image.Image) -> list[Any]:
-        """The parts of a frame whose score is not below `context.conf_threshold`; called by CVAT.
+        """The parts of a frame with a score of at least `context.conf_threshold`. CVAT calls this.
 
         Args:
             context: CVAT's `DetectionFunctionContext`.
             image: the frame.
 
         Returns:
-            CVAT's shapes: masks, or, when CVAT asks for them, polygons around each piece, without holes.
+            CVAT's shapes: masks; or, if CVAT requests polygons, one polygon around each piece, without holes.
         """
         wanted = context.conf_threshold or 0.0
         scored = self._people is not None or self._parser.finds_people
@@ -172,15 +211,19 @@ class PartsFunction:
 
 
 def create(model: str = DEFAULT, people: str | None = None, **options: Any) -> PartsFunction:
-    """Make the function; CVAT calls this with what `--function-parameter` says.
+    """Make the detection function. CVAT calls this with the values of `--function-parameter`.
 
     Args:
-        model: see `humanparse.list_models`.
-        people: `"detect"` tells people apart, each a group.
-        options: what else `Parser` takes.
+        model: the model; see `humanparse.list_models`.
+        people: `"detect"` tells people apart, each as a group.
+        options: other options of `Parser`.
 
     Raises:
         HumanParseError: cvat-sdk is not installed, or the model cannot be loaded.
+
+    Examples:
+        >>> from humanparse.adapters.cvat import create
+        >>> function = create("lite-atr", device="cpu")
     """
     _import_cvat()
     from ..parser import Parser
@@ -197,6 +240,6 @@ def _import_cvat() -> Any:
 
 
 def _outlines(mask: Mask) -> list[list[float]]:
-    """x, y, x, y, … through the outermost pixels of each piece of three corners or more."""
+    """The outline of each piece as x, y, x, y, …; pieces with fewer than three corners are left out."""
     pieces, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     return [piece.reshape(-1).astype(float).tolist() for piece in pieces if len(piece) >= 3]

@@ -1,10 +1,11 @@
-"""Hugging Face `datasets`: a column of photos gives columns of labels.
+"""Hugging Face `datasets`: adds columns of labels to a column of photos.
 
+    photos = photos.cast_column("image", datasets.Image(decode=False))
     columns = label_columns("schp-lip")
     labelled = photos.map(columns, batched=True, batch_size=8, features=columns.features(photos.features))
 
-A photo that cannot be read leaves its row with a reason in `error`; for that, `datasets` itself must not read
-it: `photos.cast_column("image", datasets.Image(decode=False))` first.
+If a photo cannot be read, its row has the reason in `error`. This needs `decode=False`: otherwise `datasets`
+itself reads the photos, and raises an error for a broken one.
 """
 
 from __future__ import annotations
@@ -36,19 +37,25 @@ if TYPE_CHECKING:
 class LabelColumns:
     """A function for `Dataset.map(…, batched=True)`; it loads its model in each process that calls it.
 
-    `datasets` caches what a function gave by its attributes: a checkpoint file of your own that changes under
-    the same name gives the old labels until the cache is cleared.
+    `datasets` caches the function's results by its attributes. So if your own checkpoint file changes but
+    keeps its name, you get the old labels until you clear the cache.
 
     Attributes:
         options: the model.
         image_column: photos: PIL images, `{"bytes", "path"}` as `datasets.Image(decode=False)` gives, arrays,
             paths or URLs.
-        label_column: new: PIL images of mode P, pixel values are labels, PASCAL-VOC palette; None where a
-            photo could not be read.
-        parts_column: new: of each part its name, pixels and share (0-1) of the photo.
-        error_column: new: None, or why a photo could not be read.
+        label_column: new column of PIL images of mode P: label numbers with the PASCAL-VOC palette; None for
+            photos that could not be read.
+        parts_column: new column: name, pixels and share (0-1) of the photo for each part.
+        error_column: new column: None, or the reason why a photo could not be read.
         batch_size: photos that go through the network together.
         version: humanparse's, so that another one does not take its cached labels.
+
+    Examples:
+        >>> from humanparse.adapters.datasets import label_columns
+        >>> columns = label_columns("lite-atr", label_column="mask")
+        >>> columns.label_column
+        'mask'
     """
 
     options: ParserOptions
@@ -60,7 +67,7 @@ class LabelColumns:
     version: str = __version__
 
     def __call__(self, batch: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
-        """Columns of some rows -> their new columns.
+        """Columns of a batch of rows -> their new columns.
 
         Raises:
             DatasetError: there is no such column.
@@ -68,8 +75,8 @@ class LabelColumns:
         """
         if self.image_column not in batch:
             raise DatasetError(
-                f"the data set has no column {self.image_column!r}, but {', '.join(batch)}; "
-                "say which holds photos: image_column=…"
+                f"the data set has no column {self.image_column!r}, only {', '.join(batch)}; "
+                "name the column of photos: image_column=…"
             )
         sources = [inside(row) for row in batch[self.image_column]]
         found: dict[str, list[Any]] = {self.label_column: [], self.parts_column: [], self.error_column: []}
@@ -83,10 +90,10 @@ class LabelColumns:
         return found
 
     def features(self, before: Features) -> Features:
-        """The features of the data set that `map` gives, for its `features` argument.
+        """The features of the data set that `map` returns, for its argument `features`.
 
         Args:
-            before: the data set's own.
+            before: the features of the data set before `map`.
 
         Raises:
             HumanParseError: datasets is not installed.
@@ -131,6 +138,12 @@ def label_columns(
     Args:
         model: a name of `humanparse.list_models()`, or `humanparse.ParserOptions`.
         image_column, label_column, parts_column, error_column, batch_size: see `LabelColumns`.
+
+    Examples:
+        >>> from humanparse.adapters.datasets import label_columns
+        >>> columns = label_columns("lite-atr")
+        >>> columns({"image": ["examples/grace_hopper.jpg"]})["error"]
+        [None]
     """
     options = ParserOptions.of(model)
     return LabelColumns(options, image_column, label_column, parts_column, error_column, batch_size)
@@ -140,7 +153,7 @@ def _picture(parsing: Parsing) -> Image.Image:
     height, width = parsing.size
     picture = Image.frombytes("P", (width, height), np.ascontiguousarray(parsing.labels).tobytes())
     picture.putpalette([value for colour in voc_palette() for value in colour])
-    picture.format = "PNG"  # else datasets would write it as TIFF
+    picture.format = "PNG"  # otherwise datasets would write it as TIFF
     return picture
 
 

@@ -1,8 +1,4 @@
-"""gradio: a page of a few controls to try models on photos.
-
-from humanparse.adapters.gradio import demo
-demo().launch()
-"""
+"""gradio: a web page to try models on photos."""
 
 from __future__ import annotations
 
@@ -33,23 +29,29 @@ _CACHE_SECONDS = 3600
 
 
 def demo(parser: Parser | None = None, models: Sequence[str] | None = None) -> gradio.Blocks:
-    """A page that parses photos: tinted parts, a table of them, files to download.
+    """A page that parses photos: it shows tinted parts and a table of them, and offers files to download.
 
-    Programs may call it, too: `gradio_client.Client(url).predict(photo, model, labels, approximate,
+    Programs can call it, too: `gradio_client.Client(url).predict(photo, model, labels, approximate,
     api_name="/parse")`.
 
     Args:
-        parser: a loaded model to offer first.
-        models: names of models to offer besides; visitors' choices are downloaded where they are not there
-            yet. None: without a parser, the bundled model.
+        parser: a loaded model, offered as the first choice.
+        models: names of more models to offer; a model is downloaded when a visitor chooses it. None offers
+            no others; without a parser, the bundled model.
 
     Returns:
-        `gradio.Blocks`; `.launch()` serves it. Photos go through one after the other, and results stay on
-        disk for an hour.
+        `gradio.Blocks`; `.launch()` serves it. Photos are parsed one at a time, and results stay on disk for
+        an hour.
 
     Raises:
         HumanParseError: gradio is not installed.
         ModelError: there is no such model.
+
+    Examples:
+        >>> from humanparse.adapters.gradio import demo
+        >>> page = demo()  # page.launch() serves it
+        >>> type(page).__name__
+        'Blocks'
     """
     try:
         import gradio as gr
@@ -68,7 +70,7 @@ def demo(parser: Parser | None = None, models: Sequence[str] | None = None) -> g
                 photo = gr.Image(type="numpy", label="Photo")
                 model = gr.Dropdown(offered, value=offered[0], label="Model")
                 labels = gr.Dropdown([AS_MODEL, *remap_targets()], value=AS_MODEL, label="Label set")
-                loosely = gr.Checkbox(label="Accept label sets without an exact counterpart")
+                loosely = gr.Checkbox(label="Allow labels without an exact counterpart")
                 button = gr.Button("Parse", variant="primary")
             with gr.Column():
                 overlay = gr.AnnotatedImage(label="Parts", color_map=_colours(offered))
@@ -79,7 +81,7 @@ def demo(parser: Parser | None = None, models: Sequence[str] | None = None) -> g
 
 
 class _Desk:
-    """What answers the page's button."""
+    """Answers the page's button."""
 
     def __init__(self, gradio: Any, parser: Parser | None) -> None:
         self._gradio, self._parser = gradio, parser
@@ -104,7 +106,7 @@ class _Desk:
         return (photo, masks), rows, self._saved(photo, parsing)
 
     def _saved(self, photo: Any, parsing: Parsing) -> list[str]:
-        """Files of the latest results; gradio takes copies of them, so that older ones can go."""
+        """Write the files of a result; gradio copies them, so files of earlier results are removed."""
         kept = TemporaryDirectory(prefix="humanparse-")
         self._results.append(kept)
         folder = Path(kept.name)

@@ -1,7 +1,7 @@
-"""Label Studio: parsings as predictions (pre-annotations) to be corrected with the brush.
+"""Label Studio: parsings as predictions (pre-annotations) that annotators correct with the brush.
 
-Create a project with `labeling_config(parser.scheme)`, then import the JSON of `tasks`. Label Studio's brush
-strokes are run lengths of an RGBA picture, bit by bit, in the form of thi.ng's rle-pack.
+Create a project with `labeling_config(parser.scheme)`, then import the JSON of `write_tasks`. Label Studio
+stores brush strokes as run lengths of an RGBA picture, packed bit by bit in the format of thi.ng's rle-pack.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ FROM, TO, DATA = "parts", "image", "image"
 """Names of the brush, of the picture and of the task's key in `labeling_config`."""
 
 _WIDTHS = (3, 4, 8, 16)
-"""Bits that a run's length may take; the header says so."""
+"""Numbers of bits for a run's length; the header of a stroke lists them."""
 
 _LONGEST = 1 << _WIDTHS[-1]
 
 _LOCAL = "/data/local-files/?d="
-"""What stands before the path of a file that Label Studio serves itself."""
+"""Prefix of the address of a file that Label Studio serves itself."""
 
 _LONE_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
 
@@ -41,16 +41,23 @@ _LONE_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
 def tasks(
     photos: Iterable[tuple[str | os.PathLike[str], Parsing]], root: str | os.PathLike[str] | None = None
 ) -> list[dict[str, Any]]:
-    """Label Studio's tasks with predictions, ready to be imported.
+    """Tasks with predictions, ready to import into Label Studio.
 
     Args:
-        photos: of each its address as Label Studio is to show it (`https://…`, `s3://…`,
-            `/data/local-files/?d=…`; what an address must escape is escaped), or, as a `Path`, its file; and
-            what was found in it.
-        root: folder that Label Studio serves, its `LOCAL_FILES_DOCUMENT_ROOT`; files must lie in it.
+        photos: for each photo its address and its parsing. An address is a text that Label Studio can open
+            (`https://…`, `s3://…`, `/data/local-files/?d=…`); characters that must be escaped are escaped.
+            For a file that Label Studio serves, pass a `Path`.
+        root: the folder that Label Studio serves, its `LOCAL_FILES_DOCUMENT_ROOT`; files must be in it.
 
     Raises:
-        FormatError: a file without `root`, or outside of it.
+        FormatError: a file is passed without `root`, or is outside of it.
+
+    Examples:
+        >>> from humanparse import Parser
+        >>> from humanparse.adapters.label_studio import tasks
+        >>> found = Parser().predict("examples/grace_hopper.jpg")
+        >>> len(tasks([("https://example.org/grace_hopper.jpg", found)]))
+        1
     """
     return [
         {
@@ -66,10 +73,23 @@ def write_tasks(
     path: str | os.PathLike[str],
     root: str | os.PathLike[str] | None = None,
 ) -> Path:
-    """Write `tasks` as JSON; the file appears under its name only when it is whole.
+    """Write the result of `tasks` to a JSON file, which appears only when it is complete.
+
+    Args:
+        photos, root: as for `tasks`.
+        path: the file to write.
+
+    Returns:
+        The path.
 
     Raises:
-        FormatError: as for `tasks`, or it cannot be written.
+        FormatError: as for `tasks`, or the file cannot be written.
+
+    Examples:
+        >>> from humanparse import Parser
+        >>> from humanparse.adapters.label_studio import write_tasks
+        >>> found = Parser().predict("examples/grace_hopper.jpg")
+        >>> path = write_tasks([("https://example.org/grace_hopper.jpg", found)], "tasks.json")
     """
     path, content = Path(path), json.dumps(tasks(photos, root))
     with writing_file(path) as part:
@@ -83,7 +103,7 @@ def _address(photo: str | os.PathLike[str], root: str | os.PathLike[str] | None)
             return _LOCAL + _escaped(photo.removeprefix(_LOCAL), "/")
         return _escaped(photo, "/:?&=+,;@~!$'()*[]#" if "://" in photo else "/:,;")
     if root is None:
-        raise FormatError(f"{photo}: pass as `root` the folder that Label Studio serves")
+        raise FormatError(f"{photo}: pass the folder that Label Studio serves as `root`")
     folder, path = Path(os.path.realpath(root)), Path(os.path.realpath(Path(photo).parent)) / Path(photo).name
     if not path.is_relative_to(folder):
         raise FormatError(f"{photo}: not in {root}, the folder that Label Studio serves")
@@ -91,12 +111,19 @@ def _address(photo: str | os.PathLike[str], root: str | os.PathLike[str] | None)
 
 
 def _escaped(address: str, safe: str) -> str:
-    """An address with all escaped that must be; what is escaped already stays."""
+    """An address with its special characters escaped; escaped characters stay as they are."""
     return _LONE_PERCENT.sub("%25", quote(address, safe=f"{safe}%"))
 
 
 def labeling_config(scheme: LabelScheme) -> str:
-    """The labelling interface (XML) of a project whose brush has the scheme's parts, in its colours."""
+    """The labelling interface (XML) of a project: a brush with the scheme's parts, in their colours.
+
+    Examples:
+        >>> from humanparse import get_scheme
+        >>> from humanparse.adapters.label_studio import labeling_config
+        >>> labeling_config(get_scheme("atr"))[:6]
+        '<View>'
+    """
     view = ElementTree.Element("View")
     ElementTree.SubElement(view, "Image", name=TO, value=f"${DATA}", zoom="true")
     brush = ElementTree.SubElement(view, "BrushLabels", name=FROM, toName=TO)
@@ -109,17 +136,23 @@ def labeling_config(scheme: LabelScheme) -> str:
 
 
 def encode_brush(mask: Mask) -> list[int]:
-    """A mask as Label Studio's brush stroke: run lengths of an RGBA picture, 255 where the mask is.
+    """Encode a mask as a brush stroke of Label Studio: run lengths of an RGBA picture, 255 in the mask.
 
-    The bits are: 32 the number of values, 5 the bits of a value less one, four times 4 a run length's
-    possible bits less one; then for each run 1 for "repeated", 2 which of the four, the length less one, the
-    value.
+    The header has 32 bits for the number of values, 5 bits for the bits of a value minus one, and four times
+    4 bits for the possible bits of a run length minus one. Each run has 1 bit for "repeated", 2 bits that
+    choose one of the four, then the length minus one, and the value.
 
     Args:
         mask: bool (H, W).
 
     Returns:
-        Bytes, 0-255; the last is filled up with zeros.
+        Bytes, 0-255; the last one is padded with zero bits.
+
+    Examples:
+        >>> import numpy as np
+        >>> from humanparse.adapters.label_studio import encode_brush
+        >>> encode_brush(np.ones((1, 1), bool))[:4]
+        [0, 0, 0, 4]
     """
     flat = mask.ravel()
     ends = np.append(np.flatnonzero(flat[1:] != flat[:-1]) + 1, flat.size)
@@ -134,7 +167,7 @@ def encode_brush(mask: Mask) -> list[int]:
 
 
 def _pieces(length: int) -> Iterator[int]:
-    """A run as runs that 16 bits can count."""
+    """Split a run into runs whose lengths fit into 16 bits."""
     while length > _LONGEST:
         yield _LONGEST
         length -= _LONGEST
@@ -147,7 +180,7 @@ def _run(length: int) -> str:
 
 
 def _result(parsing: Parsing) -> list[dict[str, Any]]:
-    """A brush stroke per part, or per part of each person, who is named in the region's note."""
+    """One brush stroke per part, or per part of each person, whose number is in the region's note."""
     height, width = parsing.size
     found = []
     for number, region in enumerate(regions(parsing)):

@@ -2,10 +2,10 @@
 
     pip install "humanparse[matting]"
 
-A trimap is made from the parts: the border of hair is unknown over a wide band, that of everything else over
-a narrow one. Closed-form matting (Levin, Lischinski & Weiss, IEEE TPAMI 30, 2008) finds the opacity there,
-and multi-level estimation (Germer, Uelwer, Conrad & Harmeling, arXiv:2006.14970) the colour without the
-background; both as in PyMatting.
+The parts give a trimap: the unknown band is wide at the border of hair and narrow at all other borders. In
+the band, closed-form matting (Levin, Lischinski & Weiss, IEEE TPAMI 30, 2008) estimates the opacity, and
+multi-level estimation (Germer, Uelwer, Conrad & Harmeling, arXiv:2006.14970) the colour without the
+background. PyMatting computes both.
 """
 
 from __future__ import annotations
@@ -21,26 +21,34 @@ from ..results import Parsing
 from . import missing
 
 HAIR_BAND, BAND = 0.06, 0.012
-"""Half of a band's width, as a share of the square root of the kept area: at hair, and elsewhere."""
+"""Half the width of the band at hair, and elsewhere, as a share of the square root of the kept area."""
 
 MOST_PIXELS, MOST_UNKNOWN = 1_000_000, 150_000
-"""Matting works on the box of the unknown pixels. A box of more pixels, or with more that are unknown, is
-reduced to these numbers, and its opacity is enlarged again; so time and memory are bounded."""
+"""Most pixels, and most unknown pixels, that are matted at full size. Matting works on the box of the unknown
+pixels; a larger box is reduced to these numbers, and its opacity is enlarged again. This bounds time and
+memory."""
 
 _STEPS, _TOLERANCE = 1000, 1e-6
-"""Most steps of the conjugate gradients, and the relative residual that ends them."""
+"""Most steps of the conjugate gradient method, and the relative residual at which it stops."""
 
 
 def trimap(parsing: Parsing, mask: Mask) -> Picture:
     """Divide a photo into inside, outside and unknown, for matting.
 
     Args:
-        parsing: knows where hair is, in any label scheme; without a label for hair all bands are narrow.
-        mask: bool (H, W), what is kept.
+        parsing: the photo's parsing, in any label scheme; if the scheme has no hair, all bands are narrow.
+        mask: bool (H, W), the pixels to keep.
 
     Returns:
-        uint8 (H, W): 255 inside, 0 outside, 128 unknown. The picture's border is no edge. Some pixels of
-        the mask and some outside it are always known.
+        uint8 (H, W): 255 inside, 0 outside, 128 unknown. The picture's border does not count as an edge. Some
+        pixels of the mask and some pixels outside it are always known.
+
+    Examples:
+        >>> from humanparse import Parser
+        >>> from humanparse.adapters.matte import trimap
+        >>> parsing = Parser().predict("examples/grace_hopper.jpg")
+        >>> trimap(parsing, parsing.mask("hair", "face")).shape
+        (600, 512)
     """
     inside, outside = _distance(~mask), _distance(mask)
     hair = _hair(parsing)
@@ -58,20 +66,27 @@ def trimap(parsing: Parsing, mask: Mask) -> Picture:
 
 
 def matte(photo: Picture, parsing: Parsing, mask: Mask) -> tuple[Picture, Picture]:
-    """Opacity and colours of what a mask keeps.
+    """Opacity and colours of the pixels that a mask keeps.
 
     Args:
         photo: RGB uint8 (H, W, 3), the photo that was parsed.
-        parsing: what was found in it.
-        mask: bool (H, W), what is kept.
+        parsing: its parsing.
+        mask: bool (H, W), the pixels to keep.
 
     Returns:
         alpha: uint8 (H, W), 0-255.
-        colours: RGB uint8 (H, W, 3); where the opacity is partial, the colour without what shows through.
+        colours: RGB uint8 (H, W, 3); where the opacity is partial, the colour without the background.
 
     Raises:
         HumanParseError: pymatting is not installed.
-        ModelError: the matting does not succeed.
+        ModelError: the matting failed.
+
+    Examples:
+        >>> from humanparse import Parser, image
+        >>> from humanparse.adapters.matte import matte
+        >>> photo = image.load("examples/grace_hopper.jpg")
+        >>> parsing = Parser().predict(photo)
+        >>> alpha, colours = matte(photo, parsing, parsing.mask("hair", "face"))
     """
     try:
         from pymatting import estimate_alpha_cf, estimate_foreground_ml
@@ -93,7 +108,7 @@ def matte(photo: Picture, parsing: Parsing, mask: Mask) -> tuple[Picture, Pictur
 
 
 def _opacity(photo: Picture, known: Picture, estimate: Any) -> Any:
-    """Opacity 0-1 of a piece of the photo, found at a size of at most `MOST_PIXELS`."""
+    """Opacity 0-1 of a piece of the photo, computed on at most `MOST_PIXELS`."""
     height, width = known.shape
     most = min(MOST_PIXELS / known.size, MOST_UNKNOWN / np.count_nonzero(known == 128))
     scale = min(1.0, float(np.sqrt(most)))
@@ -104,7 +119,7 @@ def _opacity(photo: Picture, known: Picture, estimate: Any) -> Any:
     try:
         found = estimate(photo / 255, known / 255, cg_kwargs={"maxiter": _STEPS, "rtol": _TOLERANCE})
     except ValueError as error:
-        raise ModelError(f"matting failed ({error}); leave it out, or use feather") from error
+        raise ModelError(f"matting failed ({error}); leave matte out, or use feather") from error
     return (
         found if scale == 1 else cv2.resize(found, (width, height), interpolation=cv2.INTER_CUBIC).clip(0, 1)
     )
@@ -116,14 +131,14 @@ def _hair(parsing: Parsing) -> Mask:
 
 
 def _distance(from_here: Mask) -> Any:
-    """Of each pixel to the nearest true one; infinite where there is none."""
+    """The distance of each pixel to the nearest true pixel; infinite if there is none."""
     if not from_here.any():
         return np.full(from_here.shape, np.inf, dtype=np.float32)
     return cv2.distanceTransform((~from_here).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
 
 
 def _box(unknown: Mask) -> tuple[slice, slice]:
-    """The unknown pixels with as much around them as matting looks at."""
+    """The box of the unknown pixels, with the margin that matting reads."""
     rows, columns = np.flatnonzero(unknown.any(axis=1)), np.flatnonzero(unknown.any(axis=0))
     top, left = max(int(rows[0]) - 8, 0), max(int(columns[0]) - 8, 0)
     return slice(top, int(rows[-1]) + 9), slice(left, int(columns[-1]) + 9)

@@ -1,9 +1,9 @@
-"""ATR's labels with a neck, as OOTDiffusion and IDM-VTON take them.
+"""ATR's labels with a neck, for OOTDiffusion and IDM-VTON.
 
 Both projects run SCHP twice, with ATR's and with LIP's labels. ATR counts the neck as part of the face, LIP
-does not: the neck is where ATR says face and LIP says something else. They write it as label 18. In
-OOTDiffusion (Xu et al., arXiv:2403.01779) that is `preprocess/humanparsing/parsing_api.py`, which IDM-VTON
-(Choi et al., arXiv:2403.05139) has, too.
+does not: the neck is where ATR says face and LIP says something else. They store it as label 18. The code is
+in `preprocess/humanparsing/parsing_api.py` of OOTDiffusion (Xu et al., arXiv:2403.01779) and of IDM-VTON
+(Choi et al., arXiv:2403.05139).
 
     atr = Parser("schp-atr").predict(photo)
     lip = Parser("schp-lip").predict(photo)
@@ -22,24 +22,33 @@ from ..schemes import get_scheme
 
 
 def with_neck(atr: Parsing, lip: Parsing) -> Parsing:
-    """Two parsings of one photo -> ATR's labels and 18, the neck.
+    """Two parsings of one photo -> ATR's labels plus label 18, the neck.
 
     Args:
-        atr: in ATR's labels, such as from `schp-atr`, `segformer-b2-clothes` or the bundled model.
-        lip: of the same photo in LIP's or CIHP's labels, such as from `schp-lip` or `ce2p-lip`.
+        atr: in ATR's labels, for example from `schp-atr`, `segformer-b2-clothes` or the bundled model.
+        lip: the same photo in LIP's or CIHP's labels, for example from `schp-lip` or `ce2p-lip`.
 
     Returns:
         A parsing in the scheme `atr-neck`, with the people of `atr`. Confidence, logits and part scores are
-        those of other labels and do not carry over.
+        left out, because they belong to other labels.
 
     Raises:
         SchemeError: a parsing has other labels, or the two have different sizes.
+
+    Examples:
+        >>> import numpy as np
+        >>> from humanparse import Parsing, get_scheme
+        >>> from humanparse.adapters.neck import with_neck
+        >>> atr = Parsing(np.array([[11, 11]], np.uint8), get_scheme("atr"))  # face, face
+        >>> lip = Parsing(np.array([[13, 0]], np.uint8), get_scheme("lip"))  # face, background
+        >>> with_neck(atr, lip).labels.tolist()
+        [[11, 18]]
     """
     for parsing, keys in ((atr, ("atr",)), (lip, ("lip", "cihp"))):
         if parsing.scheme.key not in keys:
             raise SchemeError(
-                f"with_neck takes a parsing in atr's labels, then one in lip's or cihp's; here is one in "
-                f"{parsing.scheme.key}'s where {' or '.join(keys)} belongs"
+                f"with_neck takes a parsing in atr's labels, then one in lip's or cihp's; "
+                f"{parsing.scheme.key}'s labels were passed instead of {' or '.join(keys)}'s"
             )
     if atr.size != lip.size:
         raise SchemeError(

@@ -1,4 +1,4 @@
-"""What try-on projects hide of a photo, each by the tables and radii of its own preprocessing.
+"""Masks of try-on projects: what each hides of a photo, by the tables and radii of its own preprocessing.
 
 | recipe | project | its file |
 |---|---|---|
@@ -8,10 +8,10 @@
 | `idm-vton` | IDM-VTON (Choi et al., ECCV 2024, arXiv:2403.05139) | `gradio_demo/utils_mask.py` |
 | `fashn` | FASHN VTON 1.5 | `src/fashn_vton/preprocessing/agnostic.py` |
 
-The tables and radii are those of these files. The projects also look at pose keypoints or DensePose; here the
-same areas come from the parts, so that masks are near to theirs, not equal: each function below says what it
-takes instead. Labels are found by what they show (`LabelScheme.things`), so that any model with garments will
-do. A scheme with hands (`fashn`, `mhpv2`, `goliath29`) keeps them visible; in others they go with their arm.
+The tables and radii come from these files. The projects also use pose keypoints or DensePose; here the same
+areas come from the parts, so masks are similar to theirs, not equal. Each function below says what it uses
+instead. Labels are found by what they show (`LabelScheme.things`), so any model with garments works. Hands
+stay visible if the scheme has them (`fashn`, `mhpv2`, `goliath29`); otherwise they are hidden with the arm.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _SHOW = {
     "belt": "belt",
     "jewellery": "jewellery|earring|watch|wristband",
 }
-"""Kind of part -> the things that it is, see `LabelScheme.things`."""
+"""Kind of part -> the things that belong to it; see `LabelScheme.things`."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,15 @@ class Recipe:
     """How a project hides a garment.
 
     Attributes:
-        hidden: garment -> kinds of parts that its label map forgets.
+        hidden: garment -> kinds of parts that become background in its label map.
         grey: value (0-255) of the hidden pixels in its picture.
-        mask: finds the hidden pixels, bool (H, W).
+        mask: function that finds the hidden pixels, bool (H, W).
+
+    Examples:
+        >>> from humanparse import get_scheme
+        >>> from humanparse.adapters.recipes import get_recipe
+        >>> get_recipe("catvton", "upper", get_scheme("atr")).grey
+        127
     """
 
     hidden: dict[str, str]
@@ -67,16 +73,27 @@ class Recipe:
     mask: Callable[[_Parts, str, Recipe], Mask]
 
     def forgotten(self, parsing: Parsing, cloth: str) -> Mask:
-        """Where the label map loses its labels, bool (H, W)."""
+        """The pixels that become background in the label map, bool (H, W)."""
         return _Parts(parsing).of(self.hidden[cloth])
 
 
 def get_recipe(name: str, cloth: str, scheme: LabelScheme) -> Recipe:
     """The recipe of that name.
 
+    Args:
+        name: one of the recipes above.
+        cloth: the garment to hide: `"upper"`, `"lower"` or `"overall"`.
+        scheme: the label scheme that the recipe will be used with.
+
     Raises:
-        ModelError: no such recipe, or it does not hide that garment.
+        ModelError: no such recipe or garment, or the recipe does not hide that garment.
         SchemeError: the scheme has no label for such a garment.
+
+    Examples:
+        >>> from humanparse import get_scheme
+        >>> from humanparse.adapters.recipes import get_recipe
+        >>> sorted(get_recipe("fashn", "lower", get_scheme("atr")).hidden)
+        ['lower', 'overall', 'upper']
     """
     recipe = _RECIPES.get(name)
     if recipe is None:
@@ -88,17 +105,27 @@ def get_recipe(name: str, cloth: str, scheme: LabelScheme) -> Recipe:
     kinds = _kinds(scheme)
     if not any(kinds[kind] for kind in ("tops", "bottoms", "full")):
         raise SchemeError(
-            f"{scheme.key} has no label for clothes; take a model of lip, atr, cihp, fashn or mhpv2, such as "
+            f"{scheme.key} has no label for clothes; use a model of lip, atr, cihp, fashn or mhpv2, such as "
             f"schp-lip\nLabels: {', '.join(scheme.names)}"
         )
     return recipe
 
 
 def recipe_mask(parsing: Parsing, name: str, cloth: str) -> Mask:
-    """What a project hides, bool (H, W); nothing where the photo shows no such garment.
+    """The pixels that a project hides, bool (H, W); none if the photo shows no such garment.
+
+    Args:
+        parsing: the photo's parsing.
+        name, cloth: as for `get_recipe`.
 
     Raises:
         ModelError, SchemeError: as `get_recipe`.
+
+    Examples:
+        >>> from humanparse import Parser
+        >>> from humanparse.adapters.recipes import recipe_mask
+        >>> recipe_mask(Parser().predict("examples/grace_hopper.jpg"), "viton-hd", "upper").shape
+        (600, 512)
     """
     recipe = get_recipe(name, cloth, parsing.scheme)
     parts = _Parts(parsing)
@@ -109,7 +136,7 @@ def recipe_mask(parsing: Parsing, name: str, cloth: str) -> Mask:
 
 @lru_cache(maxsize=32)
 def _kinds(scheme: LabelScheme) -> dict[str, frozenset[int]]:
-    """Kind of part -> labels of a scheme; garments by its groups, all else by what the labels show."""
+    """Kind of part -> labels of a scheme: garments by the scheme's groups, others by what the labels show."""
     shown: dict[str, set[int]] = {}
     for label, thing in enumerate(scheme.things()):
         shown.setdefault(thing.removeprefix("left ").removeprefix("right "), set()).add(label)
@@ -145,22 +172,23 @@ class _Parts:
         return np.isin(self.labels, sorted(labels))
 
     def someone(self) -> Mask:
-        """Where it is neither background nor 255."""
+        """Where the label is neither background nor 255."""
         background = self.parsing.scheme.background
         return ~np.isin(self.labels, [IGNORE] if background is None else [IGNORE, background])
 
     def at_height(self, height: int) -> _Parts:
-        """The same at another height, in the same shape, without new labels."""
+        """The same map resized to a height, with the same aspect and no new labels."""
         width = max(1, round(self.size[1] * height / self.size[0]))
         return _Parts(self.parsing, _resized(self.labels, (height, width)))
 
 
 def _viton_hd(parts: _Parts, cloth: str, recipe: Recipe) -> Mask:
-    """`get_img_agnostic`: thick lines along the pose; face, glasses, lower clothes, legs and shoes come back.
+    """`get_img_agnostic`: hides thick lines along the pose, except face, glasses, lower clothes, legs, shoes.
 
-    From the parts instead of the pose: garments, neck and arms with hands, grown by 60 pixels at its height
-    of 1024. That is half the width of its lines along the trunk; along the arms it is our choice, there half
-    a line is 100 pixels, but from the bone. Hair is hidden where they reach it, as there.
+    Here garments, neck, and arms with hands are grown by 60 pixels at its height of 1024, instead of lines
+    along the pose. For the trunk this is half the width of its lines. For the arms it is our choice: there
+    half a line is 100 pixels, measured from the bone. As in the original, hair is hidden where the mask
+    reaches it.
     """
     reach = max(1, round(60 * parts.size[0] / 1024))
     shown = parts.of("face glasses bottoms legs shoes")
@@ -176,11 +204,11 @@ _CATVTON_BODY = {
 
 
 def _catvton(parts: _Parts, cloth: str, recipe: Recipe) -> Mask:
-    """`cloth_agnostic_mask`: convex hulls of all that may change, less what is kept, with softened corners.
+    """`cloth_agnostic_mask`: convex hulls of everything that may change, without what is kept, smoothed.
 
-    It joins the labels of two parsers, ATR's and LIP's; here is one. DensePose's trunk, arms and legs are the
-    garments and limbs here. So the neck is hidden in schemes that tell it from the face, and kept in ATR's,
-    which do not.
+    The original joins the labels of two parsers, ATR's and LIP's; here there is only one. Garments and limbs
+    replace DensePose's trunk, arms and legs. So the neck is hidden if the scheme has a label for it, and kept
+    in ATR's scheme, which counts it as face.
     """
     height, width = parts.size
     small, wide = max(parts.size) // 250 | 1, max(parts.size) // 25 | 1
@@ -201,10 +229,10 @@ _OOTD_FIXED = {"upper": "bottoms", "lower": "tops arms hands", "overall": ""}
 
 
 def _ootdiffusion(parts: _Parts, cloth: str, recipe: Recipe) -> Mask:
-    """`get_mask_location`: garments and arms grown at a height of 512, less what is fixed; the largest piece.
+    """`get_mask_location`: garments and arms, grown, without what is fixed; the largest piece of that.
 
-    Garments grow by 10 pixels, arms by 8, the neck by 2. Instead of lines along the pose it takes the arms'
-    labels, as it does itself where the pose has no wrist.
+    At a height of 512, garments grow by 10 pixels, arms by 8, the neck by 2. The arms' labels replace lines
+    along the pose, as in the original when the pose has no wrist.
     """
     small = parts.at_height(512)
     head = small.of("face hat glasses")
@@ -224,11 +252,12 @@ _FASHN_KEPT = {"upper": "legs hands", "lower": "arms feet shoes", "overall": "ha
 
 
 def _fashn(parts: _Parts, cloth: str, recipe: Recipe) -> Mask:
-    """`create_clothing_agnostic_image`: the box of the garments and limbs, without what is far from them.
+    """`create_clothing_agnostic_image`: the box of garments and limbs, without what is far from them.
 
-    It needs no pose. At its height of 864, the border is rounded by 18 pixels, the box loses what is more
-    than 100 pixels away, and the mask grows by 33 pixels to the sides and by 16 up and down. A hole here is
-    what does not reach the picture's border; the original takes what does not reach the upper left corner.
+    The original needs no pose either. At its height of 864, borders are rounded by 18 pixels, pixels of the
+    box more than 100 pixels away are dropped, and the mask grows by 33 pixels to the sides and by 16 up and
+    down. Here a hole is what does not touch the picture's border; in the original, what is not connected to
+    the upper left corner.
     """
     scale = parts.size[0] / 864
     hidden = parts.of(recipe.hidden[cloth])
@@ -245,7 +274,7 @@ def _fashn(parts: _Parts, cloth: str, recipe: Recipe) -> Mask:
 
 
 def _brushed(mask: Mask, radius: int) -> Mask:
-    """A mask as a large soft brush paints it: grown by a disc, its border smoothed, its holes filled."""
+    """Grow a mask by a disc, smooth its border and fill its holes, like a large soft brush."""
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
     grown = cv2.dilate(_u8(mask), disc)
     away, deep = (cv2.distanceTransform(side, cv2.DIST_L2, cv2.DIST_MASK_5) for side in (1 - grown, grown))
@@ -258,12 +287,12 @@ def _u8(mask: Mask) -> Labels:
 
 
 def _resized(labels: Labels, size: tuple[int, int]) -> Labels:
-    """At another (height, width), without new values."""
+    """Labels resized to (height, width), without new values."""
     return np.asarray(cv2.resize(labels, size[::-1], interpolation=cv2.INTER_NEAREST), dtype=np.uint8)
 
 
 def _grown(mask: Mask, pixels: int) -> Mask:
-    """True within so many rows and columns."""
+    """True within `pixels` rows and columns of a true pixel."""
     return cv2.dilate(_u8(mask), np.ones((2 * pixels + 1,) * 2, np.uint8)).astype(bool)
 
 
@@ -277,14 +306,14 @@ def _hulls(mask: Mask) -> Mask:
 
 
 def _filled(mask: Mask) -> Labels:
-    """A mask without holes, uint8 0 and 1; what reaches the border of the picture is none."""
+    """A mask without holes, uint8 0 or 1. What touches the picture's border is not a hole."""
     flood = np.pad(_u8(mask), 1)
     cv2.floodFill(flood, None, (0, 0), 2)
     return _u8(flood[1:-1, 1:-1] != 2)
 
 
 def _largest(mask: Labels) -> Labels:
-    """The piece whose outline holds most, as a polygon through its salient points."""
+    """The piece whose outline encloses the largest area, as a polygon through that outline's main points."""
     outlines: Any = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_TC89_L1)[0]
     found = np.zeros_like(mask)
     if len(outlines):

@@ -1,4 +1,4 @@
-"""What of a parsing is a region of its own, and a parsing's own photo."""
+"""The regions of a parsing, and the photo that it belongs to."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Region:
     Attributes:
         part: its label, name, pixels, share and box.
         mask: bool (H, W) of the picture.
-        person: id of the person whose part it is; 0 where people were not told apart.
-        score: 0-1: the person's; without people the mean confidence of its pixels, or None.
+        person: id of the person whose part it is; 0 if people were not told apart.
+        score: 0-1: the person's score; without people, the mean confidence of its pixels, or None.
     """
 
     part: Part
@@ -33,7 +33,7 @@ class Region:
 
 
 def regions(parsing: Parsing) -> list[Region]:
-    """The parts of each person, or of the picture where nobody was looked for; neither background nor 255."""
+    """The parts of each person, or, without people, those of the picture; background and 255 are left out."""
     if parsing.people:
         return [
             Region(part, person.part(part.label), person.id, person.score)
@@ -45,7 +45,7 @@ def regions(parsing: Parsing) -> list[Region]:
 
 
 def part_regions(parsing: Parsing) -> list[Region]:
-    """The parts of the picture, whoever's they are; neither background nor 255."""
+    """The parts of the picture, of all people together; background and 255 are left out."""
     found = []
     for part in parsing.parts():
         if part.label == IGNORE:
@@ -58,11 +58,11 @@ def part_regions(parsing: Parsing) -> list[Region]:
 
 
 def parsed_photo(image: Any, parsing: Parsing) -> Picture:
-    """The photo of a parsing, RGB uint8 (H, W, 3), a new array.
+    """Load the photo of a parsing: RGB uint8 (H, W, 3), a new array.
 
     Raises:
         ImageError: it cannot be read.
-        SchemeError: it has another size.
+        SchemeError: it has another size than the parsing.
     """
     photo = load(image)
     if photo.shape[:2] != parsing.size:

@@ -1,6 +1,6 @@
-"""supervision: a parsing as `sv.Detections`, to be drawn, tracked and counted, and back.
+"""supervision: parsings as `sv.Detections`, to draw, track and count them, and back.
 
-People go the other way, too: `Parser.predict(photo, people=detections)` takes `sv.Detections` as they are.
+`Parser.predict(photo, people=detections)` takes people from supervision's `Detections` as they are.
 """
 
 from __future__ import annotations
@@ -23,22 +23,29 @@ What = Literal["parts", "people", "people-parts"]
 
 
 def to_detections(parsing: Parsing, what: What = "parts") -> Detections:
-    """A parsing as supervision's `Detections`.
+    """Convert a parsing to supervision's `Detections`.
 
     Args:
-        parsing: what was found in a photo.
-        what: `"parts"`: one detection for each label of the picture. `"people"`: one for each person, of
-            class 0, `person`, as detectors give them, fit for trackers. `"people-parts"`: one for each part
-            of each person.
+        parsing: the parsing of a photo.
+        what: `"parts"`: one detection for each label in the picture. `"people"`: one for each person, with
+            class 0, `person`, as from a detector, so trackers can use them. `"people-parts"`: one for each
+            part of each person.
 
     Returns:
-        `xyxy` float32 in pixels, half-open; `mask` bool (N, H, W); `class_id` the scheme's label (0 for
-        people); `confidence` the person's score, or the mean confidence of the part's pixels, or None where
-        the parsing has none. `data`: `class_name`; `share`, 0-1 of the picture; with people `person_id`.
+        `xyxy` float32 in pixels, half-open; `mask` bool (N, H, W); `class_id`: the scheme's label, 0 for
+        people; `confidence`: the person's score, or the mean confidence of the part's pixels, or None if the
+        parsing has none. `data` has `class_name`, `share` (0-1 of the picture), and with people `person_id`.
 
     Raises:
         HumanParseError: supervision is not installed.
-        PeopleError: another `what`.
+        PeopleError: unknown `what`.
+
+    Examples:
+        >>> from humanparse import Parser
+        >>> from humanparse.adapters.supervision import to_detections
+        >>> detections = to_detections(Parser().predict("examples/grace_hopper.jpg"))
+        >>> "Face" in detections.data["class_name"]
+        True
     """
     if what not in get_args(What):
         raise PeopleError(f"what must be one of {', '.join(get_args(What))}, not {what!r}")
@@ -93,15 +100,23 @@ def _made(
 
 
 def from_detections(detections: Detections, scheme: str | LabelScheme, size: tuple[int, int]) -> Parsing:
-    """The parsing that detections of parts make: the inverse of `to_detections(parsing)`.
+    """Make a parsing from detections of parts: the inverse of `to_detections(parsing)`.
 
     Args:
-        detections: with `mask` and, as `class_id`, labels of `scheme`; later ones lie on top.
-        scheme: what the class ids mean.
+        detections: have `mask`, and labels of `scheme` as `class_id`; where they overlap, the later one wins.
+        scheme: the scheme of the class ids, or its key.
         size: (height, width) of the photo.
 
     Raises:
-        SchemeError: class ids or masks are missing, of another size, or not of that scheme.
+        SchemeError: masks or class ids are missing, a mask has another size, or an id is not in the scheme.
+
+    Examples:
+        >>> from humanparse import Parser
+        >>> from humanparse.adapters.supervision import from_detections, to_detections
+        >>> parsing = Parser().predict("examples/grace_hopper.jpg")
+        >>> again = from_detections(to_detections(parsing), "atr", parsing.size)
+        >>> bool((again.labels == parsing.labels).all())
+        True
     """
     scheme = get_scheme(scheme) if isinstance(scheme, str) else scheme
     labels = np.zeros(size, dtype=np.uint8)
@@ -109,7 +124,7 @@ def from_detections(detections: Detections, scheme: str | LabelScheme, size: tup
         raise SchemeError("these detections have no mask or no class_id; a parsing needs both")
     for mask, label in zip(_rows(detections.mask), _rows(detections.class_id), strict=True):
         if mask.shape != size:
-            raise SchemeError(f"a mask is {mask.shape}, but the photo is {size} (height, width)")
+            raise SchemeError(f"a mask has the size {mask.shape}, the photo {size} (height, width)")
         labels[np.asarray(mask, dtype=np.bool_)] = scheme.index(int(label))
     return Parsing(labels, scheme)
 

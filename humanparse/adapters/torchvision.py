@@ -1,4 +1,4 @@
-"""torchvision: label maps as `tv_tensors.Mask`, and a mirroring that keeps left and right apart."""
+"""torchvision: label maps as `tv_tensors.Mask`, and a flip that swaps left and right labels."""
 
 from __future__ import annotations
 
@@ -13,22 +13,37 @@ from ..schemes import LabelScheme, get_scheme
 
 
 def to_mask(parsing: Parsing, dtype: torch.dtype = torch.uint8) -> tv_tensors.Mask:
-    """The labels as a `tv_tensors.Mask` (H, W); losses want `torch.int64`. 255 stays 255."""
+    """The labels as a `tv_tensors.Mask` (H, W); losses need `torch.int64`. 255 stays 255.
+
+    Examples:
+        >>> from humanparse import Parser
+        >>> from humanparse.adapters.torchvision import to_mask
+        >>> to_mask(Parser().predict("examples/grace_hopper.jpg")).shape
+        torch.Size([600, 512])
+    """
     return tv_tensors.Mask(torch.from_numpy(parsing.labels.copy()), dtype=dtype)
 
 
 class RandomHorizontalFlip(v2.RandomHorizontalFlip):  # type: ignore[misc]  # torchvision has no types
-    """Mirror pictures, boxes and label maps; in label maps left and right parts change their names.
+    """Mirror pictures, boxes and label maps; in label maps also swap left and right labels.
 
-    A mirrored left arm is a right arm. torchvision's own transform leaves it a left one, and a network
-    trained so takes both sides for one. Masks of type bool, which show where something is, are only mirrored.
+    A mirrored left arm is a right arm. torchvision's own transform keeps the label of the left arm, so a
+    network trained with it cannot tell the sides apart. Bool masks have no labels and are only mirrored.
 
     Args:
-        scheme: what the numbers in label maps mean: a scheme or its key; its `flip_pairs` are swapped.
+        scheme: the scheme of the label maps, or its key; its `flip_pairs` are swapped.
         p: probability, 0-1, of mirroring a sample.
 
     Raises:
         SchemeError: no such scheme.
+
+    Examples:
+        >>> import torch
+        >>> from torchvision.tv_tensors import Mask
+        >>> from humanparse.adapters.torchvision import RandomHorizontalFlip
+        >>> left_arm = Mask(torch.tensor([[0, 14]]))
+        >>> RandomHorizontalFlip("atr", p=1.0)(left_arm).tolist()  # 15 is the right arm
+        [[15, 0]]
     """
 
     def __init__(self, scheme: str | LabelScheme, p: float = 0.5) -> None:
@@ -36,11 +51,11 @@ class RandomHorizontalFlip(v2.RandomHorizontalFlip):  # type: ignore[misc]  # to
         self.scheme = get_scheme(scheme) if isinstance(scheme, str) else scheme
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
-        """Mirror one item of a sample; called by torchvision."""
+        """Mirror one item of a sample. torchvision calls this."""
         return self._renamed(super().transform(inpt, params))
 
     def _transform(self, inpt: Any, params: dict[str, Any]) -> Any:
-        """`transform`, as torchvision before 0.21 calls it."""
+        """The name of `transform` in torchvision before 0.21."""
         return self._renamed(super()._transform(inpt, params))
 
     def _renamed(self, item: Any) -> Any:
@@ -54,5 +69,5 @@ class RandomHorizontalFlip(v2.RandomHorizontalFlip):  # type: ignore[misc]  # to
         return tv_tensors.wrap(after, like=item)
 
     def extra_repr(self) -> str:
-        """What its repr shows."""
+        """The arguments that its repr shows."""
         return f"scheme={self.scheme.key}, p={self.p}"

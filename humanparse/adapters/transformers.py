@@ -1,6 +1,6 @@
-"""transformers: humanparse behind the calls of `pipeline("image-segmentation")` and of its image processors.
+"""transformers: humanparse with the interfaces of `pipeline("image-segmentation")` and of image processors.
 
-Nothing here imports transformers: what it takes and gives are plain lists, dicts, PIL images and tensors.
+Nothing here imports transformers: arguments and results are plain lists, dicts, PIL images and tensors.
 """
 
 from __future__ import annotations
@@ -26,25 +26,45 @@ if TYPE_CHECKING:
 
 
 def id2label(scheme: LabelScheme) -> dict[int, str]:
-    """Label number -> name, as in a transformers config."""
+    """Label number -> name, as in a transformers config.
+
+    Examples:
+        >>> from humanparse import get_scheme
+        >>> from humanparse.adapters.transformers import id2label
+        >>> id2label(get_scheme("atr"))[1]
+        'Hat'
+    """
     return dict(enumerate(scheme.names))
 
 
 def label2id(scheme: LabelScheme) -> dict[str, int]:
-    """Name -> label number, as in a transformers config."""
+    """Name -> label number, as in a transformers config.
+
+    Examples:
+        >>> from humanparse import get_scheme
+        >>> from humanparse.adapters.transformers import label2id
+        >>> label2id(get_scheme("atr"))["Hat"]
+        1
+    """
     return {name: label for label, name in enumerate(scheme.names)}
 
 
 def to_segments(parsing: Parsing, background: bool = True) -> list[dict[str, Any]]:
-    """What `pipeline("image-segmentation")` gives for a photo.
+    """Convert a parsing to the result of `pipeline("image-segmentation")` for one photo.
 
     Args:
-        parsing: what was found in it.
-        background: whether the background is a segment, as it is in transformers.
+        parsing: the photo's parsing.
+        background: whether the background is a segment, as in transformers.
 
     Returns:
-        By label number, dicts of `score` (mean confidence of the label's pixels, or None), `label` (its name)
-        and `mask` (PIL image of mode L, 255 where it is, else 0).
+        For each label that is there, in ascending order, a dict: `score` (mean confidence of the label's
+        pixels, or None), `label` (its name) and `mask` (PIL image of mode L, 255 on the label, else 0).
+
+    Examples:
+        >>> from humanparse import Parser
+        >>> from humanparse.adapters.transformers import to_segments
+        >>> to_segments(Parser().predict("examples/grace_hopper.jpg"))[0]["label"]
+        'Background'
     """
     found = []
     for part in parsing.parts(background):
@@ -62,9 +82,15 @@ class SegmentationPipeline:
     """A parser that is called like `transformers.pipeline("image-segmentation")`.
 
     Args:
-        parser: does the work; None is the default model.
-        confidence: fill `score`; transformers' own semantic pipelines leave it None.
-        background: whether the background is a segment, as it is in transformers.
+        parser: the parser to use; None uses the default model.
+        confidence: fill in `score`; transformers' own semantic pipelines leave it None.
+        background: whether the background is a segment, as in transformers.
+
+    Examples:
+        >>> from humanparse.adapters.transformers import SegmentationPipeline
+        >>> segments = SegmentationPipeline()("examples/grace_hopper.jpg")
+        >>> "Face" in [segment["label"] for segment in segments]
+        True
     """
 
     task = "image-segmentation"
@@ -81,18 +107,19 @@ class SegmentationPipeline:
         """Segment one photo or several.
 
         Args:
-            inputs: a photo in any form `Parser.predict` takes (path, URL, PIL image, …), or a list of them; a
-                generator or other iterator gives an iterator.
+            inputs: a photo in any form `Parser.predict` takes (path, URL, PIL image, …), a list of photos, or
+                a generator or other iterator of photos.
             batch_size: photos that go through the network together.
             subtask: None or `"semantic"`.
             images: older name of `inputs`.
 
         Returns:
-            For one photo a list of segments (see `to_segments`), for a list a list of such lists.
+            For one photo a list of segments (see `to_segments`), for a list a list of such lists, for an
+            iterator an iterator over them.
 
         Raises:
             ImageError: a photo cannot be read.
-            ModelError: another `subtask`.
+            ModelError: unknown `subtask`.
         """
         if subtask not in (None, "semantic"):
             raise ModelError(f'subtask must be "semantic", not {subtask!r}; for people see Parser.predict')
@@ -110,29 +137,38 @@ class SegmentationPipeline:
 
 @dataclass
 class SegmentationOutput:
-    """What a segmentation model gives.
+    """The output of a segmentation model.
 
     Attributes:
         logits: float32 (B, C, h, w), at the network's own grid.
+
+    Examples:
+        >>> import torch
+        >>> from humanparse.adapters.transformers import SegmentationOutput
+        >>> SegmentationOutput(torch.zeros(1, 18, 4, 4)).logits.shape
+        torch.Size([1, 18, 4, 4])
     """
 
     logits: Tensor
 
 
 class ImageProcessor:
-    """Between photos and the bare network, as transformers' image processors for semantic segmentation.
+    """Prepares photos for the bare network and converts its logits, like image processors of transformers.
 
-        processor = ImageProcessor(parser)
-        inputs = processor(photos)
-        maps = processor.post_process_semantic_segmentation(processor.model(**inputs), target_sizes=sizes)
-
-    The maps are those of `parser.predict`.
+    The label maps are those of `parser.predict`.
 
     Args:
-        parser: of one network that gives logits, at one scale; None is the default model.
+        parser: a parser with one network that gives logits, at one scale; None uses the default model.
 
     Raises:
-        ModelError: the model finds people by itself or averages over scales: there is no one grid of logits.
+        ModelError: the model finds people by itself or averages over scales, so it has no single grid of
+            logits.
+
+    Examples:
+        >>> from humanparse.adapters.transformers import ImageProcessor
+        >>> processor = ImageProcessor()
+        >>> output = processor.model(**processor("examples/grace_hopper.jpg"))
+        >>> [labels] = processor.post_process_semantic_segmentation(output, target_sizes=[(600, 512)])
     """
 
     def __init__(self, parser: Parser | None = None) -> None:
@@ -140,14 +176,14 @@ class ImageProcessor:
         network = parser.pipeline
         if parser.finds_people or not isinstance(network, Semantic) or network.scales != (1.0,):
             raise ModelError(
-                f"{parser!r} has no one grid of logits: call Parser.predict, or take a model of one network "
-                "and leave scales out"
+                f"{parser!r} has no single grid of logits: call Parser.predict, or use a model of one "
+                "network and leave scales out"
             )
         self._network, self._input = network, network.input
         self.id2label, self.label2id = id2label(parser.scheme), label2id(parser.scheme)
 
     def __call__(self, images: Any, return_tensors: str = "pt") -> dict[str, Tensor]:
-        """Photos as the network takes them.
+        """Prepare photos for the network.
 
         Args:
             images: one photo or a list, each in any form `Parser.predict` takes.
@@ -158,7 +194,8 @@ class ImageProcessor:
 
         Raises:
             ImageError: a photo cannot be read.
-            ModelError: inputs of several sizes cannot be one batch, or another `return_tensors`.
+            ModelError: the inputs have several sizes, so they do not fit into one batch; or unknown
+                `return_tensors`.
         """
         if return_tensors != "pt":
             raise ModelError(f'return_tensors must be "pt" (torch), not {return_tensors!r}')
@@ -179,17 +216,17 @@ class ImageProcessor:
     def post_process_semantic_segmentation(
         self, outputs: Any, target_sizes: Sequence[tuple[int, int]] | Tensor | None = None
     ) -> list[Tensor]:
-        """Logits -> a label map for each photo.
+        """Convert logits to a label map for each photo.
 
         Args:
-            outputs: what the model gave: has `logits` (B, C, h, w), as attribute or key.
-            target_sizes: of each photo (height, width); None gives maps at the network's own grid.
+            outputs: the model's output; it has `logits` (B, C, h, w), as attribute or key.
+            target_sizes: (height, width) of each photo; None returns maps at the network's own grid.
 
         Returns:
             int64 tensors (H, W) on the CPU.
 
         Raises:
-            ModelError: another number of sizes than of photos.
+            ModelError: the numbers of sizes and photos differ.
         """
         logits = outputs["logits"] if isinstance(outputs, Mapping) else outputs.logits
         if target_sizes is None:

@@ -1,7 +1,7 @@
-"""A model's or detector's record -> a verified file on disk.
+"""Downloads and verifies weight files: the record of a model or detector -> a file on disk.
 
-Sources are tried in order. A file gets its final name only after its size and sha256 were checked, and is
-hashed again when a process uses it for the first time. A file lock lets several processes do the work once.
+Sources are tried in order. A file gets its final name only after its size and sha256 were checked, and each
+process hashes it again on first use. A file lock makes sure that only one process downloads a file.
 """
 
 from __future__ import annotations
@@ -29,7 +29,13 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def cached(spec: Downloadable) -> bool:
-    """Whether a file is there, in the package or in the cache; cheap, so its content is not checked."""
+    """Whether the weight file is here, in the package or in the cache. Its content is not checked.
+
+    Examples:
+        >>> from humanparse import hub
+        >>> hub.cached(hub.find_model("lite-atr"))
+        True
+    """
     return any(path.is_file() for path in (*_in_place(spec), place(spec)))
 
 
@@ -40,34 +46,39 @@ def fetch(
     progress: bool | None = None,
     otherwise: str = ", or pass weights=PATH",
 ) -> Path:
-    """A verified weight file of `spec` on disk, downloaded if need be.
+    """The verified weight file of `spec`; it is downloaded if needed.
 
-    Where no sha256 was ever published, the first file is trusted, its hash recorded beside it and enforced
-    from then on (`UserWarning`). A file in the cache that is not the expected one is never used: it is
-    renamed to `*.rejected` (`UserWarning`) and fetched again.
+    If no sha256 was ever published, the first file is trusted: its hash is recorded beside it and enforced
+    from then on, with a `UserWarning`. A wrong file in the cache is never used: it is renamed to `*.rejected`
+    and downloaded again, with a `UserWarning`.
 
     Args:
         spec: the model or detector; `spec.file.sources` are tried in order.
-        offline: True: no network at all, only what is bundled, in our cache or in the Hugging Face cache.
-            None follows the environment, see `hub.offline`. False wins over it, except that huggingface_hub
-            itself still obeys `HF_HUB_OFFLINE`.
-        progress: a bar on stderr; None shows it on a terminal only.
-        otherwise: end of the error message, after the place to put the file by hand.
+        offline: True uses no network, only files in the package, in our cache or in the Hugging Face cache.
+            None follows the environment, see `hub.offline`. False allows the network whatever the
+            environment says, except that huggingface_hub itself still obeys `HF_HUB_OFFLINE`.
+        progress: show a progress bar on stderr; None shows it on a terminal only.
+        otherwise: end of the error message, after the path where you can put the file yourself.
 
     Returns:
-        A file whose size and sha256 were checked in this process.
+        Path of a file whose size and sha256 were checked in this process.
 
     Raises:
         UnreachableError: no source could be reached, or the network is off.
-        WeightsError: a source gave a wrong file and none a good one, or the cache can't be read or written.
-            The message names each source and why it failed, and the place to put the file by hand.
+        WeightsError: a source returned a wrong file and none a good one, or the cache cannot be read or
+            written. The message says why each source failed, and where you can put the file yourself.
+
+    Examples:
+        >>> from humanparse import hub
+        >>> hub.fetch(hub.find_model("lite-atr")).suffix
+        '.safetensors'
     """
     target = place(spec)
     try:
         for path in _in_place(spec):
             if path.is_file() and trust.fault(path, spec.file) is None:
                 return path
-        # First without the lock: nothing is written, so a filled read-only cache will do.
+        # Look without the lock first: this writes nothing, so a read-only cache works, too.
         if not _usable(target, trust.pinned(spec.file, target)):
             target.parent.mkdir(parents=True, exist_ok=True)
             with locked(target):
@@ -97,13 +108,13 @@ class _Mode:
 
 
 def _in_place(spec: Downloadable) -> list[Path]:
-    """Files that are used where they are: in the package, or in a folder of the user's."""
+    """Files that are used where they are: in the package, or in a folder of the user."""
     kinds = ("bundled", "folder")
     return [_PACKAGE / source.url for source in spec.file.sources if source.kind in kinds]
 
 
 def _usable(target: Path, wanted: WeightFile) -> bool:
-    """Whether `target` is there and right; trusted from now on, where nothing is known that it must equal."""
+    """Whether `target` exists and is the wanted file. A file without a known hash is trusted from now on."""
     try:
         if trust.fault(target, wanted) is not None:
             return False
@@ -135,7 +146,7 @@ def _obtain(spec: Downloadable, wanted: WeightFile, target: Path, mode: _Mode) -
 
 
 def _set_aside(target: Path, wanted: WeightFile) -> list[str]:
-    """Rename a wrong file away and say so. It is not deleted: a user may have put it there."""
+    """Rename a wrong file and warn. It is not deleted, because the user may have put it there."""
     if not target.exists():
         return []
     rejected = target.with_name(target.name + ".rejected")
@@ -161,7 +172,7 @@ def _stage(source: Source, wanted: WeightFile, target: Path, mode: _Mode) -> Pat
         huggingface.stage(source, wanted, staged, offline=mode.offline, show=mode.show)
         return staged
     if source.kind == "manual":
-        raise SourceError(f"to be downloaded by hand{source.note and ', ' + source.note}")
+        raise SourceError(f"you must download it yourself{source.note and ', ' + source.note}")
     if mode.offline:
         raise SourceError("not tried, offline")
     return _from_web(source, wanted, _part(target), mode)
@@ -172,7 +183,7 @@ def _part(target: Path) -> Path:
 
 
 def _from_web(source: Source, wanted: WeightFile, part: Path, mode: _Mode) -> Path:
-    """Plain HTTPS or Google Drive, from where an earlier attempt stopped."""
+    """Download over HTTPS or from Google Drive; an interrupted download is resumed."""
     is_drive = source.kind == "gdrive" and source.file_id
     connect = gdrive.connect(source.file_id or "") if is_drive else download.connect(source.url)
     fault = None
@@ -184,17 +195,17 @@ def _from_web(source: Source, wanted: WeightFile, part: Path, mode: _Mode) -> Pa
         download.discard(part)
         if not resumed:
             break
-        # Pieced together wrongly: the earlier bytes may be damaged. Once more, from the first byte.
+        # The file was put together from several parts and is wrong: download all of it again.
     raise WrongFile(str(fault))
 
 
 def _explanation(
     spec: Downloadable, wanted: WeightFile, target: Path, failures: list[str], mode: _Mode
 ) -> str:
-    """What happened, to what, and what to do now."""
+    """The error message: what happened, to what, and what to do now."""
     name = spec.file.filename
     if not spec.file.sources:
-        head = f"{spec.name}: nobody publishes {name}; bring your own checkpoint."
+        head = f"{spec.name}: {name} was never published; use a checkpoint of your own."
     elif mode.offline:
         head = (
             f"{spec.name}: no good {name} in the cache, and the network is off"

@@ -1,7 +1,7 @@
-"""One file over HTTP: resumed where it stopped, retried a bounded number of times, never a web page.
+"""Downloads one file over HTTP: resumes it, retries it a limited number of times, and refuses web pages.
 
-Plain `urllib`, so that proxies (`HTTPS_PROXY`, `NO_PROXY`) and certificates (`SSL_CERT_FILE`) come from the
-environment. No request carries credentials. Whether the file is the right one is checked in `trust`.
+It uses `urllib`, so proxies (`HTTPS_PROXY`, `NO_PROXY`) and certificates (`SSL_CERT_FILE`) come from the
+environment. No request carries credentials. `trust` checks whether the file is the right one.
 """
 
 from __future__ import annotations
@@ -26,31 +26,31 @@ from .. import addresses
 from ..impostors import is_page
 
 TIMEOUT = 20.0  # seconds without a byte
-FRUITLESS = 3  # attempts in a row that bring nothing new
-ATTEMPTS = 40  # in all, however much each brings
-PAUSE = 0.5  # seconds before the next attempt; doubles while attempts bring nothing
+FRUITLESS = 3  # attempts in a row that bring no new bytes
+ATTEMPTS = 40  # attempts in all, even if each brings new bytes
+PAUSE = 0.5  # seconds before the next attempt; doubles while attempts bring no new bytes
 CHUNK = 1 << 20
 
-# Opens a file with the given request headers.
+# Opens the file with the given request headers.
 Connect = Callable[[Mapping[str, str]], http.client.HTTPResponse]
-# Is told how many bytes there are, of how many.
+# Called with the bytes received so far and the total, if known.
 Report = Callable[[int, "int | None"], None]
 
 
 class SourceError(Exception):
-    """A source gave no good file; the text is the reason, in one line."""
+    """A source has no good file; the text is the reason, in one line."""
 
 
 class WrongFile(SourceError):
-    """The source was reached and gave something else than the expected file."""
+    """The source was reached, but what it sent is not the expected file."""
 
 
 class Interrupted(Exception):
-    """The connection broke or the server is busy; another attempt may go on from there."""
+    """The connection broke or the server is busy; another attempt may resume the download."""
 
 
 class RangeRefused(Interrupted):
-    """HTTP 416: there is nothing after the bytes we have; `total` is the server's size, where it says so."""
+    """HTTP 416: there is nothing after the bytes we have. `total` is the size that the server states."""
 
     def __init__(self, total: int | None) -> None:
         super().__init__("the server refused to continue the file")
@@ -58,7 +58,7 @@ class RangeRefused(Interrupted):
 
 
 def agent() -> str:
-    """The name we give to servers."""
+    """The user agent we send to servers."""
     return f"humanparse/{release()}"
 
 
@@ -71,7 +71,7 @@ def release() -> str:
 
 
 def redact(text: str) -> str:
-    """`text` on one line, addresses without user names and queries: there are passwords and signatures."""
+    """`text` on one line. User names and queries are cut from addresses: they may hold secrets."""
     text = addresses.redact(" ".join(text.split()))
     return re.sub(r"(https?://[^\s?'\"<>]+)\?[^\s'\"<>]*", r"\1", text)
 
@@ -92,7 +92,7 @@ class _Redirects(HTTPRedirectHandler):
 
 
 def new_opener() -> OpenerDirector:
-    """An opener with its own cookies, which live as long as one download."""
+    """An opener with its own cookies, for one download."""
     return build_opener(_Redirects, HTTPCookieProcessor())
 
 
@@ -103,7 +103,7 @@ def connect(url: str) -> Connect:
 
 
 def request(opener: OpenerDirector, url: str, headers: Mapping[str, str]) -> http.client.HTTPResponse:
-    """Open `url`, through redirects.
+    """Open `url`; redirects are followed.
 
     Raises:
         RangeRefused: on HTTP 416.
@@ -128,20 +128,20 @@ def request(opener: OpenerDirector, url: str, headers: Mapping[str, str]) -> htt
 
 
 def download(connect: Connect, part: Path, *, key: str, size: int | None, show: bool) -> bool:
-    """Bring `part` to its full length, from where an earlier attempt or process left it.
+    """Download to `part`; resumes what an earlier attempt or process left there.
 
     Args:
         connect: opens the file with the given request headers.
-        part: where the bytes go; what it holds after an error may be continued by the next call.
-        key: name of the source; only bytes of the same source are continued.
-        size: expected bytes, where known.
+        part: the partial file; after an error the next call can resume it.
+        key: name of the source; only bytes of the same source are resumed.
+        size: expected size in bytes, if known.
         show: whether to draw a progress bar on stderr.
 
     Returns:
-        Whether the file was pieced together from more than one connection.
+        Whether the file was put together from more than one connection.
 
     Raises:
-        SourceError: this source gave no whole file.
+        SourceError: this source did not send a whole file.
         OSError: the disk is full or not writable.
     """
     reason, reached, fruitless = "", _length(part), 0
@@ -168,12 +168,12 @@ def discard(part: Path) -> None:
 
 
 def _transfer(connect: Connect, part: Path, key: str, size: int | None, report: Report) -> bool:
-    """One connection: ask for what is missing, and append it."""
+    """Use one connection: request the missing bytes and append them."""
     start, validator = _resumable(part, key)
     if start and start == size:
         return True
     try:
-        # If-Range: a file that changed since then comes whole, not as an end that doesn't fit our beginning.
+        # If-Range: if the file has changed, the server sends all of it, not an end that doesn't fit.
         response = connect({"Range": f"bytes={start}-", "If-Range": validator} if start else {})
     except RangeRefused as refusal:
         if start and refusal.total == start:
@@ -204,7 +204,7 @@ def _receive(
     with part.open("ab") as out:
         while not refused:
             try:
-                # read1, not read: what came before a stall is written, not lost in a half-filled buffer.
+                # read1, not read: bytes that came before a stall are written, not lost in a buffer.
                 chunk = response.read1(CHUNK)
             except (OSError, http.client.HTTPException) as error:
                 raise _network_fault(error) from error
@@ -217,17 +217,17 @@ def _receive(
                 refused = f"the server sends more than the expected {total} bytes"
             else:
                 out.write(chunk)
-                out.flush()  # what arrived survives if this process is killed
+                out.flush()  # these bytes survive if this process is killed
                 report(done, total)
         os.fsync(out.fileno())
-    if refused:  # the file is closed first: Windows removes none that is open
+    if refused:  # after the file is closed: Windows cannot remove an open file
         raise _rejected(part, refused)
     if total is not None and done < total:
         raise Interrupted(f"the connection ended after {done} of {total} bytes")
 
 
 def _resumable(part: Path, key: str) -> tuple[int, str]:
-    """How many bytes can be continued, and the server's name for the file they are of."""
+    """How many bytes can be resumed, and the validator (ETag or date) of the file they belong to."""
     try:
         note = json.loads(_note(part).read_text(encoding="utf-8"))
         validator = note["validator"] if note["key"] == key else ""
@@ -238,7 +238,7 @@ def _resumable(part: Path, key: str) -> tuple[int, str]:
 
 
 def _begin(part: Path, key: str, headers: Message) -> None:
-    """Start `part` again, with a note beside it of which file it is the beginning."""
+    """Remove `part`, and note beside it which file it will hold next."""
     discard(part)
     etag = headers.get("ETag", "")
     validator = etag if etag.startswith('"') else headers.get("Last-Modified", "")  # a weak ETag can't resume
@@ -262,7 +262,7 @@ def _rejected(part: Path, reason: str) -> WrongFile:
 
 
 def _content_range(headers: Message) -> tuple[int, int | None]:
-    """First byte and total size out of `bytes 5-9/10` or `bytes */10`."""
+    """First byte and total size from `bytes 5-9/10` or `bytes */10`."""
     match = re.fullmatch(r"bytes\s+(?:(\d+)-\d+|\*)/(\d+|\*)", headers.get("Content-Range", "").strip())
     if match is None:
         return -1, None
@@ -270,7 +270,7 @@ def _content_range(headers: Message) -> tuple[int, int | None]:
 
 
 def _network_fault(error: Exception) -> SourceError | Interrupted:
-    """What broke, and whether another attempt makes sense."""
+    """The error to raise: `Interrupted` if another attempt makes sense, else `SourceError`."""
     reason = error.reason if isinstance(error, URLError) else error
     if isinstance(reason, TimeoutError):
         return Interrupted(f"the server was silent for {TIMEOUT:g} s")

@@ -1,4 +1,4 @@
-"""A model by name, as a repository of the hub, or as a folder -> its record."""
+"""Finds the record of a model by its name, Hugging Face repository or folder."""
 
 from __future__ import annotations
 
@@ -10,19 +10,23 @@ from . import environment, folders, repositories
 
 
 def find_model(name: str | os.PathLike[str], *, offline: bool | None = None) -> Spec:
-    """The model of that name, repository or folder.
+    """The record of a model.
 
     Args:
-        name: one of `humanparse.list_models()`; or a SegFormer in the form of transformers, by its repository
-            on the Hugging Face hub, as `"hf:owner/name"` or `"hf:owner/name@revision"`, or by the path of its
-            folder. Of a repository the commit is recorded on first use, and taken from then on.
+        name: one of `humanparse.list_models()`; or a SegFormer in the format of transformers, either
+            `"hf:owner/name"` or `"hf:owner/name@revision"` on the Hugging Face hub, or the path of a folder.
+            The commit of a repository is recorded on first use; later calls use the same commit.
         offline: as for `fetch`.
 
     Raises:
-        ModelError: no such model; or a repository or folder that holds none, or one that asks for what we do
-            not have.
+        ModelError: there is no such model, or the repository or folder holds no model that is supported.
         UnreachableError: the hub cannot be reached, or the network is off.
-        WeightsError: a file that is not what was recorded.
+        WeightsError: a file differs from the recorded one.
+
+    Examples:
+        >>> import humanparse
+        >>> humanparse.model_info("schp-lip").scheme
+        LabelScheme('lip', 20 labels)
     """
     name = os.fspath(name)
     if name.startswith("hf:"):
@@ -33,9 +37,14 @@ def find_model(name: str | os.PathLike[str], *, offline: bool | None = None) -> 
 
 
 def find_network(name: str | os.PathLike[str], *, offline: bool | None = None) -> ModelSpec:
-    """As `find_model`, for a model that must be of one network.
+    """Like `find_model`, but only for models of one network.
 
     Raises:
-        ModelError: one of several networks; the message lists them.
+        ModelError: as `find_model`, or the model has several networks; the message lists them.
+
+    Examples:
+        >>> from humanparse import hub
+        >>> hub.find_network("schp-lip").input.size
+        (473, 473)
     """
     return registry.single(find_model(name, offline=offline))

@@ -1,4 +1,4 @@
-"""A folder as `save_pretrained` of transformers writes it -> a model's record."""
+"""The record of a model in a folder that transformers' `save_pretrained` wrote."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from . import huggingface
 
 CONFIG, PREPROCESSOR, CARD = "config.json", "preprocessor_config.json", "README.md"
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-"""Files of weights, the better one first."""
+"""Names of weight files, in order of preference."""
 
 MISSING = {
     CONFIG: "which would say what network it is",
     PREPROCESSOR: "which would say how a photo becomes its input; save_pretrained of its processor writes it",
 }
-"""What a file that is not there means."""
+"""End of the message when a file is missing: what the file is for."""
 
 SHARDED = "its weights are in several files; save them in one, with save_pretrained(max_shard_size='100GB')"
 
@@ -30,16 +30,16 @@ def is_path(name: str) -> bool:
 
 
 def model(name: str) -> ModelSpec:
-    """The model in a folder of the user's.
+    """The model in a folder of the user.
 
     Raises:
-        ModelError: there is no such folder, a file is missing or unreadable, or asks for what we do not have.
+        ModelError: there is no such folder, a file is missing or unreadable, or the model is not supported.
     """
     folder = Path(name).expanduser().absolute()
     if not folder.is_dir():
         raise ModelError(
-            f"{name}: no such folder; a repository of the Hugging Face hub is hf:owner/name, and a single "
-            "file goes into weights=, with the name of its model"
+            f"{name}: no such folder; write a Hugging Face repository as hf:owner/name, and pass a single "
+            "file as weights=, with the name of its model"
         )
     config, preprocessor = (_content(folder / file, name) for file in (CONFIG, PREPROCESSOR))
     weights = next((folder / file for file in WEIGHTS if (folder / file).is_file()), None)
@@ -57,14 +57,14 @@ def read(text: str | bytes, file: str, name: str) -> dict[str, Any]:
     """The content of a JSON file.
 
     Raises:
-        ModelError: it is no JSON object.
+        ModelError: it is not a JSON object.
     """
     try:
         content = json.loads(text)
     except ValueError as error:
-        raise ModelError(f"{name}: {file} is not readable JSON ({error}); get it again") from error
+        raise ModelError(f"{name}: {file} is not readable JSON ({error}); download it again") from error
     if not isinstance(content, dict):
-        raise ModelError(f"{name}: {file} holds no JSON object; get it again")
+        raise ModelError(f"{name}: {file} holds no JSON object; download it again")
     return content
 
 

@@ -1,4 +1,4 @@
-"""Google Drive files: past the page that asks for confirmation, and a clear word when Drive refuses."""
+"""Downloads files from Google Drive: answers the confirmation page, and explains refusals."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _REFUSALS = (
 
 
 def connect(file_id: str) -> Connect:
-    """A function that opens the file with given request headers, confirming where Drive asks for it.
+    """A function that opens the file with given request headers, and confirms the download if Drive asks.
 
     Args:
         file_id: as in `https://drive.google.com/open?id=FILE_ID`.
@@ -49,14 +49,14 @@ def connect(file_id: str) -> Connect:
 
 
 def confirmation(page: str, here: str) -> str | None:
-    """The address behind "Download anyway", from the page's form or, as it once was, its link.
+    """The address behind "Download anyway", from the page's form or, on older pages, its link.
 
     Args:
         page: HTML of the page.
-        here: its address, to which the page's own addresses are relative.
+        here: the page's address; addresses in the page are relative to it.
 
     Returns:
-        An address, or None where the page asks for no confirmation.
+        An address, or None if the page asks for no confirmation.
 
     Raises:
         SourceError: the page leads from https to an unprotected address.
@@ -76,7 +76,7 @@ def confirmation(page: str, here: str) -> str | None:
 
 
 class _ConfirmPage(HTMLParser):
-    """Collects the download form with its hidden fields, and a link that carries `confirm=`."""
+    """Collects the download form with its hidden fields, and a link that contains `confirm=`."""
 
     def __init__(self) -> None:
         super().__init__()

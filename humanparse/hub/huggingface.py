@@ -1,6 +1,7 @@
-"""Files of Hugging Face repositories, through the user's ordinary Hugging Face cache.
+"""Downloads files of Hugging Face repositories through the user's ordinary Hugging Face cache.
 
-So HF_HOME, HF_TOKEN, HF_ENDPOINT, proxies and files that other programs brought there work as users expect.
+So HF_HOME, HF_TOKEN, HF_ENDPOINT and proxies work as usual, and files that other programs downloaded are
+found.
 """
 
 from __future__ import annotations
@@ -20,15 +21,16 @@ from .download import SourceError, WrongFile, redact, release
 
 
 def stage(source: Source, wanted: WeightFile, staged: Path, *, offline: bool, show: bool) -> None:
-    """Bring a checked file to `staged`.
+    """Put a checked file at `staged`.
 
-    It is hard-linked from the Hugging Face cache (copied where the disk can't), so it takes no space twice.
-    A damaged copy in that cache is downloaded again; a wrong file that this download brought is removed.
+    The file is hard-linked from the Hugging Face cache, so it takes up space only once; it is copied if the
+    disk has no hard links. A damaged copy in that cache is downloaded again; a wrong file that this call
+    downloaded is removed.
 
     Args:
-        source: of kind `hf`; without a revision, `main`.
-        wanted: size and hash to hold it against.
-        staged: a temporary name in our own cache.
+        source: a source of kind `hf`; without a revision, `main` is used.
+        wanted: the size and hash that the file must have.
+        staged: a temporary path in our own cache.
         offline: only look into the Hugging Face cache.
         show: whether huggingface_hub may draw its progress bar.
 
@@ -41,7 +43,7 @@ def stage(source: Source, wanted: WeightFile, staged: Path, *, offline: bool, sh
         fault = _link(earlier, staged, wanted)
         if fault is None:
             return
-        # A blob's name is its sha256. Under its right name, that revision of the repository holds just this.
+        # A blob's name is its sha256. If the name is right, this revision of the repository holds this file.
         damaged = trust.sha256(earlier) != earlier.resolve().name
         if offline or (source.revision and not damaged):
             raise WrongFile(f"in the Hugging Face cache: {fault}")
@@ -57,13 +59,13 @@ def stage(source: Source, wanted: WeightFile, staged: Path, *, offline: bool, sh
 
 @dataclass(frozen=True)
 class Held:
-    """What the hub says of a file.
+    """What the hub knows about a file.
 
     Attributes:
-        commit: of the revision that was asked for.
-        size: in bytes, where known.
-        sha256: of a large file; None for others.
-        blob: git's name of a small file's content; None for others.
+        commit: commit of the requested revision.
+        size: size in bytes, if known.
+        sha256: hash of a large file; None for small files.
+        blob: git's hash of a small file's content; None for large files, or if not known.
     """
 
     commit: str
@@ -73,10 +75,12 @@ class Held:
 
 
 def look(repo: str, path: str, revision: str, *, offline: bool) -> Held | None:
-    """What the hub holds under a path, or with `offline` its cache on this machine; None if there is nothing.
+    """What the hub knows about a file; None if there is no such file.
+
+    With `offline`, only the Hugging Face cache on this machine is searched.
 
     Raises:
-        SourceError: nobody could be asked, or who asks may not know.
+        SourceError: the hub could not be reached, or refused access.
     """
     source = Source("hf", "", repo=repo, revision=revision, path=path)
     if offline:
@@ -103,7 +107,7 @@ def look(repo: str, path: str, revision: str, *, offline: bool) -> Held | None:
 
 
 def _held_here(source: Source) -> Held | None:
-    """The same, of a file in the Hugging Face cache: that of `revisions/COMMIT/PATH`."""
+    """The same for a file in the Hugging Face cache, at `snapshots/COMMIT/PATH`."""
     path = _cached(source)
     if path is None:
         return None
@@ -113,10 +117,10 @@ def _held_here(source: Source) -> Held | None:
 
 
 def commit_of(repo: str, path: str, revision: str, *, offline: bool) -> str | None:
-    """The commit that a revision stands for, by a file it must have; None if it does not have it.
+    """The commit of a revision; None if the revision does not have the file `path`.
 
     Raises:
-        SourceError: as `look`; offline also when the file is not here.
+        SourceError: as `look`; with `offline` also if the file is not in the cache.
     """
     held = look(repo, path, revision, offline=offline)
     if held is None and offline:
@@ -138,15 +142,15 @@ def text(repo: str, path: str, commit: str, *, offline: bool) -> bytes:
 
 
 def card(path: Path) -> dict[str, Any]:
-    """The head of a model card; empty where there is no card, or one without a head that can be read."""
+    """The YAML header of a model card; empty if there is no card or no readable header."""
     from huggingface_hub import metadata_load
 
     if not path.is_file():
         return {}
     try:
         return metadata_load(path) or {}
-    except Exception as error:  # of a YAML parser that is huggingface_hub's own affair
-        warnings.warn(f"{path}: its head is not readable, so its licence is unknown: {error}", stacklevel=2)
+    except Exception as error:  # which YAML parser raises it depends on huggingface_hub
+        warnings.warn(f"{path}: its header cannot be read, so its licence is unknown: {error}", stacklevel=2)
         return {}
 
 
@@ -158,16 +162,16 @@ def _cached(source: Source) -> Path | None:
 
 
 def _ask(source: Source, wanted: WeightFile) -> None:
-    """Refuse at once what the hub doesn't hold, instead of after the whole download or many retries."""
+    """Fail early if the hub doesn't hold the wanted file, not after the whole download or many retries."""
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
 
     url = hf_hub_url(source.repo or "", source.path or "", revision=source.revision, endpoint=_endpoint())
     try:
         held = get_hf_file_metadata(url, library_name="humanparse", library_version=release())
     except Exception as error:  # which HTTP library's errors these are depends on huggingface_hub's version
-        if getattr(error, "response", None) is None:  # unreachable, or switched off
+        if getattr(error, "response", None) is None:  # unreachable, or offline
             raise _failed(error) from error
-        return  # an HTTP status: hf_hub_download knows which of them to try again
+        return  # an HTTP status: hf_hub_download knows which of them to retry
     if wanted.size is not None and held.size not in (None, wanted.size):
         raise WrongFile(f"the repository holds {held.size} bytes, expected {wanted.size}")
     if wanted.sha256 is not None and len(held.etag or "") == 64 and held.etag != wanted.sha256:
@@ -188,7 +192,7 @@ def _download(source: Source, *, force: bool, show: bool) -> Path:
                 library_version=release(),
                 endpoint=_endpoint(),
             )
-    except Exception as error:  # as above; KeyboardInterrupt is none of these
+    except Exception as error:  # as above; this does not catch KeyboardInterrupt
         raise _failed(error) from error
     return Path(path)
 
@@ -198,14 +202,14 @@ def _endpoint() -> str | None:
 
 
 def _failed(error: Exception) -> SourceError:
-    # Errors for an unreachable hub only say "check your connection"; their cause says what happened.
+    # The error for an unreachable hub only says "check your connection"; its cause says what happened.
     told = error.__cause__ if type(error).__name__ in ("LocalEntryNotFoundError", "ValueError") else None
     reason = redact(f"{type(told or error).__name__}: {told or error}").partition(" For more information")[0]
     return SourceError(reason if len(reason) <= 300 else reason[:300] + "…")
 
 
 def _link(origin: Path, staged: Path, wanted: WeightFile) -> str | None:
-    """Hard-link or copy `origin`; returns what is wrong with it, and then leaves nothing behind."""
+    """Hard-link or copy `origin`. If it is not the wanted file, remove the copy and return what is wrong."""
     staged.unlink(missing_ok=True)
     try:
         os.link(origin.resolve(), staged)
@@ -231,7 +235,7 @@ def _remove(path: Path) -> None:
 
 @contextmanager
 def _bars(show: bool) -> Iterator[None]:
-    """Silence huggingface_hub's progress bars where ours are off; otherwise the user's own setting stands."""
+    """Switch huggingface_hub's progress bars off if ours are off; otherwise keep the user's own setting."""
     from huggingface_hub.utils.tqdm import (
         are_progress_bars_disabled,
         disable_progress_bars,

@@ -1,4 +1,4 @@
-"""One process at a time."""
+"""A lock for work that only one process may do at a time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 @contextmanager
 def locked(target: Path) -> Iterator[None]:
-    """One process and one thread at a time make `target`; the others wait, and then find it."""
+    """Hold the lock of `target`: one process and thread at a time makes it, and the others wait."""
     from filelock import FileLock
 
     with FileLock(target.with_name(target.name + ".lock")):

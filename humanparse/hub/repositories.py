@@ -1,7 +1,7 @@
-"""A repository of the Hugging Face hub, `hf:owner/name` or `hf:owner/name@revision` -> a model's record.
+"""The record of a model in a Hugging Face repository, `hf:owner/name` or `hf:owner/name@revision`.
 
-On first use the commit that the revision stands for is recorded, with the hashes of the files that say what
-model it is and of its weights. From then on that commit is taken, without the network where all is here.
+On first use the commit of the revision is recorded, with the hashes of the weights and of the files that
+describe the model. Later calls use that commit, and need no network if all files are here.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 @dataclass(frozen=True)
 class _Record:
-    """What a revision was found to be.
+    """A revision as it was on first use.
 
     Attributes:
-        commit: the revision's, when it was first used.
-        date: when that was, UTC, ISO 8601.
+        commit: its commit.
+        date: date of the first use, UTC, ISO 8601.
         texts: sha256 of the files that describe the model, by name.
         weights: name of the weight file.
-        size: of the weight file, in bytes.
-        sha256: of the weight file; None where the hub does not know it.
+        size: size of the weight file in bytes.
+        sha256: hash of the weight file; None if the hub does not know it.
     """
 
     commit: str
@@ -58,7 +58,7 @@ def model(name: str, *, offline: bool) -> ModelSpec:
     """
     match = _NAME.fullmatch(name)
     if match is None:
-        raise ModelError(f"{name!r} names no repository; write hf:owner/name or hf:owner/name@revision")
+        raise ModelError(f"{name!r} is not a repository; write hf:owner/name or hf:owner/name@revision")
     repo, revision = match[1], match[2] or "main"
     place = repository_dir(repo) / f"{quote(revision, safe='')}.json"
     try:
@@ -87,24 +87,24 @@ def _read_record(place: Path) -> _Record:
         return _Record(**json.loads(place.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
         raise WeightsError(
-            f"{place} is damaged, so which commit was recorded is not known: {error}; delete it to record "
-            "the present one"
+            f"{place} is damaged, so the recorded commit is not known: {error}; delete it to record the "
+            "current one"
         ) from error
 
 
 def _kept(place: Path, record: _Record, file: str) -> bytes:
-    """A file that describes the model, as it was when it was recorded."""
+    """The content of a file that describes the model, checked against the record."""
     path = place.parent / record.commit / file
     content = path.read_bytes() if path.is_file() else b""
     if sha256(content).hexdigest() != record.texts[file]:
         raise WeightsError(
-            f"{path} is not the file that was recorded on {record.date[:10]}; delete {place} to get it again"
+            f"{path} is not the file recorded on {record.date[:10]}; delete {place} to download it again"
         )
     return content
 
 
 def _look(name: str, repo: str, revision: str, offline: bool, place: Path) -> None:
-    """Find out which commit a revision is, and bring here and record what describes the model."""
+    """Find the commit of a revision, download the files that describe the model, and record them."""
     try:
         commit = huggingface.commit_of(repo, CONFIG, revision, offline=offline)
         if commit is None:
@@ -120,7 +120,7 @@ def _look(name: str, repo: str, revision: str, offline: bool, place: Path) -> No
     except SourceError as error:
         why = "the network is off" if offline else "the hub gave no answer"
         raise UnreachableError(
-            f"{name}: nothing is known of it here, and {why}: {error}\n"
+            f"{name}: it was not used here before, and {why}: {error}\n"
             "Allow the network once, or download the repository and pass its folder."
         ) from error
     folder = place.parent / commit
@@ -139,7 +139,7 @@ def _look(name: str, repo: str, revision: str, offline: bool, place: Path) -> No
     with replacing(place) as part:
         part.write_text(json.dumps(asdict(record), indent=2) + "\n", encoding="utf-8")
     if not _COMMIT.fullmatch(revision):
-        said = f"{name}: {revision} is commit {commit}, which is taken from now on; recorded in {place}"
+        said = f"{name}: {revision} is commit {commit}, which is used from now on; recorded in {place}"
         warnings.warn(said, UserWarning, stacklevel=5)
 
 
@@ -148,7 +148,7 @@ def _lacking(name: str, file: str) -> ModelError:
 
 
 def _text(repo: str, file: str, commit: str, offline: bool) -> bytes | None:
-    """A small file, held against the hub's hash of it; None where the repository has none."""
+    """A small file, checked against the hub's hash; None if the repository does not have it."""
     held = huggingface.look(repo, file, commit, offline=offline)
     if held is None:
         return None

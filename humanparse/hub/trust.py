@@ -1,4 +1,4 @@
-"""Whether a file is the wanted one: its size and sha256, published, or recorded on first use."""
+"""Checks whether a file is the wanted one, by its size and its published or recorded sha256."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from ..errors import WeightsError
 from ..impostors import stand_in
 from ..registry import WeightFile
 
-# What this process has hashed already: path -> (size, mtime, sha256).
+# Files that this process has hashed already: path -> (size, mtime, sha256).
 _hashed: dict[Path, tuple[int, int, str]] = {}
 
 
 def fault(path: Path, wanted: WeightFile, *, fresh: bool = False) -> str | None:
-    """Why the file at `path` is not the wanted one; None when its size and hash agree.
+    """The reason why the file at `path` is not the wanted one; None if its size and hash agree.
 
     Args:
         path: the file.
-        wanted: size and hash, each checked where it is known.
-        fresh: read a file that was just written, even if one like it was at `path` a clock tick ago.
+        wanted: size and hash; each is checked if it is known.
+        fresh: the file was just written, so hash it even if its size and time are those of an earlier file.
     """
     if fresh:
         _hashed.pop(path, None)
@@ -43,7 +43,13 @@ def fault(path: Path, wanted: WeightFile, *, fresh: bool = False) -> str | None:
 
 
 def sha256(path: Path) -> str:
-    """The hash of a file, in lower-case hex; read once per process, and again when the file changes."""
+    """The sha256 of a file in lower-case hex. A file is read once per process, and again if it changes.
+
+    Examples:
+        >>> from humanparse import hub
+        >>> len(hub.sha256(hub.fetch(hub.find_model("lite-atr"))))
+        64
+    """
     status = path.stat()
     known = _hashed.get(path)
     if known is not None and known[:2] == (status.st_size, status.st_mtime_ns):
@@ -57,7 +63,7 @@ def sha256(path: Path) -> str:
 
 
 def rename(checked: Path, target: Path) -> None:
-    """Give a checked file its final name, atomically; what is known of it goes along."""
+    """Give a checked file its final name, atomically, and keep its known hash."""
     os.replace(checked, target)
     _hashed.pop(target, None)
     if checked in _hashed:
@@ -65,15 +71,15 @@ def rename(checked: Path, target: Path) -> None:
 
 
 def record_path(target: Path) -> Path:
-    """Where the record of a file trusted on first use is: beside it."""
+    """The record of a file trusted on first use; it is beside the file."""
     return target.with_name(target.name + ".trust.json")
 
 
 def pinned(file: WeightFile, target: Path) -> WeightFile:
-    """`file` with the recorded size and hash, where none was published and `target` was trusted before.
+    """`file` with the recorded size and hash, if no hash was published and `target` was trusted before.
 
     Raises:
-        WeightsError: the record is there but can't be read; it is never replaced silently.
+        WeightsError: the record exists but cannot be read; it is never replaced silently.
     """
     if file.sha256 is not None:
         return file
@@ -85,17 +91,17 @@ def pinned(file: WeightFile, target: Path) -> WeightFile:
         return file
     except (ValueError, KeyError, TypeError) as error:
         raise WeightsError(
-            f"{path} is damaged, so which {file.filename} was trusted is not known: {error!r}\n"
+            f"{path} is damaged, so the trusted hash of {file.filename} is not known: {error!r}\n"
             "Check where the file came from, then delete this record to trust it again, or pass weights=PATH."
         ) from error
 
 
 def remember(target: Path, url: str) -> None:
-    """Record the hash of a file that is used for the first time, and warn that nothing else vouches for it.
+    """Record the hash of a file that is used for the first time, and warn that nothing else confirms it.
 
     Args:
         target: the file.
-        url: where it came from; kept without its secrets.
+        url: its source; user names and queries are not recorded.
     """
     path, digest, url = record_path(target), sha256(target), printable(url)
     record = {
@@ -109,7 +115,7 @@ def remember(target: Path, url: str) -> None:
     try:
         fresh.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         os.replace(fresh, path)
-    except OSError as error:  # a read-only cache can be used; it only can't remember
+    except OSError as error:  # a read-only cache can be used, but not written
         warnings.warn(f"{said}; this could not be recorded: {error}", UserWarning, stacklevel=4)
     else:
         warnings.warn(f"{said}; recorded in {path}, enforced from now on", UserWarning, stacklevel=4)

@@ -3,13 +3,17 @@
 Pillow reads every text, profile and resolution before any pixel, and refuses a picture if one of them is
 damaged or too large. OpenCV does not. So Pillow only gets the parts that affect the pixels:
 
-- PNG: the critical chunks. A text chunk cannot pose as `interlace` or `transparency` any more, either.
-- JPEG: all but comments and application segments; JFIF's and Adobe's stay, which tell how colours are stored.
-- WebP: image and animation chunks. GIF: all from the first image on. JPEG 2000: header boxes and codestream.
-- TIFF: of the first page the tags that decode it. AVIF: all, with Exif and XMP items hidden from libavif.
+- PNG: the critical chunks. So a text chunk named `interlace` or `transparency` cannot affect pixels.
+- JPEG: everything except comments and application segments. The JFIF and Adobe segments are kept, because
+  they say how colours are stored.
+- WebP: image and animation chunks.
+- GIF: header, palette, and everything from the first image on.
+- JPEG 2000: header boxes and codestream.
+- TIFF: the tags of the first page that are needed to decode it.
+- AVIF: everything; Exif and XMP items are renamed, so that libavif skips them.
 
-Large files are not copied: `Pixels.open` gives a view with parts left out or replaced. A file whose structure
-is not understood is passed on as it is, for Pillow to say what is wrong with it.
+Large files are not copied: `Pixels.open` returns a view with parts left out or replaced. A file whose
+structure is not understood is passed on unchanged, so that Pillow can say what is wrong with it.
 """
 
 from __future__ import annotations
@@ -28,10 +32,10 @@ def pixels_of(file: IO[bytes]) -> Pixels | None:
     """Find the parts of an encoded picture that affect its pixels.
 
     Args:
-        file: seekable, with the picture from its first byte on.
+        file: seekable; the picture begins at its first byte.
 
     Returns:
-        None for containers without metadata that could harm, and for what is not understood.
+        The parts. None for formats whose metadata does no harm, and for files that are not understood.
 
     Raises:
         OSError: reading failed.

@@ -1,4 +1,4 @@
-"""JPEG 2000 and AVIF: boxes in boxes."""
+"""JPEG 2000 and AVIF: files of nested boxes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _JPX_HEADERS = (b"ihdr", b"bpcc", b"colr", b"pclr", b"cmap", b"cdef")
 
 
 def _boxes(file: IO[bytes], at: int, end: int) -> Iterator[tuple[bytes, int, int, int]]:
-    """Kind, begin, begin of the content and end of each box (ISO/IEC 14496-12 §4.2)."""
+    """Kind, start, start of the content, and end of each box (ISO/IEC 14496-12 §4.2)."""
     while at + 8 <= end:
         head = read(file, at, 16)
         length, kind, content = int.from_bytes(head[:4], "big"), head[4:8], at + 8
@@ -26,9 +26,10 @@ def _boxes(file: IO[bytes], at: int, end: int) -> Iterator[tuple[bytes, int, int
 
 
 def jpeg_2000(file: IO[bytes], size: int) -> Pixels:
-    """Signature, file type, what the header says of the samples, and the codestream.
+    """Keep the signature, the file type, the header boxes that describe the samples, and the codestream.
 
-    One that is cut is left out, so that Pillow refuses the picture: it can give black pixels for it.
+    A truncated codestream is left out, so that Pillow refuses the picture; otherwise Pillow could return
+    black pixels for the missing part.
     """
     kept: list[Piece] = []
     for kind, begin, content, end in _boxes(file, 0, size):
@@ -45,9 +46,9 @@ def jpeg_2000(file: IO[bytes], size: int) -> Pixels:
 
 
 def avif(file: IO[bytes], size: int) -> Pixels | None:
-    """The file with its Exif and XMP items renamed, so that libavif passes them by; ISO/IEC 14496-12 §8.11.6.
+    """Rename the Exif and XMP items, so that libavif skips them (ISO/IEC 14496-12 §8.11.6).
 
-    The orientation of an AVIF is a property of the picture, not what its Exif block says.
+    The picture keeps its orientation: in an AVIF that is a property of the picture, not of the Exif block.
     """
     top = {kind: (content, end) for kind, _, content, end in _boxes(file, 0, size)}
     brands = read(file, top[b"ftyp"][0], 64) if b"ftyp" in top else b""

@@ -1,4 +1,4 @@
-"""PNG, JPEG, WebP, GIF: one part after the other, each with its kind and its length."""
+"""PNG, JPEG, WebP, GIF: files that are a sequence of parts, each with its kind and length."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MARKER = re.compile(rb"\xff[^\x00\xff]")
 
 
 def png(file: IO[bytes], size: int) -> Pixels:
-    """Signature and critical chunks (their names begin with a capital letter); PNG specification §5."""
+    """Keep the signature and the critical chunks, whose names begin with a capital (PNG specification §5)."""
     kept: list[Piece] = [(0, 8)]
     exif, at = b"", 8
     while at < size and len(kept) < MOST:
@@ -28,27 +28,30 @@ def png(file: IO[bytes], size: int) -> Pixels:
             if zlib.crc32(kind + block[:-4]).to_bytes(4, "big") == block[-4:]:
                 exif = block[:-4]
         at = size if kind == b"IEND" else end
-    if at < size:  # what is no chunk, for Pillow to see
+    if at < size:  # the rest is not a chunk; Pillow decides about it
         keep(kept, at, size)
     return Pixels(tuple(kept), exif)
 
 
 def jpeg(file: IO[bytes], size: int) -> Pixels:
-    """All segments up to the first scan but APPn and COM, and all that follows (ITU-T T.81 annex B)."""
+    """Keep all segments before the first scan except APPn and COM, and all that follows (ITU-T T.81 annex B).
+
+    The APPn segments that say how colours are stored are kept.
+    """
     kept: list[Piece] = [(0, 2)]
     exif, at = [], 2
     while (at := _marker(file, at, size)) < size and len(kept) < MOST:
         head = read(file, at, 4)
         marker, end = head[1], at + 2 + max(2, int.from_bytes(head[2:], "big"))
-        if marker in (0xD8, 0xD9, 0xDA):  # where it should not begin once more; the end; pixels
+        if marker in (0xD8, 0xD9, 0xDA):  # an unexpected second start, the end, or pixels
             break
-        if marker == 0x01 or 0xD0 <= marker <= 0xD7:  # without a length, and without a meaning here
+        if marker == 0x01 or 0xD0 <= marker <= 0xD7:  # these have no length, and no meaning here
             at += 2
             continue
         about = 0xE0 <= marker <= 0xEF or marker == 0xFE
         content = read(file, at + 4, end - at - 4) if marker in (0xE0, 0xE1, 0xEE) else b""
         if marker == 0xE1 and content.startswith(b"Exif\0\0"):
-            exif.append(content[6:])  # one block may take several segments
+            exif.append(content[6:])  # one block may be split over several segments
         if not about or _says_colours(marker, content):
             keep(kept, at, min(end, size))
         at = end
@@ -57,8 +60,8 @@ def jpeg(file: IO[bytes], size: int) -> Pixels:
 
 
 def _marker(file: IO[bytes], at: int, size: int) -> int:
-    """Where the next marker begins; stray bytes and fill bytes before it are skipped, as libjpeg does."""
-    step = 4  # as a rule it is here
+    """Where the next marker begins; stray bytes and fill bytes before it are skipped, as in libjpeg."""
+    step = 4  # usually the marker is right here
     while block := read(file, at, step):
         if found := _MARKER.search(block):
             return at + found.start()
@@ -68,16 +71,17 @@ def _marker(file: IO[bytes], at: int, size: int) -> int:
 
 
 def _says_colours(marker: int, content: bytes) -> bool:
-    """Whether an application segment is one that libjpeg looks at: JFIF's or Adobe's, and not too short."""
+    """Whether libjpeg reads this application segment: a JFIF or Adobe segment that is long enough."""
     if marker == 0xE0:
         return content.startswith(b"JFIF\0") and len(content) >= 14
     return marker == 0xEE and content.startswith(b"Adobe") and len(content) >= 12
 
 
 def webp(file: IO[bytes], size: int) -> Pixels:
-    """The picture's and the animation's chunks, the size and the flags put right (RFC 9649 §2.7).
+    """Keep the chunks of the picture and the animation, with corrected size and flags (RFC 9649 §2.7).
 
-    libwebp reads no Exif, and so OpenCV turns nothing, where a size does not fit or a reserved flag is set.
+    If a size does not fit or a reserved flag is set, libwebp reads no Exif, so OpenCV does not rotate. Then
+    the Exif block is ignored here, too.
     """
     stated = 8 + int.from_bytes(read(file, 4, 4), "little")
     stop = min(size, stated)
@@ -103,7 +107,10 @@ def webp(file: IO[bytes], size: int) -> Pixels:
 
 
 def gif(file: IO[bytes], size: int) -> Pixels | None:
-    """Header, palette, and all from the first image on, with its graphic control (GIF89a §§17-26)."""
+    """Keep the header, the palette and everything from the first image on.
+
+    The graphic control of the first image is kept, too (GIF89a §§17-26).
+    """
     head = read(file, 0, 13)
     if len(head) < 13:
         return None

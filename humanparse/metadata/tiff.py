@@ -1,4 +1,4 @@
-"""TIFF, and the TIFF structure that an Exif block is."""
+"""TIFF files, and Exif blocks, which have the structure of a TIFF file."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ _TIFF_TAGS = frozenset(
         *(322, 323, 324, 325, 332, 338, 339, 347, *range(512, 522), 529, 530, 531, 532),
     )
 )
-"""Size, layout, compression and colour: what a decoder of TIFF must know (TIFF 6.0)."""
+"""Tags for size, layout, compression and colour, which a decoder needs (TIFF 6.0)."""
 
 _ORIENTATION = 0x0112
 _INTEGERS = {1: 1, 3: 2, 4: 4, 6: 1, 8: 2, 9: 4, 16: 8, 17: 8}
-"""Bytes of the types in which libtiff takes an orientation."""
+"""Types in which libtiff accepts an orientation -> bytes of each."""
 
 _EXIF_TEXTS = frozenset((0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x8298))
 _EXIF_RATIONALS = {0x011A: 1, 0x011B: 1, 0x013E: 2, 0x013F: 6, 0x0211: 3, 0x0214: 6}
-"""The other entries whose values OpenCV reads, and how many rationals those are."""
+"""The other entries whose values OpenCV reads -> number of rationals in each."""
 
 
 def tiff(file: IO[bytes], size: int) -> Pixels | None:
-    """The file with only those tags in its first directory that decode it, and no second one.
+    """Keep the tags of the first directory that are needed to decode it; drop all other directories.
 
-    TIFF 6.0 §2; BigTIFF has wider numbers.
+    See TIFF 6.0 §2; BigTIFF has wider numbers.
     """
     head = read(file, 0, 16)
     order: Any = "little" if head[:2] == b"II" else "big"
@@ -52,7 +52,7 @@ def tiff(file: IO[bytes], size: int) -> Pixels | None:
 
 
 def _plain_orientation(entry: bytes, width: int, order: Any) -> bytes:
-    """An entry of the orientation as every decoder takes it; b"" where libtiff ignores it."""
+    """The orientation's entry in the form that every decoder accepts; b"" if libtiff would ignore it."""
     kind, count = int.from_bytes(entry[2:4], order), int.from_bytes(entry[4:-width], order)
     size = _INTEGERS.get(kind, width + 1)
     value = int.from_bytes(entry[-width:][:size], order)
@@ -63,12 +63,12 @@ def _plain_orientation(entry: bytes, width: int, order: Any) -> bytes:
 
 
 def orientation_of(exif: bytes) -> int:
-    """The orientation in an Exif block, 1 to 8; 1 where it says none.
+    """The orientation in an Exif block, 1 to 8; 1 if there is none.
 
-    Entries are read as OpenCV does, up to the first whose value lies outside of the block.
+    As in OpenCV, reading stops at the first entry whose value lies outside the block.
 
     Args:
-        exif: a TIFF structure, from its byte order mark on.
+        exif: a TIFF structure; it begins with the byte order mark.
     """
     order: Any = "little" if exif[:2] == b"II" else "big"
 

@@ -1,4 +1,4 @@
-"""Parts of a file, seen as one file."""
+"""Parts of a file, read as one file."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from itertools import accumulate
 from typing import IO, Any
 
 Piece = bytes | tuple[int, int]
-"""Some bytes, or where they begin and end in the file."""
+"""Bytes that are inserted, or the start and end of a range of the file."""
 
 MOST = 10_000
-"""Pieces after which the rest of a file is passed on as it is: no sound picture has so many."""
+"""Most pieces per file; the rest is passed on unchanged, because no valid picture has so many."""
 
 _SMALL = 1 << 20
-"""Bytes up to which a file is copied: that is faster than a view of it."""
+"""Files up to this many bytes are copied, which is faster than a view."""
 
 
 @dataclass(frozen=True)
 class Pixels:
-    """What of a file decides its pixels.
+    """The parts of a file that affect its pixels.
 
     Attributes:
-        pieces: of the file, in order.
-        exif: TIFF structure of its Exif block, b"" where there is none.
+        pieces: parts of the file, in order.
+        exif: TIFF structure of its Exif block; b"" if there is none.
     """
 
     pieces: tuple[Piece, ...]
     exif: bytes = b""
 
     def open(self, file: IO[bytes]) -> IO[bytes]:
-        """A seekable file of the pieces; the file itself where they are all of it."""
+        """A seekable file made of the pieces; the file itself if nothing is left out."""
         size = file.seek(0, io.SEEK_END)
         if self.pieces == ((0, size),):
             return file
@@ -68,7 +68,7 @@ class _Joined(io.RawIOBase):
         return b"".join(iter(lambda: self._next(self._starts[-1]), b""))
 
     def _next(self, limit: int) -> bytes:
-        """As much as there is in one piece; b"" at the end."""
+        """Up to `limit` bytes, from one piece; b"" at the end."""
         number = bisect_right(self._starts, self._at) - 1
         if number >= len(self._pieces):
             return b""
@@ -83,13 +83,13 @@ class _Joined(io.RawIOBase):
 
 
 def read(file: IO[bytes], at: int, count: int) -> bytes:
-    """Up to `count` bytes from a place on."""
+    """Up to `count` bytes, from offset `at` on."""
     file.seek(at)
     return file.read(count)
 
 
 def keep(kept: list[Piece], begin: int, end: int) -> None:
-    """Add a range of the file; one that touches the last makes that longer."""
+    """Add a range of the file; if it touches the last range, extend that one."""
     last = kept[-1] if kept else b""
     if isinstance(last, tuple) and last[1] == begin:
         kept[-1] = (last[0], end)

@@ -95,7 +95,7 @@ class Dataset(Sequence[Sample]):
     Attributes:
         key: `"lip"`, `"atr"`, `"pascal"`, `"cihp"`, `"mhpv2"` or `"own"`.
         split: such as `"val"`.
-        scheme: its labels.
+        scheme: the label scheme of its label maps.
     """
 
     def __init__(self, key: str, split: str, scheme: LabelScheme, samples: tuple[Sample, ...]) -> None:
@@ -154,7 +154,7 @@ def read_dataset(
     if layout.scheme is not None:
         scheme = get_scheme(layout.scheme)
     elif scheme is None:
-        raise DatasetError(f"{key}: the label scheme is that of the model; name a model")
+        raise DatasetError(f"{key}: the label scheme is that of the model, so name a model")
     return Dataset(key.lower(), split, scheme, _Search(root, layout, split, scheme).samples(photos))
 
 

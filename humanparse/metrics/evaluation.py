@@ -43,7 +43,7 @@ class Evaluation:
         Raises:
             DatasetError: the ground truth cannot be read.
             FormatError: a prediction is missing or damaged.
-            ScoreError: they do not fit each other.
+            ScoreError: prediction and ground truth do not fit each other.
         """
         truth, labels = sample.truth(), predictions.labels(sample.stem)
         try:

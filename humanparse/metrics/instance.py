@@ -1,6 +1,6 @@
 """AP^r of part instances, AP^p and PCP of people.
 
-They are computed like in the evaluators of M-CE2P (Ruan et al., 2019; its AP^p comes from LV-MHP's) and SMP,
+They are computed as in the evaluators of M-CE2P (Ruan et al., 2019; its AP^p comes from LV-MHP's) and SMP,
 at the IoU thresholds 0.1 to 0.9, all strict. A few numbers are kept for each prediction, never its pixels.
 """
 
@@ -33,6 +33,16 @@ class PartScores:
 
     Args:
         num_classes: C, the background included.
+
+    Examples:
+        >>> import numpy as np
+        >>> from humanparse.metrics import PartScores
+        >>> truth = {"gt_instance": np.array([[1]]), "gt_instance_class": [1]}
+        >>> found = {"pred_instance": np.array([[1]]), "pred_instance_class": [1]}
+        >>> scores = PartScores(num_classes=2)
+        >>> scores.add({**truth, **found, "pred_instance_score": [0.9]}, position=0)
+        >>> scores.scores()["ap_50"]
+        1.0
     """
 
     def __init__(self, num_classes: int) -> None:
@@ -105,6 +115,14 @@ class PersonScores:
 
     Args:
         num_classes: C, the background included.
+
+    Examples:
+        >>> import numpy as np
+        >>> from humanparse.metrics import PersonScores
+        >>> scores = PersonScores(num_classes=2)
+        >>> scores.add(np.array([[[1, 0]]]), [0.9], np.array([[[1, 0]]]), position=0)
+        >>> scores.scores()["ap_50"]
+        1.0
     """
 
     def __init__(self, num_classes: int) -> None:
@@ -204,6 +222,15 @@ def instance_scores(
 
     Raises:
         ScoreError: the kind is unknown, or an array is missing or does not fit.
+
+    Examples:
+        >>> import numpy as np
+        >>> from humanparse.metrics import instance_scores
+        >>> truth = {"gt_category": np.array([[1, 0]]), "gt_human": np.array([[1, 0]])}
+        >>> found = {"pred_category": np.array([[1, 0]]), "pred_human": np.array([[1, 0]])}
+        >>> image = {**truth, **found, "pred_human_id": [1], "pred_human_score": [0.9]}
+        >>> instance_scores([image], num_classes=2, kind="person")["ap_50"]
+        1.0
     """
     if kind not in get_args(Kind):
         raise ScoreError(f"kind must be one of {', '.join(get_args(Kind))}, not {kind!r}")

@@ -29,6 +29,14 @@ class ConfusionMatrix:
 
     Attributes:
         counts: int64 (C, C) pixels; rows are true labels, columns predicted ones.
+
+    Examples:
+        >>> import numpy as np
+        >>> from humanparse.metrics import ConfusionMatrix
+        >>> matrix = ConfusionMatrix(2)
+        >>> matrix.add(np.array([[0, 1]]), np.array([[0, 1]]))
+        >>> matrix.scores()["mean_iou"]
+        1.0
     """
 
     def __init__(self, num_classes: int, ignore: int = IGNORE) -> None:
@@ -66,7 +74,7 @@ class ConfusionMatrix:
         self.counts += np.bincount(rows * size + columns, minlength=size * size).reshape(size, size)
 
     def merge(self, other: ConfusionMatrix) -> None:
-        """Add what another worker counted.
+        """Add the counts of another worker.
 
         Raises:
             ScoreError: it has another number of classes, or ignores another label.
@@ -120,6 +128,12 @@ def semantic_scores(
 
     Raises:
         ScoreError: the convention is unknown, sizes differ, or a predicted label is not a class.
+
+    Examples:
+        >>> import numpy as np
+        >>> from humanparse.metrics import semantic_scores
+        >>> semantic_scores([(np.array([[0, 1]]), np.array([[0, 0]]))], num_classes=2)["pixel_accuracy"]
+        0.5
     """
     matrix = ConfusionMatrix(num_classes, ignore)
     for predicted, truth in pairs:

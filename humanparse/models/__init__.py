@@ -1,4 +1,4 @@
-"""The networks: one family, one file. They know tensors only; `build` makes one."""
+"""The networks, one file for each family. They work on tensors only; `build` makes one."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from ..registry import FAMILIES, Family, ModelSpec
 
 
 def build(spec: ModelSpec) -> nn.Module:
-    """The network of a model, in evaluation mode, with weights still to be loaded.
+    """Make the network of a model, in evaluation mode, with random weights.
 
-    The network maps (B, 3, H, W) float images to (B, C, h, w) logits, C the number of labels in the model's
-    scheme; one without logits (`spec.gives_logits`) maps them to what its decoder takes.
+    The network maps float images (B, 3, H, W) to logits (B, C, h, w), where C is the number of labels in the
+    model's scheme. A network without logits (see `spec.gives_logits`) returns maps for its decoder.
 
     Raises:
-        ModelError: the family is not known to this version.
+        ModelError: this version does not know the family.
     """
     if spec.family not in FAMILIES:
         raise ModelError(f"{spec.name}: this version of humanparse has no family {spec.family!r}; upgrade it")
@@ -30,7 +30,7 @@ def build(spec: ModelSpec) -> nn.Module:
 
 
 def read_off(spec: ModelSpec, state: Mapping[str, Tensor]) -> ModelSpec:
-    """The model with what its checkpoint alone tells of its architecture; see `Family.reads_off`."""
+    """The model, with the part of its architecture that only its checkpoint says; see `Family.reads_off`."""
     family = FAMILIES[spec.family]
     if not family.reads_off:
         return spec

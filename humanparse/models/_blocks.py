@@ -13,9 +13,9 @@ from ._fast import SplitJoined, SplitPyramid, fold
 
 
 class InPlaceAbn(nn.Module):
-    """What InPlaceABN (Rota Bulo et al., CVPR 2018) does at inference: batch norm, gamma = |weight| + eps.
+    """InPlaceABN (Rota Bulo et al., CVPR 2018) at inference: batch norm with gamma = |weight| + eps.
 
-    Holds exactly the original's four tensors. `slope` is the leaky ReLU's; None leaves the activation out.
+    It has the original's four tensors. `slope` is that of the leaky ReLU; None means no activation.
     """
 
     def __init__(self, channels: int, slope: float | None = None, eps: float = 1e-5) -> None:
@@ -87,9 +87,9 @@ def residual_layer(
     first_dilation: int | None = None,
     norm: Callable[[int], nn.Module] = InPlaceAbn,
 ) -> nn.Sequential:
-    """One ResNet stage; only its first block projects the shortcut and carries the stride.
+    """One ResNet stage; only its first block projects the shortcut and has the stride.
 
-    `first_dilation` is the first block's own dilation, where it differs from the others'.
+    `first_dilation` is the dilation of the first block, if it differs from that of the others.
     """
     opening = dilation if first_dilation is None else first_dilation
     first = Bottleneck(inputs, planes, stride, opening, project=True, norm=norm)
@@ -98,7 +98,7 @@ def residual_layer(
 
 
 class PyramidPooling(nn.Module):
-    """PSP (Zhao et al., arXiv:1612.01105): averages over 1, 4, 9, 36 windows join the features themselves."""
+    """PSP (Zhao et al., arXiv:1612.01105): first averages over 1, 4, 9, 36 windows, then the features."""
 
     def __init__(self, inputs: int, outputs: int, bins: tuple[int, ...] = (1, 2, 3, 6)) -> None:
         super().__init__()
@@ -115,17 +115,17 @@ class PyramidPooling(nn.Module):
         return joined
 
     def split(self) -> SplitPyramid:
-        """The same, faster; norms must be folded before."""
+        """A faster form of the same function; norms must already be folded."""
         return SplitPyramid(self.stages, self.bottleneck, priors_first=True, align_corners=True)
 
 
 class Joined(nn.Sequential):
-    """Layers on several maps together: enlarged to the size of the largest, then concatenated.
+    """Layers on several maps, which are first enlarged to the size of the largest and concatenated.
 
     Args:
         layers: the first is a 1x1 convolution of all maps.
         align_corners: how maps are enlarged.
-        unused: so many of the last layers are of use in training only; they are loaded but never run.
+        unused: number of layers at the end that are only used in training; they are loaded but never run.
     """
 
     def __init__(self, *layers: nn.Module, align_corners: bool = True, unused: int = 0) -> None:
@@ -143,13 +143,13 @@ class Joined(nn.Sequential):
         return x if (x.shape[2], x.shape[3]) == size else bilinear(x, size, self.align_corners)
 
     def after(self, first: int, x: Tensor) -> Tensor:
-        """What the layers from that one on make of x."""
+        """Apply the layers from number `first` on to x."""
         for layer in list(self)[first : self.used]:
             x = layer(x)
         return x
 
     def split(self) -> SplitJoined:
-        """The same, faster; norms must be folded before."""
+        """A faster form of the same function; norms must already be folded."""
         return SplitJoined(self)
 
     @staticmethod
@@ -159,14 +159,14 @@ class Joined(nn.Sequential):
 
 
 class Edge(nn.Module):
-    """Features of three stages -> edge features of each, of use to the parsing head."""
+    """Features of three stages -> edge features of each, for the parsing head."""
 
     def __init__(self, slope: float = 0.01) -> None:
         super().__init__()
         self.conv1 = conv_abn(256, 256, slope=slope)
         self.conv2 = conv_abn(512, 256, slope=slope)
         self.conv3 = conv_abn(1024, 256, slope=slope)
-        self.conv4 = nn.Conv2d(256, 2, 3, padding=1)  # edge maps, of use in training only
+        self.conv4 = nn.Conv2d(256, 2, 3, padding=1)  # edge maps, only used in training
         self.conv5 = nn.Conv2d(6, 2, 1)
 
     def forward(self, x2: Tensor, x3: Tensor, x4: Tensor) -> tuple[Tensor, Tensor, Tensor]:

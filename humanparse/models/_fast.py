@@ -1,7 +1,7 @@
-"""Faster forms of blocks, equal up to rounding; a block gives its own, by `fold_into`, `merged` or `split`.
+"""Faster forms of blocks, equal up to rounding; a block returns its own by `fold_into`, `merged` or `split`.
 
-Norms are folded into convolutions. Convolutions of enlarged maps are computed on fewer cells: before the maps
-are enlarged.
+Norms are folded into convolutions. Convolutions of enlarged maps are computed before the maps are enlarged,
+on fewer cells.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 def fold(conv: nn.Conv2d, norm: nn.BatchNorm2d | InPlaceAbn, gamma: Tensor) -> None:
-    """Multiply a convolution by what the norm after it multiplies by, and add what it adds, in float64.
+    """Include the factor and the offset of a norm in the convolution before it, computed in float64.
 
     Args:
-        conv: it is changed.
-        norm: with its running statistics.
+        conv: the convolution; it is changed.
+        norm: the norm, with its running statistics.
         gamma: float64 (C,), the norm's factor.
     """
     assert norm.running_mean is not None and norm.running_var is not None
@@ -40,14 +40,14 @@ def fold(conv: nn.Conv2d, norm: nn.BatchNorm2d | InPlaceAbn, gamma: Tensor) -> N
 class SplitPyramid(nn.Module):
     """The same function, up to rounding, as a pyramid whose norms are folded.
 
-    A 3x3 convolution of an enlarged map is a sum over cells and taps: each cell of the small map, times the
-    tap's weights, counts at a grid point as much as the enlarged cell does at the neighbour that the tap
-    reads. How much is one matrix for each grid size. Of the concatenation only the features themselves are
-    then convolved on the grid.
+    A 3x3 convolution of an enlarged map is a sum over the cells of the small map and the nine taps. The term
+    of a cell and a tap is the cell times the tap's weights, multiplied by the cell's interpolation weight at
+    the neighbour that the tap reads. These interpolation weights are one matrix for each grid size. So only
+    the features themselves must be convolved on the grid.
 
     Args:
-        stages: each pools (B, inputs, h, w) to (B, outputs, s, s), s by s.
-        bottleneck: convolution of all maps together, then what follows it.
+        stages: each pools (B, inputs, h, w) to (B, outputs, s, s), with its own s.
+        bottleneck: the convolution of all maps together, then the layers after it.
         priors_first: whether the pooled maps come before the features in the concatenation.
         align_corners: how pooled maps are enlarged.
     """
@@ -87,7 +87,7 @@ class SplitPyramid(nn.Module):
         return joined
 
     def _matrix(self, sides: tuple[int, ...], height: int, width: int, device: torch.device) -> Tensor:
-        """(h * w, cells * 9): how much each tap on each cell counts at each grid point."""
+        """(h * w, cells * 9): the weight of each cell and tap at each grid point."""
         kept = self._spread.get((height, width))
         if kept is not None:
             return kept
@@ -99,15 +99,15 @@ class SplitPyramid(nn.Module):
             enlarged = bilinear(cells, (height, width), self.align_corners)
             parts.append(F.unfold(enlarged, 3, padding=1)[0])  # (s * s * 9, h * w)
         matrix = torch.cat(parts).T.contiguous()
-        self._spread = {(height, width): matrix}  # pictures of one size come one after the other
+        self._spread = {(height, width): matrix}  # only the last size: consecutive pictures often share it
         return matrix
 
 
 class SplitJoined(nn.Module):
     """The same function, up to rounding, as a `Joined` whose norms are folded.
 
-    A 1x1 convolution takes each cell by itself, so it may come before maps are enlarged and be shared out
-    among them; maps of one size stay together.
+    A 1x1 convolution treats each cell alone. So it can be divided among the maps and applied before they are
+    enlarged. Maps of the same size stay together.
     """
 
     def __init__(self, joined: Joined) -> None:
@@ -136,14 +136,15 @@ class SplitJoined(nn.Module):
 class LinearDecoder(nn.Module):
     """The same function, up to rounding, as SegFormer's decoder whose norm is folded.
 
-    All between a stage's map and the fused one is linear: a layer of its own, the enlargement, its share of
-    the fusing convolution. So each stage gets one merged 1x1 convolution, on its own grid, and is enlarged
-    then; what does not depend on the picture is one bias. Products of weights are taken in float64.
+    Everything between a stage's map and the fused map is linear: the stage's linear layer, the enlargement,
+    and the stage's part of the fusing convolution. So each stage gets one merged 1x1 convolution, on its own
+    grid, before it is enlarged. The constant terms become one bias. Products of weights are computed in
+    float64.
 
     Args:
-        linear: per stage, to the decoder's width.
+        linear: linear layer of each stage, to the decoder's width.
         fuse: 1x1 convolution of all stages together, the last stage first; with the norm folded in.
-        classifier: 1x1 convolution after it and its ReLU.
+        classifier: 1x1 convolution after `fuse` and its ReLU.
     """
 
     def __init__(self, linear: Sequence[nn.Linear], fuse: nn.Conv2d, classifier: nn.Conv2d) -> None:

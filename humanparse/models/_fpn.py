@@ -1,4 +1,4 @@
-"""What SMP and UniParser share: ResNet, feature pyramid, towers. Shapes are (batch, channels, h, w)."""
+"""Shared parts of SMP and UniParser: ResNet, feature pyramid, towers. Shapes are (batch, channels, h, w)."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class ResNet(nn.Module):
 
 
 class FpnConv(nn.Module):
-    """A size-keeping convolution with bias, under the key that mmdetection's wrapper gives it."""
+    """A convolution with bias that keeps the size, with the key of mmdetection's wrapper."""
 
     def __init__(self, inputs: int, kernel: int) -> None:
         super().__init__()
@@ -80,7 +80,7 @@ class Fpn(nn.Module):
 
 
 class ConvNormRelu(nn.Module):
-    """Size-keeping convolution without bias, group norm of 32 groups, ReLU."""
+    """A convolution without bias that keeps the size, group norm with 32 groups, ReLU."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int = 3) -> None:
         super().__init__()
@@ -106,21 +106,21 @@ def with_coordinates(x: Tensor) -> Tensor:
 
 
 def to_grid(x: Tensor, cells: int) -> Tensor:
-    """(B, C, h, w) -> (B, C, cells, cells), whatever the aspect."""
+    """(B, C, h, w) -> (B, C, cells, cells); the aspect is not kept."""
     return bilinear(x, (cells, cells), align_corners=True)
 
 
 def fused_levels(pyramid: Sequence[Tensor]) -> Tensor:
-    """P2..P6 -> (B, 1280, h, w), all of them at P2's size."""
+    """P2..P6 -> (B, 1280, h, w), all enlarged to P2's size and concatenated."""
     size = (pyramid[0].shape[2], pyramid[0].shape[3])
     enlarged = [bilinear(level, size, align_corners=True) for level in pyramid[1:]]
     return torch.cat([pyramid[0], *enlarged], dim=1)
 
 
 def peaks(logits: Tensor) -> Tensor:
-    """Logits (B, C, h, w) -> probabilities; 0 where the cell above, to the left or between them is higher.
+    """Logits (B, C, h, w) -> probabilities; 0 if the cell above, left or upper left is higher.
 
-    One-sided, as SOLOv2's code has it: the window of 2x2 reaches up and to the left only.
+    As in SOLOv2's code, the 2x2 window is one-sided: it extends up and to the left only.
     """
     heat = logits.float().sigmoid()
     around = F.max_pool2d(heat, 2, stride=1, padding=1)[:, :, :-1, :-1]

@@ -1,4 +1,4 @@
-"""What SSSegmentation's CE2P and UPerNet share. Shapes are (batch, channels, height, width)."""
+"""Shared parts of SSSegmentation's CE2P and UPerNet. Shapes are (batch, channels, height, width)."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def conv_norm(
 
 
 class ResNet(nn.Module):
-    """ResNet "V1c": three 3x3 convolutions as its stem; dilated instead of strided from the output stride on.
+    """ResNet "V1c": a stem of three 3x3 convolutions; after the output stride, dilated instead of strided.
 
     Args:
         layers: bottlenecks per stage.
-        output_stride: 8 or 16; it leaves no trace in a checkpoint's keys or shapes.
+        output_stride: 8 or 16; it does not show in a checkpoint's keys or shapes.
     """
 
     def __init__(self, layers: tuple[int, ...], output_stride: int) -> None:
@@ -52,7 +52,7 @@ class ResNet(nn.Module):
 
 
 class PyramidPooling(nn.Module):
-    """PSP (Zhao et al., arXiv:1612.01105): the features first, then averages over 1, 4, 9, 36 windows."""
+    """PSP (Zhao et al., arXiv:1612.01105): first the features, then averages over 1, 4, 9, 36 windows."""
 
     def __init__(self, inputs: int, outputs: int, slope: float) -> None:
         super().__init__()
@@ -70,5 +70,5 @@ class PyramidPooling(nn.Module):
         return joined
 
     def split(self) -> SplitPyramid:
-        """The same, faster; norms must be folded before."""
+        """A faster form of the same function; norms must already be folded."""
         return SplitPyramid(self.branches, self.bottleneck, priors_first=False, align_corners=False)

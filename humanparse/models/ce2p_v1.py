@@ -2,9 +2,9 @@
 
 Originals: liutinglt/CE2P before February 2019 and RanTaimu/M-CE2P (several people), no licence. ResNet-101
 with a 7x7 stem at stride 16, pyramid pooling, an edge branch and one fusion head; norms are followed by ReLU,
-leaky in the pyramid alone.
-Differs from the originals: they ran on PyTorch 0.3, whose bilinear resize aligned corners without being told
-to; the auxiliary parsing head and the edge map's own classifiers are loaded but never run.
+which is leaky only in the pyramid.
+Differs from the originals: they ran on PyTorch 0.3, whose bilinear resize aligned corners by default, so
+`align_corners` is set here; the auxiliary parsing head and the edge classifiers are loaded but never run.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Decoder(nn.Module):
         self.conv3 = Joined(
             *conv_abn(304, 256, slope=None), nn.ReLU(), *conv_abn(256, 256, slope=None), nn.ReLU()
         )
-        self.conv4 = nn.Conv2d(256, num_classes, 1)  # auxiliary parsing, of use in training only
+        self.conv4 = nn.Conv2d(256, num_classes, 1)  # auxiliary parsing, only used in training
 
     def forward(self, context: Tensor, details: Tensor) -> Tensor:
         """(B, 512, h/4, w/4), (B, 256, h, w) -> (B, 256, h, w)."""

@@ -18,9 +18,9 @@ class Ce2pV2(Backbone):
     Args:
         num_classes: C.
         layers: bottlenecks per stage.
-        decoder_align_corners: how the decoder enlarges the context. The code said False until March 2019,
-            after the published weights were trained, and True since; which one they want was never settled
-            without them.
+        decoder_align_corners: how the decoder enlarges the context. The original code used False until March
+            2019, after the published weights were trained, and True since. Which one these weights need is
+            not known.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """People in a photo: Mask R-CNN (He et al., ICCV 2017) and Faster R-CNN (Ren et al., NeurIPS 2015).
 
-Original: torchvision, BSD-3-Clause, trained on COCO. Of its classes only the person is kept.
-Differs from the original: no weights are fetched here, and weak detections are dropped before masks are made.
+Original: torchvision, BSD-3-Clause, trained on COCO. Only detections of the class person are kept.
+Differs from the original: it downloads no weights, and drops weak detections before it computes masks.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Detector(nn.Module):
             network = build(
                 weights=None, weights_backbone=None, num_classes=_CLASSES, box_score_thresh=min_score
             )
-        self.network = network.float()  # whatever torch's default type
+        self.network = network.float()  # float32 even if torch's default type is another
         self.eval()
 
     @torch.inference_mode()
@@ -40,8 +40,8 @@ class Detector(nn.Module):
         """See the class.
 
         Returns:
-            boxes float32 (N, 4), x0, y0, x1, y1 in pixels; scores float32 (N,), falling; masks bool
-            (N, H, W), none of them empty, or None from a network without masks.
+            boxes float32 (N, 4), x0, y0, x1, y1 in pixels; scores float32 (N,), descending; masks bool
+            (N, H, W), none of them empty, or None if the network has no masks.
         """
         with exact_float32(image.device):
             (found,) = self.network([image])

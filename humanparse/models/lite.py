@@ -1,7 +1,7 @@
 """Lite: the network of the bundled model `lite-atr`, a decoder for parts and people on EfficientNet-Lite.
 
 Encoder: EfficientNet-Lite (Tan & Le, arXiv:1905.11946, Apache-2.0): ReLU6, no squeeze-excite, SAME padding.
-Decoder: this project, Apache-2.0. Attention at stride 32, where left is told from right; skips to stride 4;
+Decoder: this project, Apache-2.0. Attention at stride 32, which can tell left from right; skips to stride 4;
 sub-pixel logits. A second head finds people: a map of centres, and each pixel's offset to its person's centre
 (as in Panoptic-DeepLab, arXiv:1911.10194).
 """
@@ -26,13 +26,14 @@ STAGES = (
 )
 STEM = 32
 OFFSET_UNIT = 32.0
-"""Input pixels that an offset of 1 means."""
+"""Input pixels per unit of an offset."""
 
 
 class ConvNorm(nn.Sequential):
-    """Convolution without bias, batch norm, and ReLU6 unless `act` is off.
+    """Convolution without bias, batch norm, and ReLU6 unless `act` is False.
 
-    Padding is TensorFlow's "SAME" for sides that the stride divides: at stride 2 one pixel less before.
+    The padding is TensorFlow's "SAME" for sides that are multiples of the stride: at stride 2, one pixel less
+    at the top and left.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class ConvNorm(nn.Sequential):
 
 
 class Inverted(nn.Module):
-    """Expand, depthwise, project; with a shortcut where shape allows it."""
+    """Expand, depthwise, project; with a shortcut if input and output have the same shape."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1, expand: int = 6) -> None:
         super().__init__()
@@ -106,7 +107,7 @@ def scaled_width(base: int, factor: float) -> int:
 
 
 class Attention(nn.Module):
-    """A transformer block on the map: depthwise position, global self-attention, MLP."""
+    """A transformer block on a map: position by a depthwise convolution, global self-attention, MLP."""
 
     def __init__(self, width: int, expand: int = 2) -> None:
         super().__init__()
@@ -150,9 +151,10 @@ class Lite(nn.Module):
 
     Args:
         num_classes: number of labels.
-        width, depth: of the encoder: 1.0 and 1.0 for Lite0, 1.0 and 1.1 for Lite1, 1.1 and 1.2 for Lite2.
-        widths: of the decoder at strides 4, 8, 16 and 32.
-        attention: transformer blocks at stride 32.
+        width, depth: factors of the encoder: 1.0 and 1.0 for Lite0, 1.0 and 1.1 for Lite1, 1.1 and 1.2 for
+            Lite2.
+        widths: channels of the decoder at strides 4, 8, 16 and 32.
+        attention: number of transformer blocks at stride 32.
     """
 
     def __init__(
@@ -184,7 +186,7 @@ class Lite(nn.Module):
         self.people4 = nn.Sequential(ConvNorm(w4 + w4 // 2, w4 // 2), ConvNorm(w4 // 2, w4 // 2, 3))
         self.people_head = nn.Conv2d(w4 // 2, 3, 1)
         assert self.people_head.bias is not None
-        nn.init.constant_(self.people_head.bias[:1], -4.6)  # few cells are centres: start at a chance of 1 %
+        nn.init.constant_(self.people_head.bias[:1], -4.6)  # few cells are centres: start at 1 %
 
     def features(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 3, H, W) -> the decoder's maps at strides 8 and 4: (B, w8, H/8, W/8), (B, w4, H/4, W/4)."""
@@ -206,8 +208,8 @@ class Lite(nn.Module):
     def with_people(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """`image` (B, 3, H, W) -> part logits (B, C, H/2, W/2), people (B, 3, H/4, W/4).
 
-        People: the logit of being a person's centre, then how far down and right the centre of the person
-        lies whose pixel it is, in units of `OFFSET_UNIT` input pixels.
+        Channels of people: the logit that a person's centre is here; then the offsets, down and right, to the
+        centre of the person shown here, in units of `OFFSET_UNIT` input pixels.
         """
         p8, p4 = self.features(image)
         people = self.people4(torch.cat((p4, twice(self.people8(p8))), dim=1))  # (B, w4/2, H/4, W/4)

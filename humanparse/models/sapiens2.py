@@ -1,6 +1,6 @@
 """Sapiens2 for segmentation (Khirodkar et al., ICLR 2026, arXiv:2604.21681): a ViT under four deconvolutions.
 
-Original: Meta, Sapiens2 License; not looked at. Written from the paper's terms and from what the model of
+Original: Meta, Sapiens2 License; its code was not read. Written from the paper and from what the model in
 transformers (Apache-2.0) computes. Pre-norm blocks with RMS norms, rotary positions, fewer heads of keys and
 values in the middle blocks, gated MLPs.
 """
@@ -19,7 +19,7 @@ PATCH = 16
 
 
 class RmsNorm(nn.Module):
-    """Division by the root of the mean square over the last axis, in float32."""
+    """Divides by the root mean square over the last axis, in float32."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class RmsNorm(nn.Module):
 
 
 class Attention(nn.Module):
-    """Self-attention; patches, but not the tokens before them, know their place by rotation."""
+    """Self-attention with rotary positions, for patches but not for the tokens before them."""
 
     def __init__(self, width: int, heads: int, kv_heads: int) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class Attention(nn.Module):
         query = rotated(self.q_norm(by_head(self.wq(x), self.heads)), rotation)  # (B, heads, n, depth)
         key = rotated(self.k_norm(by_head(self.wk(x), self.kv_heads)), rotation)
         value = by_head(self.wv(x), self.kv_heads)
-        shared = self.heads // self.kv_heads  # query heads for each head of keys
+        shared = self.heads // self.kv_heads  # query heads per head of keys
         key, value = (each.repeat_interleave(shared, dim=1) for each in (key, value))
         seen = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
         mixed: Tensor = self.proj(seen) * self.gamma["weight"]
@@ -59,7 +59,7 @@ class Attention(nn.Module):
 
 
 class GatedMlp(nn.Module):
-    """One half of the inner channels, through SiLU, multiplies the other."""
+    """An MLP where one half of the inner channels, after SiLU, is multiplied by the other half."""
 
     def __init__(self, width: int, inner: int) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ class GatedMlp(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention and a gated MLP, each behind a norm and around a shortcut."""
+    """Attention and a gated MLP, each after a norm and with a shortcut."""
 
     def __init__(self, width: int, heads: int, kv_heads: int, inner: int) -> None:
         super().__init__()
@@ -119,7 +119,7 @@ class Backbone(nn.Module):
 
 
 class InstanceNorm(nn.Module):
-    """Each channel of each picture to mean 0 and deviation 1; torch has one, but cannot export it."""
+    """Normalises each channel of each picture to mean 0 and deviation 1. Torch cannot export its own one."""
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, h, w) -> the same."""
@@ -128,7 +128,7 @@ class InstanceNorm(nn.Module):
 
 
 class Head(nn.Module):
-    """Deconvolutions, each to twice the grid, and 1x1 convolutions: (B, width, h, w) -> (B, C, 16h, 16w)."""
+    """Deconvolutions that double the grid, then 1x1 convolutions: (B, width, h, w) -> (B, C, 16h, 16w)."""
 
     def __init__(self, width: int, deconv: Sequence[int], conv: Sequence[int], num_classes: int) -> None:
         super().__init__()
@@ -159,9 +159,9 @@ class Sapiens2(nn.Module):
         num_classes: C.
         width: channels of the ViT.
         heads: its attention heads.
-        kv_heads: heads of keys and values, for each block.
-        inner: of the gated MLPs.
-        registers: tokens beside the class token that stand for no patch.
+        kv_heads: heads of keys and values in each block.
+        inner: inner channels of the gated MLPs.
+        registers: tokens other than the class token that belong to no patch.
         deconv: channels after each deconvolution.
         conv: channels after each 1x1 convolution.
     """
@@ -188,7 +188,7 @@ class Sapiens2(nn.Module):
 
 
 def read_off(state: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Arguments that a checkpoint's shapes tell and no public record does, as far as its keys are there."""
+    """Arguments that only a checkpoint's shapes tell; those whose keys are missing are left out."""
     depth = state.get("backbone.blocks.0.attn.q_norm.weight")
     keys = _first_sides(state, "backbone.blocks.{}.attn.wk.weight", range(len(state)))
     found: dict[str, Any] = {
@@ -216,9 +216,10 @@ def by_head(x: Tensor, heads: int) -> Tensor:
 
 
 def rotations(height: int, width: int, depth: int, like: Tensor) -> tuple[Tensor, Tensor]:
-    """Cosine and sine (height * width, depth) of the angles by which a patch's place turns pairs of channels.
+    """Cosine and sine, (height * width, depth), of the angles by which pairs of channels are rotated.
 
-    Places are -1 to 1 along each axis, whatever the picture's size; rows come first among the angles.
+    The angles depend on a patch's position, -1 to 1 along each axis for any picture size. Those of the row
+    come first.
     """
     rows, columns = (
         (torch.arange(side, dtype=torch.float32, device=like.device) + 0.5) / side * 2 - 1
@@ -231,7 +232,7 @@ def rotations(height: int, width: int, depth: int, like: Tensor) -> tuple[Tensor
 
 
 def rotated(x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
-    """(B, heads, n, depth), each patch turned by its place; tokens before the patches stay as they are."""
+    """(B, heads, n, depth) -> each patch rotated by its position; tokens before the patches are unchanged."""
     cosine, sine = rotation
     before = x.shape[2] - cosine.shape[0]
     patches = x[:, :, before:]

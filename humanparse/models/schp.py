@@ -2,8 +2,8 @@
 
 Original: GoGoDuck912/Self-Correction-Human-Parsing, MIT. ResNet-101 at stride 16, pyramid pooling, an edge
 branch and one fusion head.
-Differs from the original: InPlaceABN is plain torch, its inference formula only; the auxiliary parsing head
-and the edge map's own classifiers are loaded but never run.
+Differs from the original: InPlaceABN is plain torch, with its inference formula only; the auxiliary parsing
+head and the edge classifiers are loaded but never run.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ._blocks import Edge, InPlaceAbn, Joined, PyramidPooling, conv_abn, residua
 
 
 class Backbone(nn.Module):
-    """ResNet with three 3x3 convolutions as its stem; layer4 is dilated instead of strided."""
+    """ResNet with a stem of three 3x3 convolutions; layer4 is dilated instead of strided."""
 
     def __init__(self, layers: tuple[int, ...]) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class Decoder(nn.Module):
         self.conv1 = conv_abn(512, 256)
         self.conv2 = conv_abn(256, 48)
         self.conv3 = Joined(*conv_abn(304, 256), *conv_abn(256, 256), align_corners=align_corners)
-        self.conv4 = nn.Conv2d(256, num_classes, 1)  # auxiliary parsing, of use in training only
+        self.conv4 = nn.Conv2d(256, num_classes, 1)  # auxiliary parsing, only used in training
 
     def forward(self, context: Tensor, details: Tensor) -> Tensor:
         """(B, 512, h/4, w/4), (B, 256, h, w) -> (B, 256, h, w)."""

@@ -1,7 +1,7 @@
 """SegFormer (Xie et al., NeurIPS 2021, arXiv:2105.15203): a Mix Transformer under a decoder of linear layers.
 
-Original: NVlabs/SegFormer, NVIDIA's licence (non-commercial); published models have the keys of transformers
-(Apache-2.0), which decides where the paper leaves a choice. Differs from it by nothing but fused attention.
+Original: NVlabs/SegFormer, NVIDIA's licence (non-commercial). Published models have the keys of transformers
+(Apache-2.0); details that the paper leaves open follow transformers. Only difference: fused attention.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Attention(nn.Module):
 
 
 class MixFfn(nn.Module):
-    """An MLP with a depthwise 3x3 convolution inside, which tells tokens where they are."""
+    """An MLP with a depthwise 3x3 convolution inside, which gives tokens their position."""
 
     def __init__(self, width: int, inner: int) -> None:
         super().__init__()
@@ -88,7 +88,7 @@ class MixFfn(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention and a Mix-FFN, each behind a norm and around a shortcut."""
+    """Attention and a Mix-FFN, each after a norm and with a shortcut."""
 
     def __init__(self, width: int, heads: int, reduction: int, inner: int) -> None:
         super().__init__()
@@ -141,7 +141,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Each stage through a linear layer, enlarged to the first one's grid; fused there, and classified."""
+    """A linear layer for each stage, enlarged to the first one's grid; then fusion and classification."""
 
     def __init__(self, widths: Sequence[int], width: int, num_classes: int) -> None:
         super().__init__()
@@ -162,7 +162,7 @@ class Decoder(nn.Module):
         return logits
 
     def merged(self) -> LinearDecoder:
-        """The same, faster; the norm must be folded before."""
+        """A faster form of the same function; the norm must already be folded."""
         assert isinstance(self.batch_norm, nn.Identity)
         linear = [layer["proj"] for layer in self.linear_c]  # type: ignore[index]
         return LinearDecoder(linear, self.linear_fuse, self.classifier)
@@ -177,9 +177,9 @@ class Segformer(nn.Module):
         widths: channels of each stage.
         decoder: channels of the decoder.
         heads: attention heads of each stage.
-        reductions: how much coarser the grid of keys and values is, per stage.
-        patches, strides: of the convolution before each stage.
-        mlp_ratios: inner width of each stage's MLPs, as a multiple of its own.
+        reductions: how much coarser the grid of keys and values is, for each stage.
+        patches, strides: kernel size and stride of the convolution before each stage.
+        mlp_ratios: inner width of each stage's MLPs, as a multiple of the stage's width.
     """
 
     def __init__(

@@ -2,8 +2,8 @@
 
 Original: cjm-sfw/SMP, no licence; written here from a description, without its code. ResNet with deformable
 convolutions, feature pyramid, and branches for part categories, part kernels, people's centres, offsets from
-parts to centres, and mask features. Differs from the original: it hands out maps only, people are found by
-the decoder. The refinement (RFR) of the paper is left out, as in the original code.
+parts to centres, and mask features. Differs from the original: it only returns maps, in which a decoder finds
+people. As in the original code, the paper's refinement (RFR) is left out.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ _KERNEL = 256
 
 
 class SmpMaps(NamedTuple):
-    """What `Smp` gives for a batch; S_l is the grid of level l, S that of level 0, C the number of parts.
+    """The output of `Smp` for a batch; S_l is the grid of level l, S that of level 0, C the number of parts.
 
     Attributes:
-        category: per level float32 (B, S_l, S_l, C), probabilities, only local peaks above 0.
+        category: per level float32 (B, S_l, S_l, C), probabilities; 0 except at local peaks.
         kernel: per level (B, 256, S_l, S_l).
-        heat: float32 (B, S, S), probability that a person's centre is there, only local peaks above 0.
+        heat: float32 (B, S, S), probability of a person's centre; 0 except at local peaks.
         offset: (B, C, 2, S, S), x then y, in cells: a part lies at the centre minus this.
         mask_features: (B, 256, H/4, W/4), not negative.
     """
@@ -59,7 +59,7 @@ class SmpMaps(NamedTuple):
 
 
 def deformable(x: Tensor, offset: Tensor, conv: nn.Conv2d, mask: Tensor | None) -> Tensor:
-    """Deformable 3x3 convolution, in float32 under autocast too: torchvision's CPU kernel knows no bf16."""
+    """Deformable 3x3 convolution, float32 even under autocast: torchvision's CPU kernel has no bf16."""
     strength = None if mask is None else mask.float()
     y: Tensor = deform_conv2d(
         x.float(), offset.float(), conv.weight, conv.bias, conv.stride, padding=(1, 1), mask=strength
@@ -82,7 +82,7 @@ class DeformableConv(nn.Conv2d):
 
 
 class AdaptBlock(nn.Module):
-    """DEKR's adaptive convolution (Geng et al., arXiv:2104.02300): each cell turns and moves its window."""
+    """DEKR's adaptive convolution (Geng et al., arXiv:2104.02300): each cell deforms its own window."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -104,7 +104,7 @@ class AdaptBlock(nn.Module):
 
 
 class MaskLevel(nn.Module):
-    """One pyramid level -> 128 channels at stride 4: a convolution, then as many more as doublings need."""
+    """One pyramid level -> 128 channels at stride 4: one convolution, or one before each doubling."""
 
     def __init__(self, inputs: int, doublings: int) -> None:
         super().__init__()
@@ -171,7 +171,7 @@ class SmpHead(nn.Module):
         return SmpMaps(category, kernel, self._heat(fused), self._offset(fused), mask_features)
 
     def _parts(self, level: Tensor, cells: int) -> tuple[Tensor, Tensor]:
-        """Which part is where, (B, S, S, C), and what makes its mask, (B, 256, S, S)."""
+        """Categories of parts, (B, S, S, C), and kernels of their masks, (B, 256, S, S)."""
         located = to_grid(with_coordinates(level), cells)  # (B, 258, S, S)
         category = peaks(self.solo_cate(self.cate_convs(located[:, :-2])))
         return category.permute(0, 2, 3, 1), self.solo_kernel(self.kernel_convs(located))
@@ -193,10 +193,10 @@ class Smp(nn.Module):
     """RGB-normalised image (B, 3, H, W), H and W multiples of 32 -> `SmpMaps`.
 
     Args:
-        num_classes: labels with background; C, the number of parts, is one less.
+        num_classes: number of labels with background; C, the number of parts, is one less.
         layers: bottlenecks per stage; (3, 4, 6, 3) is ResNet-50, (3, 4, 23, 3) ResNet-101.
         deformable: whether the last three stages have deformable convolutions.
-        grids: cells per side of each level; they leave no trace in a checkpoint's keys or shapes.
+        grids: cells per side of each level; they do not show in a checkpoint's keys or shapes.
     """
 
     def __init__(

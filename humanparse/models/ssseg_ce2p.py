@@ -1,10 +1,10 @@
-"""CE2P as SSSegmentation built it (Ruan et al., AAAI 2019, arXiv:1809.05996).
+"""CE2P as implemented in SSSegmentation (Ruan et al., AAAI 2019, arXiv:1809.05996).
 
 Original: SegmentationBLWX/sssegmentation, Apache-2.0. ResNet-50 or -101 at stride 8 or 16, pyramid pooling,
-an edge branch, a wider second stage than the authors' CE2P (`ce2p_v1.py`, `ce2p_v2.py`), which its
-checkpoints do not fit. Plain batch norm, ReLU in the backbone, leaky ReLU after it.
-Differs from the original: the first stage's classifier and the edge maps, which only training reads, are
-loaded but never run.
+an edge branch, and a wider second stage than in the authors' CE2P (`ce2p_v1.py`, `ce2p_v2.py`), so
+checkpoints of one do not fit the other. Plain batch norm, ReLU in the backbone, leaky ReLU after it.
+Differs from the original: the first stage's classifier and the edge maps, which are only used in training,
+are loaded but never run.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Edge(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.branches = nn.ModuleList(conv_norm(width, 256, slope=SLOPE) for width in (256, 512, 1024))
-        self.edge_conv = nn.Conv2d(256, 2, 3, padding=1)  # edge maps, of use in training only
+        self.edge_conv = nn.Conv2d(256, 2, 3, padding=1)  # edge maps, only used in training
         self.fuse_conv = nn.Conv2d(6, 2, 1)
 
     def forward(self, *stages: Tensor) -> list[Tensor]:
@@ -46,7 +46,7 @@ class Ce2p(nn.Module):
         self.ppm_net = PyramidPooling(2048, 512, SLOPE)
         self.edge_net = Edge()
         self.shortcut = conv_norm(256, 48, slope=SLOPE)
-        self.decoder_stage1 = _stage(560, num_classes, unused=1)  # but for its classifier
+        self.decoder_stage1 = _stage(560, num_classes, unused=1)  # its classifier is not run
         self.decoder_stage2 = _stage(1280, num_classes)
 
     def forward(self, image: Tensor) -> Tensor:

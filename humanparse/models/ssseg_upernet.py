@@ -2,9 +2,8 @@
 
 Original: SegmentationBLWX/sssegmentation, Apache-2.0. ResNet-50 or -101 at stride 8 or 16, pyramid pooling,
 a feature pyramid of 512 channels.
-Differs from the original: the auxiliary head, of use in training only, is loaded but never run; the
-decoder's convolution over four concatenated levels is the sum of one per level, so that they never lie side
-by side in memory.
+Differs from the original: the auxiliary head, which is only used in training, is loaded but never run; the
+decoder's convolution over four concatenated levels is computed as a sum of one per level, to save memory.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """UniParser: multi-human parsing by cosine similarity (Chu et al., arXiv:2310.08984), the successor of SMP.
 
 Original: cjm-sfw/Uniparser, no licence; written here from a description, without its code. SMP's backbone and
-pyramid; pixels are embedded twice, to be compared with the embedding at a person's centre and with learned
-class vectors. Differs from the original: it hands out maps only, people are found by the decoder; one
-convolution of use in training only is loaded and never run.
+pyramid. Each pixel has two embeddings: one is compared with the embedding at a person's centre, the other
+with learned class vectors. Differs from the original: it only returns maps, in which a decoder finds people;
+a convolution that is only used in training is loaded but never run.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ _EMBEDDING = 128
 
 
 class UniParserMaps(NamedTuple):
-    """What `UniParser` gives for a batch; h = H/4, w = W/4, both two more for the light head.
+    """The output of `UniParser` for a batch; h = H/4, w = W/4, both two more for the light head.
 
     Attributes:
-        heat: float32 (B, S, S), probability that a person's centre is there, only local peaks above 0.
-        instance: (B, 128, h, w), alike where pixels belong to one person; not negative.
-        semantic: (B, 128, h, w), alike where pixels belong to one part; not negative.
-        class_vectors: (C, 128), what `semantic` is compared with.
+        heat: float32 (B, S, S), probability of a person's centre; 0 except at local peaks.
+        instance: (B, 128, h, w), embedding that is similar for pixels of one person; not negative.
+        semantic: (B, 128, h, w), embedding that is similar for pixels of one part; not negative.
+        class_vectors: (C, 128), the vectors that `semantic` is compared with.
     """
 
     heat: Tensor
@@ -46,7 +46,7 @@ class UniParserHead(nn.Module):
     def __init__(self, parts: int, grid: int, light: bool) -> None:
         super().__init__()
         self.grid, self.light = grid, light
-        # The light head pads although its kernel is 1x1: its maps gain a border that holds the bias alone.
+        # The light head pads although its kernel is 1x1, so its maps get a border that holds only the bias.
         inputs, kernel = (LEVEL_CHANNELS, 1) if light else (5 * LEVEL_CHANNELS, 3)
         self.dekr_convs = nn.Conv2d(inputs, LEVEL_CHANNELS, kernel, padding=1)
         self.segment_converts = nn.Conv2d(inputs, LEVEL_CHANNELS, kernel, padding=1)
@@ -55,7 +55,7 @@ class UniParserHead(nn.Module):
         self.instance_convs = tower(LEVEL_CHANNELS + 2, _EMBEDDING)
         self.semantic_convs = tower(LEVEL_CHANNELS + 2, _EMBEDDING)
         self.seg_kernels = nn.Parameter(torch.zeros(parts, _EMBEDDING))
-        self.ins_coord_conv = nn.Conv2d(_EMBEDDING, 2, 3, padding=1)  # of use in training only
+        self.ins_coord_conv = nn.Conv2d(_EMBEDDING, 2, 3, padding=1)  # only used in training
 
     def forward(self, pyramid: Sequence[Tensor]) -> UniParserMaps:
         """P2..P6, (B, 256, H/4, W/4) to (B, 256, H/64, W/64) -> the maps."""
@@ -70,10 +70,10 @@ class UniParser(nn.Module):
     """RGB-normalised image (B, 3, H, W), H and W multiples of 32 -> `UniParserMaps`.
 
     Args:
-        num_classes: labels with background; C, the number of parts, is one less.
+        num_classes: number of labels with background; C, the number of parts, is one less.
         layers: bottlenecks per stage; (3, 4, 6, 3) is ResNet-50, (3, 4, 23, 3) ResNet-101.
-        light: take the finest pyramid level alone, with 1x1 instead of 3x3 convolutions.
-        grid: cells per side of the centres' map; it leaves no trace in a checkpoint's keys or shapes.
+        light: use only the finest pyramid level, and 1x1 instead of 3x3 convolutions.
+        grid: cells per side of the centres' map; it does not show in a checkpoint's keys or shapes.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
-"""Label maps without specks, pinholes and ragged borders; masks that are grown, shrunk or feathered.
+"""Removes specks, holes and ragged borders from label maps; grows, shrinks and feathers masks.
 
-All of it works on labels or masks alone and in time linear in the pixels. 255 (no statement) stays where it
-is, and nothing takes it over.
+Everything works on labels or masks alone, in time linear in the number of pixels. Pixels of 255 (no
+statement) keep it, and no other pixel gets it.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _TILE = 128
 
 
 def smooth(labels: Labels, radius: int) -> Labels:
-    """Give each pixel the label that weighs most around it.
+    """Give each pixel the label with the largest weight around it.
 
-    A pixel at (dx, dy) weighs about (radius + 1 - |dx|) * (radius + 1 - |dy|), and nothing beyond `radius`
-    rows or columns: exactly, it is counted by two box filters one after the other, of radius `radius // 2`
-    and `radius - radius // 2`. The pixel's own label wins a tie, then the lowest label. So no label appears
-    where it was not within `radius` rows and columns.
+    A pixel at (dx, dy) weighs about (radius + 1 - |dx|) * (radius + 1 - |dy|), and 0 beyond `radius` rows or
+    columns. Exactly: weights are those of two box filters in a row, of radius `radius // 2` and
+    `radius - radius // 2`. The pixel's own label wins a tie, then the lowest label. So no label appears where
+    it was not within `radius` rows and columns.
 
     Args:
         labels: uint8 (H, W).
@@ -59,7 +59,7 @@ def _heaviest(labels: Labels, radius: int) -> Labels:
 
 
 def _boxed(mask: npt.NDArray[np.float32] | Labels, radius: int) -> npt.NDArray[np.float32]:
-    """Sums over squares of 2 * radius + 1; what lies outside counts 0."""
+    """Sums over squares with sides of 2 * radius + 1 pixels; pixels outside the picture count as 0."""
     side = (2 * radius + 1, 2 * radius + 1)
     summed = cv2.boxFilter(mask, cv2.CV_32F, side, normalize=False, borderType=cv2.BORDER_CONSTANT)
     return np.asarray(summed, dtype=np.float32)
@@ -68,9 +68,9 @@ def _boxed(mask: npt.NDArray[np.float32] | Labels, radius: int) -> npt.NDArray[n
 def absorb_islands(labels: Labels, area: int) -> Labels:
     """Give each island the label that it touches most.
 
-    An island is an 8-connected region of one label with fewer than `area` pixels. What it touches is counted
-    in pixel edges, over neighbours that are no islands; the lowest label wins a tie. Islands that touch only
-    islands follow once those have their label; where there are islands alone, all stay.
+    An island is an 8-connected region of one label with fewer than `area` pixels. Contact is counted in pixel
+    edges, with neighbours that are not islands; the lowest label wins a tie. Islands that touch only islands
+    get their label after those; if there are only islands, all stay.
 
     Args:
         labels: uint8 (H, W).
@@ -85,12 +85,12 @@ def absorb_islands(labels: Labels, area: int) -> Labels:
         changed = bool((after != regions.labels).any())
         if changed:
             found = regions.painted(after)
-        left = changed and bool((small & (after == regions.labels)).any())  # some may touch a large one now
+        left = changed and bool((small & (after == regions.labels)).any())  # large ones may touch them now
     return found
 
 
 def _spread(labels: Labels, sides: Index, small: Mask) -> Labels:
-    """Labels of regions after those that are small took over others, round by round from the large ones."""
+    """The labels of regions after small ones took those of neighbours, round by round from large ones."""
     labels = labels.copy()
     first = np.searchsorted(sides[:, 0], np.arange(len(labels) + 1))
     waiting = small.copy()
@@ -111,8 +111,8 @@ def _spread(labels: Labels, sides: Index, small: Mask) -> Labels:
 def fill_holes(labels: Labels, area: int, background: int) -> Labels:
     """Give each hole the label of the part around it.
 
-    A hole is an 8-connected region of background with at most `area` pixels that does not touch the border of
-    the picture, and whose pixel edges all lie at one label.
+    A hole is an 8-connected region of background with at most `area` pixels, which does not touch the border
+    of the picture and borders on one label only.
 
     Args:
         labels: uint8 (H, W).
@@ -134,7 +134,7 @@ def fill_holes(labels: Labels, area: int, background: int) -> Labels:
 
 
 def grow(mask: Mask, pixels: int) -> Mask:
-    """Where a true pixel lies within so many pixels (Euclidean distance of centres); bool (H, W)."""
+    """Where a true pixel is at most `pixels` away (Euclidean distance of centres); bool (H, W)."""
     grown: Mask = mask.copy()
     if pixels > 0 and mask.any():
         distance = cv2.distanceTransform((~mask).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
@@ -143,12 +143,12 @@ def grow(mask: Mask, pixels: int) -> Mask:
 
 
 def shrink(mask: Mask, pixels: int) -> Mask:
-    """Where no false pixel lies within so many pixels; the border of the picture is no edge."""
+    """Where every false pixel is more than `pixels` away; the picture's border does not count as an edge."""
     return ~grow(~mask, pixels)
 
 
 def feather(mask: Mask, pixels: int) -> Labels:
-    """Opacity, uint8 (H, W): 0 outside the mask, and rising over so many pixels inwards to 255.
+    """Opacity, uint8 (H, W): 0 outside the mask, rising to 255 over `pixels` pixels inwards.
 
     Args:
         mask: bool (H, W).
@@ -158,5 +158,5 @@ def feather(mask: Mask, pixels: int) -> Labels:
     if pixels == 0:
         return solid
     mean = np.asarray(Image.fromarray(solid).filter(ImageFilter.BoxBlur(pixels)), dtype=np.int16)
-    inwards = 2 * mean - 255  # on a straight edge half of the mean lies outside
+    inwards = 2 * mean - 255  # at a straight edge, half of the window is outside
     return (inwards.clip(0, 255) * mask).astype(np.uint8)

@@ -1,7 +1,7 @@
 """Connected regions of equal labels, and what they touch.
 
-They are found along runs (stretches of equal labels in a row), so that after one pass over the pixels all
-work depends on the length of the borders.
+They are built from runs (stretches of equal labels in a row), so after one pass over the pixels the work only
+depends on the length of the borders.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class Regions:
         labels: uint8 (N,), the label of each region.
         areas: int64 (N,), pixels of each region.
         at_border: bool (N,), whether it touches the border of the picture.
-        sides: int64 (K, 3): region, another region that it touches, and along how many pixel edges; sorted by
-            region. Each contact is there from both sides.
+        sides: int64 (K, 3): a region, a region that it touches, and the number of pixel edges between them;
+            sorted by the first. Each contact is listed twice, once from each side.
     """
 
     shape: tuple[int, int]
@@ -54,7 +54,7 @@ def find_regions(labels: Labels) -> Regions:
     lengths = np.diff(starts, append=labels.size)
     run_labels = labels.reshape(-1)[starts]
 
-    cuts = np.flatnonzero(change[:-1] | change[1:])  # where a run begins in a row or in the one below
+    cuts = np.flatnonzero(change[:-1] | change[1:])  # where a run begins in this row or in the one below
     upper = np.searchsorted(starts, cuts, side="right") - 1
     lower = np.searchsorted(starts, cuts + width, side="right") - 1
     overlaps = np.diff(cuts, append=labels.size - width)

@@ -54,7 +54,7 @@ def decode_people(
         offset_unit: input pixels per unit of an offset.
         min_score: least probability of a centre, 0-1.
         min_cells: people of fewer cells are dropped; their cells go to others.
-        max_people: keep at most so many, those with the most probable centres; at most 255.
+        max_people: keep at most this many people, those with the most probable centres; at most 255.
 
     Returns:
         The people; a score is the centre's probability times the mean of `someone` on the person's cells.

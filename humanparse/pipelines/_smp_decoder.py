@@ -70,7 +70,8 @@ def decode_smp(
         score_thr: a candidate's probability is above this.
         cate_score_thr: a chosen part's probability, weighted by distance, is above this.
         mask_thr: the values of a part's pixels are above this.
-        max_people: keep at most so many, those with the highest heat; None keeps all, as the original.
+        max_people: keep at most this many people, those with the highest heat; None keeps all, as in
+            the original.
 
     Returns:
         People by descending score; `merged` has the lowest score on top. Parts are in painting order; a

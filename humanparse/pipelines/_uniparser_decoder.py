@@ -40,11 +40,12 @@ def decode_uniparser(
         ctr_score: a centre's heat is above this. This and the following are named as in the released code.
         cate_score_thr: a part's mean similarity within its person is above this.
         mask_thr: least cosine similarity of a person's pixels to its centre, and of a part's to its class.
-        max_people: keep at most so many, those with the highest heat; None keeps all, as the original.
+        max_people: keep at most this many people, those with the highest heat; None keeps all, as in
+            the original.
 
     Returns:
-        People by ascending score, as the original. `merged` has the best part of each pixel, whoever it
-        belongs to; it is all 0 if nobody is found. A part's score is its mean similarity.
+        People by ascending score, as in the original. `merged` has the best part of each pixel, of any
+        person; it is all 0 if nobody is found. A part's score is its mean similarity.
     """
     heat, instance, semantic, vectors = float32(heat, instance, semantic, class_vectors)
     rows, columns, warmth = centres(heat, ctr_score)

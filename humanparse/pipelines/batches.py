@@ -138,9 +138,9 @@ def parse_many(
         sources: anything that `snapshot` takes.
         batch_size: most photos that go through the network together.
         keep_logits, confidence: as for `Pipeline.start`.
-        ahead: how many photos may be read before they are needed; None: `batch_size`.
-        tolerant: whether an exception of the network is yielded in the place of the photo that it is about.
-            The photos of its batch are parsed one by one to find that.
+        ahead: how many photos may be read before they are needed; None means `batch_size`.
+        tolerant: whether an exception of the network is yielded in the place of the photo that caused it. The
+            photos of the batch are then parsed one by one, to find that photo.
     """
 
     def prepared(source: Snapshot) -> Any:

@@ -42,7 +42,7 @@ class Pipeline(ABC):
         return picture
 
     def read(self, load: Callable[[], Picture]) -> Any:
-        """Like `prepare`, for a picture that `load` decodes; it may be decoded smaller than it is."""
+        """Like `prepare`, for a picture that `load` decodes; it may be decoded at a reduced size."""
         return self.prepare(load())
 
     @abstractmethod

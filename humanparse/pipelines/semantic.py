@@ -28,8 +28,8 @@ from .pipeline import Pipeline
 Output = TypeVar("Output")
 
 _SPARE = 2.0
-"""A photo is decoded at least so many times as large as the network sees it. With 1.0 twice as many labels
-differ, and reading a photo of 12 megapixels is 1.2 times as fast."""
+"""A photo is decoded at least this many times as large as the network sees it. With 1.0, a photo of 12
+megapixels is read 1.2 times as fast, but twice as many labels differ."""
 
 Change = Callable[[Tensor, Tensor], Tensor]
 """Takes a photo's logits (C, h, w) and its input (3, h', w'); returns changed logits of the same shape."""
@@ -59,7 +59,7 @@ class Semantic(Pipeline):
         flip: whether to average with the mirrored picture.
         scales: sizes of the input, relative to its own; logits are averaged over them.
         protocol: see `Frame.back`.
-        fast_decode: whether `read` decodes JPEGs smaller where the network sees no more of them.
+        fast_decode: whether `read` decodes JPEGs at a reduced size if that is large enough for the network.
     """
 
     shares_passes: ClassVar[bool] = True

@@ -1,4 +1,4 @@
-"""The table of models, `weights_manifest.json`: which there are, what each is made of, what it can do."""
+"""The table of models in `weights_manifest.json`: their names, what they consist of, what they can do."""
 
 from __future__ import annotations
 
@@ -35,10 +35,15 @@ class EnsembleSpec(Entry):
 
     Attributes:
         name, paper, origin, accuracy, licence: see `Entry`.
-        parts: what each network does -> name of the model that it is. `global`, the first, parses the whole
-            picture, all others parse crops.
+        parts: role of each network -> name of its model. `global`, the first, parses the whole picture; the
+            others parse crops.
         rule: name of the rule that fuses their logits.
-        scheme_key: label scheme, that of all parts.
+        scheme_key: key of the label scheme, which all parts share.
+
+    Examples:
+        >>> import humanparse
+        >>> humanparse.model_info("schp-cihp").parts
+        {'global': 'schp-cihp-global', 'local': 'schp-cihp-local'}
     """
 
     parts: Mapping[str, str] = field(hash=False)
@@ -55,30 +60,36 @@ class EnsembleSpec(Entry):
         return get_scheme(self.scheme_key)
 
     def networks(self) -> dict[str, ModelSpec]:
-        """What each network does -> its record, the global one first."""
+        """Role of each network -> its record, the global one first."""
         return {role: network(name) for role, name in self.parts.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DetectorSpec(Published):
-    """A network that finds people, by the name of its builder in torchvision.
+    """A network that finds people; it is named after its builder in torchvision.
 
     Attributes:
         name: as in `Parser(detector=name)`.
         paper, origin, accuracy, licence: see `Entry`.
         file: the checkpoint.
-        masks: whether it gives masks; otherwise boxes only.
+        masks: whether it returns masks; otherwise it returns boxes only.
     """
 
     masks: bool
 
 
 Spec = ModelSpec | EnsembleSpec
-"""A model. Both kinds answer the same questions about themselves."""
+"""The record of a model with one network or with several."""
 
 
 def names(pattern: str = "*") -> list[str]:
-    """Names of all models that match a shell pattern such as `"schp-*"`, sorted."""
+    """Names of all models that match a shell pattern such as `"schp-*"`, sorted.
+
+    Examples:
+        >>> from humanparse import list_models
+        >>> list_models("schp-[al]*")
+        ['schp-atr', 'schp-lip']
+    """
     return sorted(fnmatch.filter(_table().models, pattern))
 
 
@@ -94,25 +105,25 @@ def get(name: str) -> Spec:
     near = difflib.get_close_matches(name.lower(), models, n=4, cutoff=0.4)
     hint = f"did you mean {', '.join(near)}?" if near else f"known models: {', '.join(names())}"
     raise ModelError(
-        f"no model is called {name!r}; {hint} (all of them: humanparse models). A SegFormer of the hub is "
-        "hf:owner/name, one of your own the path of its folder"
+        f"no model is called {name!r}; {hint} (`humanparse models` lists all). For a SegFormer on the "
+        "Hugging Face hub pass hf:owner/name, for one of your own the path of its folder"
     )
 
 
 def network(name: str) -> ModelSpec:
-    """The model of that name, which must be of one network.
+    """The model of that name, which must have one network.
 
     Raises:
-        ModelError: no such model, or one of several networks; the message lists them.
+        ModelError: no such model, or it has several networks; the message lists them.
     """
     return single(get(name))
 
 
 def single(spec: Spec) -> ModelSpec:
-    """The model, which must be of one network.
+    """The model itself, if it has one network.
 
     Raises:
-        ModelError: it has several; the message lists them.
+        ModelError: it has several networks; the message lists them.
     """
     if isinstance(spec, ModelSpec):
         return spec
@@ -142,16 +153,16 @@ def detector(name: str) -> DetectorSpec:
 
 
 def detector_for(spec: Spec, name: str | None, own_file: bool) -> DetectorSpec | None:
-    """What finds people for a model when it is asked to.
+    """The detector that finds people for a model with `people="detect"`.
 
     Args:
         spec: the model.
         name: the detector that the user named; None is the first one.
-        own_file: whether the user gave a checkpoint of a detector.
+        own_file: whether the user passed a checkpoint of a detector.
 
     Returns:
-        The detector; None where the model finds people by itself, unless it can do without that and the user
-        asks for a detector.
+        The detector. None if the model finds people by itself and the user did not ask for a detector, or
+        the model always finds people.
 
     Raises:
         ModelError: no such detector.
@@ -175,7 +186,7 @@ class _Table:
 
 @lru_cache(maxsize=1)
 def _table() -> _Table:
-    """The manifest as values. The tests check each entry; only a packaging mistake could break one."""
+    """The manifest as values. They are not checked here: the tests check each entry."""
     content = json.loads(manifest_path().read_text(encoding="utf-8"))
     shared = content["shared"]
     models: dict[str, Spec] = {
@@ -190,7 +201,7 @@ def _table() -> _Table:
 
 
 def _values(name: str, record: Mapping[str, Any], shared: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """The fields of an entry; the name of something that several entries share stands for it."""
+    """The fields of an entry; names of values that several entries share are replaced by these values."""
     values: dict[str, Any] = {"name": name}
     for key, value in record.items():
         value = shared[key][value] if key in shared and isinstance(value, str) else value
@@ -214,4 +225,4 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
     "licence": lambda record: Licence(**record),
     "scales": tuple,
 }
-"""How a field's JSON becomes a value."""
+"""Converts the JSON of a field to its value."""

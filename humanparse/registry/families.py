@@ -1,4 +1,4 @@
-"""The families of networks: for each, what the rest of the package must know."""
+"""The families of networks, with what the rest of the package must know about each."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ _GRAPHS: tuple[Literal["openvino", "onnxruntime"], ...] = ("openvino", "onnxrunt
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """One family of networks. Its file in `humanparse.models` bears its name, with `_` for `-`.
+    """One family of networks. Its file in `humanparse.models` has its name, with `_` for `-`.
 
     Attributes:
         name: as in a model's `family`.
         network: class in the family's file; it takes the number of labels and a model's `architecture`.
-        title: what people call its checkpoints.
+        title: the usual name of its checkpoints.
         marker: a key that only its checkpoints have.
-        classifier: key of the weight with one row per label; None where there is no such weight.
-        decoder: for a family that gives maps instead of logits, what finds people in them: `module:function`
-            in `humanparse.pipelines`, which takes a model's `decode` as keyword arguments.
-        faster: runtimes measured faster than torch in float32 on a CPU, the fastest first
+        classifier: key of the weight with one row per label; None if there is no such weight.
+        decoder: for a family whose networks output maps instead of logits, the function that finds people in
+            them: `module:function` in `humanparse.pipelines`. It takes a model's `decode` as keyword
+            arguments.
+        faster: runtimes that were measured to be faster than torch in float32 on a CPU, the fastest first
             (`benchmarks/peers.py`).
-        unused: how keys end that its checkpoints may have, and that are of no use here.
-        reads_off: whether the function `read_off` of its file tells from a checkpoint what its models' public
-            records leave open of the architecture.
+        unused: endings of keys that its checkpoints may have, and that are not needed here.
+        reads_off: whether the architecture is not fully known from public records, so that the function
+            `read_off` in its file reads the rest from a checkpoint.
     """
 
     name: str

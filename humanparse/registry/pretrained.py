@@ -1,7 +1,7 @@
-"""What `save_pretrained` of transformers wrote beside a SegFormer's weights -> its record.
+"""Makes the record of a SegFormer from the files that transformers' `save_pretrained` wrote.
 
 The architecture comes from `config.json`, labels and their left/right pairs from its `id2label`, the input
-from `preprocessor_config.json`. What these ask for and we do not have is refused by name.
+from `preprocessor_config.json`. A setting that is not supported raises an error that names it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _ARCHITECTURE = {
     "strides": "strides",
     "mlp_ratios": "mlp_ratios",
 }
-"""Entry of a config -> our network's argument; both have the same defaults."""
+"""Entry of a config -> argument of our network; both have the same defaults."""
 
 _PROCESSORS = ("SegformerImageProcessor", "SegformerImageProcessorFast", "SegformerFeatureExtractor")
 _RESAMPLE: Mapping[int, Interpolation] = {1: "pil-lanczos", 2: "pil-bilinear", 3: "pil-bicubic"}
@@ -36,18 +36,18 @@ _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 def pretrained_model(
     name: str, origin: str, config: Json, preprocessor: Json, card: Json, file: WeightFile
 ) -> ModelSpec:
-    """The record of a model in the form of the hub.
+    """The record of a model in the format of transformers.
 
     Args:
-        name: as the user named it.
-        origin: where it is.
+        name: the name that the user passed.
+        origin: where the model is.
         config: content of `config.json`.
         preprocessor: content of `preprocessor_config.json`.
-        card: head of the model card, `README.md`; may be empty.
+        card: YAML header of the model card, `README.md`; may be empty.
         file: the weights.
 
     Raises:
-        ModelError: it is no SegFormer for segmentation, or asks for what we do not have.
+        ModelError: it is not a SegFormer for segmentation, or has a setting that is not supported.
     """
     labels = _labels(config, name)
     return ModelSpec(
@@ -68,9 +68,9 @@ def pretrained_model(
 def _architecture(config: Json, name: str) -> dict[str, Any]:
     model_type, classes = config.get("model_type"), config.get("architectures")
     if model_type != "segformer":
-        raise ModelError(f"{name}: config.json describes a {model_type!r} model; only segformer is read")
+        raise ModelError(f"{name}: config.json describes a {model_type!r} model; only segformer is supported")
     if classes and "SegformerForSemanticSegmentation" not in classes:
-        raise ModelError(f"{name}: a {classes[0]}, which does not label pixels; take one for segmentation")
+        raise ModelError(f"{name}: a {classes[0]}, which does not label pixels; use one for segmentation")
     found = {ours: config[theirs] for theirs, ours in _ARCHITECTURE.items() if theirs in config}
     found = {key: tuple(value) if isinstance(value, list) else value for key, value in found.items()}
     stages = len(found.get("depths", (2, 2, 2, 2)))
@@ -84,7 +84,7 @@ def _architecture(config: Json, name: str) -> dict[str, Any]:
     }
     for key, value in wanted.items():
         if config.get(key, value) != value:
-            raise ModelError(f"{name}: config.json asks for {key}={config[key]!r}; supported is {value!r}")
+            raise ModelError(f"{name}: config.json has {key}={config[key]!r}; only {value!r} is supported")
     return found
 
 
@@ -102,12 +102,12 @@ def _labels(config: Json, name: str) -> LabelScheme:
 def _input(preprocessor: Json, name: str) -> InputSpec:
     def refuse(key: str, known: str) -> ModelError:
         return ModelError(
-            f"{name}: preprocessor_config.json asks for {key}={preprocessor.get(key)!r}; supported is {known}"
+            f"{name}: preprocessor_config.json has {key}={preprocessor.get(key)!r}; only {known} is supported"
         )
 
     kind = preprocessor.get("image_processor_type", preprocessor.get("feature_extractor_type"))
     if kind is not None and kind not in _PROCESSORS:
-        raise ModelError(f"{name}: its photos are prepared by a {kind}; supported is {_PROCESSORS[0]}")
+        raise ModelError(f"{name}: its photos are prepared by a {kind}; only {_PROCESSORS[0]} is supported")
     for key in ("do_resize", "do_center_crop", "do_pad"):
         if bool(preprocessor.get(key, key == "do_resize")) != (key == "do_resize"):
             raise refuse(key, "a resize to a fixed size alone")

@@ -1,4 +1,4 @@
-"""What the table of models says of each network, as frozen values."""
+"""Entries of the table of models, as frozen values."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ SourceKind = Literal["hf", "url", "gdrive", "manual", "bundled", "folder"]
 
 @dataclass(frozen=True, slots=True)
 class InputSpec:
-    """How a picture becomes the network's input, and logits the picture's labels.
+    """How a picture becomes the network's input, and how logits become the picture's labels.
 
     Attributes:
         size: (height, width) in pixels; for `shortest-edge` (short side, limit of the long side); for
             `keep-ratio` the limits of both sides, the larger for the long one.
-        fit: `warp-corner`, the affine map of SCHP with corner-aligned centres and black border; `warp-half`,
-            that of CE2P, which sends the picture's centre half a pixel further; `squash`, a resize to `size`
-            whatever the aspect; `shortest-edge` or `keep-ratio`, resizes that keep the aspect.
-        channels: order in which the network takes colours, and in which `mean` and `std` are given.
-        mean: per channel, for values of `scale`.
-        std: per channel, for values of `scale`.
-        scale: range of the colours before mean and deviation, `0-1` or `0-255`.
-        resize_on: whether `uint8` colours are resized and then normalised, or `float` ones, normalised
-            before.
-        interpolation: of the resize; OpenCV's `linear` (four taps at any scale), `area` (averages when
+        fit: how the picture is resized. `warp-corner`: the affine map of SCHP, with corner-aligned centres
+            and black border. `warp-half`: that of CE2P, which moves the picture's centre half a pixel
+            further. `squash`: to `size`, whatever the aspect. `shortest-edge`, `keep-ratio`: with the aspect
+            kept.
+        channels: order of the network's colour channels, and of `mean` and `std`.
+        mean, std: one value per channel, on the scale of `scale`.
+        scale: range of the colours before `mean` is subtracted, `0-1` or `0-255`.
+        resize_on: `uint8`: colours are resized, then normalised; `float`: normalised, then resized.
+        interpolation: of the resize. OpenCV's `linear` (four taps at any scale), `area` (averages when
             shrinking, else linear), `area-always` (also when enlarging, which is not linear) or
-            `area-or-cubic` (area where the width shrinks, else cubic); or, for uint8 colours, Pillow's
-            `pil-bilinear`, `pil-bicubic` or `pil-lanczos`, whose taps grow when shrinking.
-        pad_multiple: the resized picture is padded to this at the right and bottom (with zeros, after
-            normalisation).
+            `area-or-cubic` (area if the width shrinks, else cubic). Or, for uint8 colours, Pillow's
+            `pil-bilinear`, `pil-bicubic` or `pil-lanczos`, which read more pixels when shrinking.
+        pad_multiple: the resized picture is padded at the right and bottom to a multiple of this (with zeros,
+            after normalisation).
         align_corners: whether every bilinear resize of tensors maps corner pixels onto each other.
-        upsampling: `two-step`, to the network's input size and from there to the picture, or `one-step`.
+        upsampling: `two-step`: logits are resized to the network's input, then to the picture; `one-step`:
+            directly to the picture.
         extract: what protocol `extract` brings back to the picture: `logits`, or, for originals without an
             extractor, `labels`, as protocol `paper`.
-        people_size: the size where a network with a people head is asked for people, who are small in
+        people_size: the input's size when a network with a people head looks for people, who are small in
             groups; None is `size`.
     """
 
@@ -76,14 +76,14 @@ class Source:
 
     Attributes:
         kind: `hf` (Hugging Face file), `url` (plain HTTPS), `gdrive` (Google Drive file), `manual` (a page,
-            folder or archive from which a person fetches the file), `bundled` (inside the package) or
+            folder or archive from which a person must download the file), `bundled` (inside the package) or
             `folder` (the user's own).
-        url: where a person finds it; for `bundled` the path inside the package, for `folder` the whole path.
+        url: address for a person; for `bundled` the path inside the package, for `folder` the whole path.
         repo: Hugging Face repository.
-        revision: commit the source is pinned to; None where only the file's hash pins it.
+        revision: commit the source is pinned to; None if only the file's hash pins it.
         path: file inside the repository.
         file_id: Google Drive file id.
-        note: anything a person should know.
+        note: a remark for people.
     """
 
     kind: SourceKind
@@ -102,9 +102,9 @@ class WeightFile:
     Attributes:
         filename: its name.
         sources: where it is published.
-        size: in bytes; None where there is no public record.
-        sha256: None where there is no public record.
-        about: size in bytes, rounded, as its page says it, where `size` is None.
+        size: size in bytes; None if there is no public record.
+        sha256: hash in lower-case hex; None if there is no public record.
+        about: if `size` is None, the rounded size in bytes that its page states.
     """
 
     filename: str
@@ -116,7 +116,7 @@ class WeightFile:
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """A claimed score: `value` in percent, on which split, by whom. `measured`: we measured it ourselves."""
+    """A claimed score: `value` in percent, the split, and who claims it. `measured`: we measured it."""
 
     metric: str
     value: float
@@ -131,8 +131,8 @@ class Licence:
 
     Attributes:
         code, weights, data: the terms, in words.
-        commercial: whether the weights may be used commercially; no legal advice.
-        reason: why, in words.
+        commercial: whether the weights may be used commercially; this is not legal advice.
+        reason: the reason for that, in words.
     """
 
     code: str
@@ -144,7 +144,7 @@ class Licence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """What every entry of the table says.
+    """The fields that every entry of the table has.
 
     Attributes:
         name: as in `Parser(name)`.
@@ -162,7 +162,7 @@ class Entry:
 
     @property
     def filename(self) -> str:
-        """The name as part of a file's name: what stands for a repository or a folder has `/` and `:`."""
+        """The name as it is used in file names: `/`, `:` and the like become `-`."""
         return re.sub(r"[^\w.+-]+", "-", self.name).strip("-.")
 
 
@@ -183,7 +183,7 @@ class Published(Entry):
 
     @property
     def in_folder(self) -> bool:
-        """Whether the weights are in a folder of the user's, where nothing may be written."""
+        """Whether the weights are in a folder of the user, where nothing may be written."""
         return any(source.kind == "folder" for source in self.file.sources)
 
 
@@ -195,17 +195,22 @@ class ModelSpec(Published):
         name, paper, origin, accuracy, licence: see `Entry`.
         file: the checkpoint; `sources` is empty for "bring your own checkpoint".
         family: key of `humanparse.registry.FAMILIES`.
-        architecture: constructor arguments beside the number of classes.
-        scheme_key: label scheme; the number of classes is its length.
+        architecture: constructor arguments other than the number of classes.
+        scheme_key: key of the label scheme; the number of classes is its length.
         input: see `InputSpec`.
         flip: whether the original averages with the mirrored picture by default.
         scales: the original's default scales.
-        decode: for a network that finds people and their parts at once (single-stage), the thresholds of its
-            family's decoder, by name; None for one that gives logits.
-        people_head: for a network that gives logits and finds people, too, when asked to, the thresholds of
-            its second head's decoder, by name; None for one without.
-        own_labels: the label scheme of a model that brings its own, under `scheme_key`; None where
-            `scheme_key` alone says it.
+        decode: thresholds of the family's decoder, by name, for a network that finds people and their parts
+            at once (single-stage); None for a network that outputs logits.
+        people_head: thresholds of the decoder of its people head, by name, for a network that outputs logits
+            and finds people on request; None for a network without a people head.
+        own_labels: the label scheme of a model that brings its own labels; None if `scheme_key` says enough.
+
+    Examples:
+        >>> import humanparse
+        >>> spec = humanparse.model_info("schp-lip")
+        >>> spec.input.size, len(spec.scheme), spec.gives_logits
+        ((473, 473), 20, True)
     """
 
     family: str
@@ -225,7 +230,7 @@ class ModelSpec(Published):
 
     @property
     def revision(self) -> str | None:
-        """Commit of the repository that a model named `hf:owner/name` was read at; None for others."""
+        """Commit of the repository of a model named `hf:owner/name`; None for other models."""
         return self.file.sources[0].revision if self.name.startswith("hf:") else None
 
     @property
@@ -235,19 +240,19 @@ class ModelSpec(Published):
 
     @property
     def finds_people(self) -> bool:
-        """Whether it tells people apart without being asked to."""
+        """Whether it always tells people apart."""
         return not self.gives_logits
 
     @property
     def detects_people(self) -> bool:
-        """Whether it finds people by itself, always or when asked to; other models need a detector."""
+        """Whether it finds people by itself, always or on request; other models need a detector."""
         return self.decode is not None or self.people_head is not None
 
     @property
     def rule(self) -> str:
-        """Name of the rule that fuses the logits of a photo and of its people: SCHP's."""
+        """Name of the rule that fuses the logits of a photo and of its people: SCHP's, `schp`."""
         return "schp"
 
     def networks(self) -> dict[str, ModelSpec]:
-        """What each network does -> its record; here the model itself, as `network`."""
+        """Role of each network -> its record; here the model itself, as `network`."""
         return {"network": self}

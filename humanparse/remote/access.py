@@ -1,4 +1,4 @@
-"""Addresses of remote storage, the file system of each, and what is tried again."""
+"""Addresses of remote storage, their file systems, and retries."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 _ELSEWHERE = frozenset(("http", "https", "file", "local", "data"))
 
 _PAUSES = (0.2, 0.5, 1.5, 4.0)
-"""Seconds between attempts; each is drawn from half to one and a half times as much."""
+"""Seconds between attempts; each pause is multiplied by a random factor of 0.5 to 1.5."""
 
 _FINAL = (PermissionError, IsADirectoryError, NotADirectoryError, ValueError, TypeError, ImportError)
 _NO_CREDENTIALS = frozenset(("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound"))
@@ -38,7 +38,7 @@ def is_remote(text: str) -> bool:
 
 
 def join(address: str, name: str) -> str:
-    """The address of something below another one."""
+    """The address of an object or folder below another address."""
     return f"{address.rstrip('/')}/{name}" if name else address
 
 
@@ -93,11 +93,11 @@ def _open(protocol: str) -> Any:
 
 
 def patiently(address: str, attempt: Callable[[], Value]) -> Value:
-    """Try several times.
+    """Call `attempt`, and retry it after temporary failures.
 
     Raises:
         GoneError: there is no such object or bucket.
-        StorageError: it cannot be done.
+        StorageError: the storage refused access, or failed.
     """
     shown = printable(address)
     for pause in (*_PAUSES, None):

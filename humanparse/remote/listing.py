@@ -1,4 +1,4 @@
-"""What lies in a bucket, page by page."""
+"""Lists the objects of a bucket, page by page."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Found:
 
     Attributes:
         name: path below the listed address, with `/` between folders.
-        size: bytes.
-        mark: a number made of its ETag, or of the time of its last change; another content has another one.
+        size: size in bytes.
+        mark: a number made from its ETag, or from the time of its last change; it changes with the content.
     """
 
     name: str
@@ -34,14 +34,15 @@ class Found:
 
 
 def listed(address: str, begin: str = "", *, optional: bool = False) -> Iterator[Found]:
-    """All objects below an address, sorted by name; memory does not grow with their number.
+    """All objects below an address, sorted by name.
 
-    (Except where the storage is neither S3 nor Google's: there one folder at a time is held.)
+    On S3 and Google Cloud Storage memory does not grow with their number; other storage is listed folder by
+    folder.
 
     Args:
         address: a bucket or a folder in it.
-        begin: only names that begin so.
-        optional: whether a folder that does not exist is an empty one, as it always is in a bucket.
+        begin: yield only names that begin with this text.
+        optional: treat a missing folder as an empty one, as S3 and Google Cloud Storage always do.
 
     Raises:
         GoneError: the bucket does not exist.
@@ -62,7 +63,7 @@ def listed(address: str, begin: str = "", *, optional: bool = False) -> Iterator
         return
     for about in pages:
         name = str(about["Key"])[cut:]
-        if name and not name.endswith("/"):  # which stands for a folder
+        if name and not name.endswith("/"):  # such a name stands for a folder
             yield Found(name, int(about["Size"]), _mark(about))
 
 
@@ -107,10 +108,10 @@ def _walked(fs: Any, root: str, begin: str) -> Iterator[Found]:
 
 
 def info(address: str, folder: bool = False) -> Found | None:
-    """What the storage says of an object, or also of a folder; None if there is none.
+    """What the storage knows about an object, or with `folder` also about a folder; None if there is none.
 
     Raises:
-        StorageError: it cannot be asked.
+        StorageError: the storage gave no answer.
     """
     fs = file_system(address)
     try:
@@ -123,7 +124,7 @@ def info(address: str, folder: bool = False) -> Found | None:
 
 
 def _mark(about: dict[str, Any]) -> int:
-    """The mark of an object, from what the storage says of it."""
+    """The mark of an object, from the storage's record of it."""
     for name in ("ETag", "etag"):
         if tag := about.get(name):
             md5 = about.get("md5Hash")  # Google's ETag is no hash of the content

@@ -1,4 +1,4 @@
-"""Objects read, written and removed."""
+"""Reads, writes and removes objects."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .access import file_system, patiently
 from .listing import PAGE, Found, info, number_of
 
 _WHOLE = frozenset(("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oci", "oss", "memory"))
-"""Protocols whose objects appear only when they are whole; elsewhere they are renamed in the end."""
+"""Protocols where an object appears only once it is complete; elsewhere it is written and then renamed."""
 
 _BLOCK = 4 << 20
 """Bytes per request, at most, when an object is read as a file."""
@@ -30,9 +30,9 @@ def read(address: str, size: int | None = None, mark: int | None = None) -> byte
     """The content of an object.
 
     Args:
-        address: of the object.
-        size: bytes that it had when it was listed; None if it was not.
-        mark: its mark at that time.
+        address: address of the object.
+        size: its size in bytes when it was listed; None if it was not listed.
+        mark: its mark when it was listed.
 
     Raises:
         GoneError: it does not exist.
@@ -47,7 +47,7 @@ def read(address: str, size: int | None = None, mark: int | None = None) -> byte
 
 
 def _read_unlisted(address: str) -> bytes:
-    """The content of an object; raises `OSError` if it changed meanwhile, or did not come whole."""
+    """The content of an object; raises `OSError` if it changed meanwhile or arrived incomplete."""
     found = _existing(address)
     content: bytes = file_system(address).cat_file(address)
     if not _is_of(content, found.mark) and (len(content) != found.size or _existing(address) != found):
@@ -63,19 +63,19 @@ def _existing(address: str) -> Found:
 
 
 def _is_of(content: bytes, mark: int) -> bool:
-    """Whether a mark is that of the MD5 hash of some bytes, as it is of most objects on S3."""
+    """Whether a mark was made from the MD5 hash of these bytes, which is the ETag of most objects on S3."""
     return mark == number_of(hashlib.md5(content, usedforsecurity=False).hexdigest())
 
 
 def read_part(address: str, start: int, size: int, mark: int | None) -> bytes:
-    """Some bytes of an object; raises what `read` raises. They may be fewer where it ends before."""
+    """`size` bytes of an object from `start` on; raises what `read` raises."""
     content = _range(address, start, size)
     _refuse_change(address, mark)
     return content
 
 
 def _range(address: str, start: int, size: int) -> bytes:
-    """Bytes from `start` on; each attempt that gives another number of them is repeated."""
+    """`size` bytes from `start` on; an attempt that returns more or fewer is retried."""
     if not size:
         return b""
     fs = file_system(address)
@@ -100,14 +100,10 @@ def _refuse_change(address: str, mark: int | None) -> None:
 
 
 class RemoteFile:
-    """An object that is read in parts, through large blocks; has what a `Path` has for that.
+    """An object that is read in large blocks. It has the methods of a `Path` that are needed for that.
 
     Args:
-        address: of the object.
-
-    Raises:
-        GoneError: it does not exist.
-        StorageError: it cannot be asked for.
+        address: address of the object.
     """
 
     def __init__(self, address: str) -> None:
@@ -124,11 +120,11 @@ class RemoteFile:
         return _existing(self.address)
 
     def read_part(self, start: int, size: int, mark: int | None) -> bytes:
-        """Some bytes of it, see `read_part`."""
+        """A range of its bytes; see `read_part`."""
         return read_part(self.address, start, size, mark)
 
     def open(self, mode: str = "rb") -> io.BufferedReader:
-        """The object as a file that can be read from any place."""
+        """The object as a seekable file."""
         return io.BufferedReader(_Parts(self.address, self.info().size), _BLOCK)
 
     def refuse_change(self, mark: int | None) -> None:
@@ -165,7 +161,7 @@ class RemoteFile:
 
 
 class _Parts(io.RawIOBase):
-    """The bytes of an object, a request for each call."""
+    """The bytes of an object; each read is one request."""
 
     def __init__(self, address: str, size: int) -> None:
         self._address, self._size, self._at = address, size, 0
@@ -192,7 +188,7 @@ class _Parts(io.RawIOBase):
 
 
 def write(address: str, content: bytes | Path) -> None:
-    """Put an object, from memory or from a file; it appears whole or not at all.
+    """Write an object, from memory or from a file; it appears complete or not at all.
 
     Raises:
         StorageError: it cannot be written.

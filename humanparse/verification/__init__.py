@@ -1,8 +1,7 @@
-"""Verifies that a model's published weights work on this machine, by a known answer or by plausibility.
+"""Checks that a model's published weights work on this machine.
 
-import humanparse
-for verdict in humanparse.verify("schp-lip"):
-    print(verdict.status, verdict.reasons)
+Labels are compared with the answer that the model's authors published, if there is one; and they must be
+plausible.
 """
 
 from __future__ import annotations
@@ -36,35 +35,42 @@ def verify(
 
     A model whose authors published an answer is run on that photo and must give that answer, within the
     tolerance in `weights_manifest.json`. Every model must give plausible labels on the photos that come with
-    the package: people where people are, heads above trunks, nearly the same for the mirrored photo. What was
-    found is kept in the cache folder, where `humanparse models` reads it.
+    the package: people where people are, heads above trunks, and nearly the same labels for the mirrored
+    photo. The result is stored in the cache folder, where `humanparse models` reads it.
 
     Args:
-        models: names or shell patterns such as `"schp-*"`; none stands for all that have a known answer.
-        device: as for `Parser`; always in float32.
-        offline: only use what is here; what would be fetched is in `Verdict.missing`. None follows the
-            environment, see `hub.offline`.
-        progress: download progress bars; None shows them on a terminal.
-        pictures: a folder, made if need be, for one PNG a model: photo, published labels, ours, difference;
-            without a known answer: photo, labels, those of the mirrored photo, difference.
+        models: names or shell patterns such as `"schp-*"`; without any, all models with a known answer.
+        device: as for `Parser`. Models run in float32.
+        offline: use only files that are already here and list the others in `Verdict.missing`. None follows
+            the environment, see `hub.offline`.
+        progress: show download progress bars; None shows them on a terminal.
+        pictures: a folder for one PNG per model; it is created if needed. The PNG shows the photo, the
+            published labels, ours and the difference. Without a known answer it shows the photo, its labels,
+            the labels of the mirrored photo and the difference.
 
     Returns:
-        One verdict for each model, by name.
+        One verdict per model, sorted by name.
 
     Raises:
         ModelError: no model has such a name.
         DeviceError: the device is not available.
         FormatError: a picture cannot be written.
+
+    Examples:
+        >>> from humanparse import verify
+        >>> [verdict] = verify("lite-atr", device="cpu")
+        >>> verdict.status
+        'plausible'
     """
     chosen = select(models)
     return list(verdicts(chosen, device=device, offline=offline, progress=progress, pictures=pictures))
 
 
 def select(patterns: Iterable[str]) -> list[str]:
-    """The models that names and patterns stand for; without any, those that have a known answer.
+    """The models that fit names and patterns; without any, those that have a known answer.
 
     Raises:
-        ModelError: a name or pattern fits nothing; the message lists the nearest names.
+        ModelError: a name or pattern fits no model; the message lists the nearest names.
     """
     patterns = list(patterns)
     found: set[str] = set() if patterns else set(answers.known())
@@ -81,8 +87,8 @@ def verdicts(
     progress: bool | None = None,
     pictures: Path | str | None = None,
 ) -> Iterator[Verdict]:
-    """As `verify`, one verdict at a time; `models` are names, as `select` gives them."""
-    from .run import Run  # which needs torch; whoever only lists models does not
+    """Like `verify`, but yields one verdict at a time. `models` are names, as `select` returns them."""
+    from .run import Run  # imported here because it needs torch, which listing models does not
 
     for model in models:
         run = Run(hub.find_model(model, offline=offline), device, offline, progress)

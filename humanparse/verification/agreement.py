@@ -15,10 +15,10 @@ Labels = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
 
 LARGE = 1e-3
-"""Share of the pixels from which a class must reach an IoU; thinner ones are mostly border."""
+"""A class must reach an IoU if it has at least this share of the pixels; smaller ones are mostly border."""
 
 SMALL = 100
-"""Pixels from which a class must be found at all."""
+"""A class must be found at all if it has at least this many pixels."""
 
 _CONFUSIONS = 3
 
@@ -28,15 +28,15 @@ class Agreement:
     """How far our labels agree with the published ones.
 
     Attributes:
-        pixels: number of pixels of the photo.
+        pixels: number of pixels in the photo.
         differing: number of pixels whose labels differ.
         mean_iou: mean of `iou`, 0-1.
         iou: IoU, 0-1, of each class that is in the published answer, by name.
-        at_borders: share, 0-1, of the differing pixels that lie `near_borders` of the published labels; 1
-            where none differ.
-        confusions: the most frequent differences: published label, ours, pixels.
-        people: how many of the published people, parts of people (person and class) overlap ours with an
-            IoU of 0.5 or more, of how many; None where no people were published.
+        at_borders: share, 0-1, of the differing pixels that lie `near_borders` of the published labels; 1 if
+            no pixel differs.
+        confusions: the most frequent differences: published label, our label, number of pixels.
+        people: for people, and for their parts if published: how many overlap one of ours with an IoU of 0.5
+            or more, and how many were published. None if no people were published.
     """
 
     pixels: int
@@ -49,12 +49,12 @@ class Agreement:
 
     @property
     def equal(self) -> float:
-        """Share of the pixels whose labels are equal, 0-1."""
+        """Share of pixels whose labels are equal, 0-1."""
         return 1 - self.differing / self.pixels
 
 
 def compare(ours: Labels, theirs: Labels, scheme: LabelScheme) -> Agreement:
-    """Compare two label maps of the same size, uint8 (H, W), in the numbers of `scheme`."""
+    """Compare two label maps of the same size, uint8 (H, W), with labels of `scheme`."""
     differ = ours != theirs
     size = len(scheme)
     counts = np.bincount(theirs.ravel().astype(np.int64) * size + ours.ravel(), minlength=size * size)
@@ -83,31 +83,32 @@ def compare(ours: Labels, theirs: Labels, scheme: LabelScheme) -> Agreement:
 def faults(
     found: Agreement, theirs: Labels, scheme: LabelScheme, least_equal: float, least_iou: float
 ) -> list[str]:
-    """Why an agreement is not good enough; empty when it is.
+    """The reasons why an agreement is not good enough; empty if it is.
 
     Args:
-        found: what `compare` gave.
+        found: the result of `compare`.
         theirs: the published labels.
         scheme: what the numbers mean.
-        least_equal: share of the pixels, 0-1, that must be equal.
+        least_equal: share of pixels, 0-1, that must be equal.
         least_iou: IoU, 0-1, that each class of at least `LARGE` of the pixels must reach.
     """
     said = []
     if found.equal < least_equal:
-        said.append(f"{found.equal:.3%} of the pixels are equal, at least {least_equal:.3%} must be")
+        said.append(f"{found.equal:.3%} of the pixels are equal; at least {least_equal:.3%} must be")
     for label, count in zip(*np.unique(theirs, return_counts=True), strict=True):
         name = scheme.name(int(label))
         if count >= LARGE * theirs.size and found.iou[name] < least_iou:
-            said.append(f"the IoU of {name} is {found.iou[name]:.3f}, at least {least_iou:g} is needed")
+            said.append(f"the IoU of {name} is {found.iou[name]:.3f}; at least {least_iou:g} is needed")
         elif count >= SMALL and found.iou[name] == 0:
             said.append(f"{name} has {count} pixels in the published answer, and none of them here")
     return said
 
 
 def near_borders(labels: Labels) -> Mask:
-    """Where a border between labels is near, bool (H, W): within one pixel of a usual network's input.
+    """Pixels near a border between labels, bool (H, W).
 
-    That is 1/473 of the photo's long side, and at least 2 pixels.
+    Near means 1/473 of the photo's longer side, about one pixel of a usual network's input, and at least 2
+    pixels.
     """
     reach = max(2, math.ceil(max(labels.shape) / 473))
     edge = np.zeros(labels.shape, bool)
@@ -131,13 +132,14 @@ def _grown(mask: Mask) -> Mask:
 def compare_people(
     people: tuple[Person, ...], masks: Mask, theirs: Labels, parts: Labels | None
 ) -> dict[str, tuple[int, int]]:
-    """How many of the published people and of their parts are found, of how many.
+    """Count the published people, and their parts, that were found: (found, published) for each kind.
 
     Args:
-        people: ours.
+        people: the people we found.
         masks: the published people, bool (N, H, W).
         theirs: the published labels, uint8 (H, W).
-        parts: numbers of the published parts, from 1, uint8 (H, W); each has one person and one class.
+        parts: numbers of the published parts, from 1, uint8 (H, W); each part belongs to one person and has
+            one class. None if no parts were published.
     """
     found = sum(any(_iou(mask, person.mask) >= 0.5 for person in people) for mask in masks)
     counted = {"people": (found, len(masks))}

@@ -1,6 +1,6 @@
-"""Known answers: label maps that a model's authors published, with the photo that they are of.
+"""Known answers: label maps that a model's authors published, and the photos they belong to.
 
-The facts are in `weights_manifest.json` under `known_answers`; the files are fetched, never shipped.
+They are listed in `weights_manifest.json` under `known_answers`; the files are downloaded, never shipped.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Labels = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class KnownFile:
-    """One published file, in the form that `hub.fetch` takes: the name of its folder, and the file."""
+    """One published file in the form that `hub.fetch` takes: the name of its cache folder, and the file."""
 
     name: str
     file: WeightFile
@@ -41,18 +41,20 @@ class KnownAnswer:
         origin: repository and commit.
         photo: the photo.
         labels: P or L picture of label numbers, or a picture in the colours of `palette`.
-        people: picture of the people's numbers, from 1, for a model that is told where they are; None for
-            others.
-        parts: picture of the numbers of their parts, from 1; each has one person and one label.
-        shape: (height, width) of all of them.
-        palette: name of the scheme's palette that the published picture must have; None asks for numbers.
-        pixels: label -> number of pixels with it in the published answer, where known.
-        input_sha1: of the photo at the network's input, uint8 (h, w, 3) in the network's channel order, as
-            the original's code computes it; None where not known.
+        people: picture of the people's numbers, from 1, for a model that is told where people are; None for
+            other models.
+        parts: picture of the numbers of their parts, from 1; each part belongs to one person and has one
+            label.
+        shape: (height, width) of all these pictures.
+        palette: name of the scheme's palette that the published picture must have; None expects label
+            numbers.
+        pixels: label -> number of its pixels in the published answer, if known.
+        input_sha1: SHA-1 of the photo at the network's input, uint8 (h, w, 3) in the network's channel order,
+            as the original code computes it; None if not known.
         binding: whether disagreement is a failure; otherwise it is only reported, and `note` says why.
         least_equal: share of pixels, 0-1, that must be equal.
         least_iou: IoU, 0-1, that each class of at least a thousandth of the pixels must reach.
-        note: anything a person should know.
+        note: a remark for people who read the entry.
     """
 
     model: str
@@ -72,7 +74,7 @@ class KnownAnswer:
 
     @property
     def files(self) -> tuple[KnownFile, ...]:
-        """All files: photo, labels, and where known people and parts."""
+        """All files: photo, labels, and people and parts if there are any."""
         return tuple(file for file in (self.photo, self.labels, self.people, self.parts) if file is not None)
 
 
@@ -83,7 +85,7 @@ def find(model: str) -> KnownAnswer | None:
 
 @lru_cache(maxsize=1)
 def known() -> Mapping[str, KnownAnswer]:
-    """All known answers by model. The tests check each; only a packaging mistake could break one."""
+    """All known answers by model. They are not checked here: the tests check each entry."""
     content = json.loads(manifest_path().read_text(encoding="utf-8"))
     return {model: _answer(model, record) for model, record in content["known_answers"].items()}
 
@@ -105,25 +107,25 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
     "shape": tuple,
     "pixels": lambda pixels: {int(label): count for label, count in pixels.items()},
 }
-"""How a field's JSON becomes a value."""
+"""Converts the JSON of a field to its value."""
 
 
 def fetch(file: KnownFile, offline: bool | None, progress: bool | None) -> Path:
-    """A known file on disk; where no sha256 is known it is trusted on first use.
+    """Download a published file if needed. A file without a known sha256 is trusted on first use.
 
     Raises:
-        UnreachableError: it cannot be fetched.
-        WeightsError: what came is not the file on record.
+        UnreachableError: it cannot be downloaded.
+        WeightsError: the download is not the file on record.
     """
     return hub.fetch(file, offline=offline, progress=progress, otherwise="")
 
 
 def read_labels(path: Path, answer: KnownAnswer, scheme: LabelScheme) -> Labels:
-    """The published label map, uint8 (H, W), in the numbers of `scheme`.
+    """The published label map, uint8 (H, W), with labels of `scheme`.
 
     Raises:
-        ScoreError: the file is no label map, has another size or palette than on record, or holds labels
-            that the scheme does not have.
+        ScoreError: the file is not a label map, its size or palette differs from the record, or it holds
+            labels that the scheme does not have.
     """
     picture = _opened(path, answer.shape)
     if picture.mode == "P" and answer.palette is not None:
@@ -136,13 +138,13 @@ def read_labels(path: Path, answer: KnownAnswer, scheme: LabelScheme) -> Labels:
     else:
         raise ScoreError(f"{path.name}: a {picture.mode} picture holds no label numbers")
     if labels.max() >= len(scheme):
-        raise ScoreError(f"{path.name}: label {labels.max()} is none of {scheme.key}'s {len(scheme)}")
+        raise ScoreError(f"{path.name}: {scheme.key} has no label {labels.max()}, only 0-{len(scheme) - 1}")
     found = {
         int(label): int(count) for label, count in zip(*np.unique(labels, return_counts=True), strict=True)
     }
     if answer.pixels is not None and found != answer.pixels:
         wanted = dict(answer.pixels)
-        raise ScoreError(f"{path.name}: pixels of each label are {found}, not {wanted} as on record")
+        raise ScoreError(f"{path.name}: the pixels per label are {found}, not {wanted} as on record")
     return labels.astype(np.uint8)
 
 
@@ -150,7 +152,7 @@ def read_people(path: Path, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
     """The published people as masks, bool (N, H, W).
 
     Raises:
-        ScoreError: the file is no picture of numbers, has another size, or shows nobody.
+        ScoreError: the file is not a picture of numbers, has another size, or shows nobody.
     """
     numbers = read_numbers(path, shape)
     people = [number for number in np.unique(numbers).tolist() if number]
@@ -163,7 +165,7 @@ def read_numbers(path: Path, shape: tuple[int, int]) -> Labels:
     """A published picture of numbers, uint8 (H, W).
 
     Raises:
-        ScoreError: the file is no picture of numbers, or has another size.
+        ScoreError: the file is not a picture of numbers, or has another size.
     """
     picture = _opened(path, shape)
     if picture.mode not in ("P", "L"):
@@ -175,7 +177,7 @@ def _opened(path: Path, shape: tuple[int, int]) -> Image.Image:
     try:
         with Image.open(path) as picture:
             picture.load()
-    except Exception as error:  # decoders stumble over damaged bytes in many ways
+    except Exception as error:  # decoders fail on damaged bytes with many kinds of errors
         raise ScoreError(f"{path.name}: not a readable picture ({error})") from error
     if (picture.height, picture.width) != shape:
         found = (picture.height, picture.width)
@@ -189,7 +191,7 @@ def _check_palette(picture: Image.Image, labels: Labels, name: str, scheme: Labe
     for label in np.unique(labels).tolist():
         if label >= len(own) or not np.array_equal(own[label], wanted[label]):
             raise ScoreError(
-                f"{path.name}: label {label} has another colour than in the palette {name}, so its numbers "
+                f"{path.name}: the colour of label {label} is not that of the palette {name}, so the numbers "
                 "may mean other labels"
             )
 
@@ -202,7 +204,7 @@ def _from_colours(picture: Image.Image, name: str, scheme: LabelScheme, path: Pa
     }
     strange = sorted({*np.unique(codes).tolist()} - {*known})
     if strange:
-        raise ScoreError(f"{path.name}: colour #{strange[0]:06x} is no label of the palette {name}")
+        raise ScoreError(f"{path.name}: colour #{strange[0]:06x} is not in the palette {name}")
     colours, inverse = np.unique(codes, return_inverse=True)
     numbers = np.array([known[code] for code in colours.tolist()], np.uint8)
     return numbers[inverse].reshape(codes.shape)

@@ -24,10 +24,10 @@ def side_by_side(
     scheme: LabelScheme,
     titles: tuple[str, str] = ("published", "humanparse"),
 ) -> Image.Image:
-    """Four panels under captions.
+    """Draw four panels with captions: photo, first labels, second labels, difference.
 
-    In the last one the photo is grey; pixels that differ are yellow near the borders of the first labels and
-    red elsewhere, and none gets lost when the picture is shrunk.
+    In the last panel the photo is grey. Pixels that differ are yellow near the borders of the first labels
+    and red elsewhere; they stay visible when the picture is shrunk.
 
     Args:
         photo: RGB uint8 (H, W, 3).
@@ -52,7 +52,7 @@ def side_by_side(
 
 
 def below(rows: list[Image.Image]) -> Image.Image:
-    """Pictures one below the other."""
+    """Stack pictures vertically."""
     whole = Image.new("RGB", (max(row.width for row in rows), sum(row.height for row in rows)), "white")
     top = 0
     for row in rows:
@@ -75,7 +75,7 @@ def _difference(
 
 
 def _shrunk(mask: npt.NDArray[np.bool_], size: tuple[int, int]) -> npt.NDArray[np.bool_]:
-    """A mask at another size; a pixel is set when any of those that it stands for is."""
+    """A mask at a smaller size; a pixel is set if any of the pixels it covers is set."""
     width, height = size
     rows = np.arange(mask.shape[0]) * height // mask.shape[0]
     columns = np.arange(mask.shape[1]) * width // mask.shape[1]

@@ -1,6 +1,6 @@
-"""Whether labels make sense on photos whose contents are known: for models without a known answer.
+"""Checks whether labels make sense on photos whose contents are known.
 
-All is derived from the names of the labels, so a model of a new family or label set needs nothing here.
+The checks use only the names of the labels, so a new model family or label set needs no change here.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ Labels = npt.NDArray[np.uint8]
 Box = tuple[int, int, int, int]
 
 LEAST_INSIDE = 0.6
-"""Share of the pixels of a face or a trunk that must be a person's, a head's, a trunk's."""
+"""Smallest share of the pixels of a face or trunk that must have a label of a person, head or trunk."""
 
 MOST_OUTSIDE = 0.4
-"""Share of the pixels of plain background that may be a person's."""
+"""Largest share of the pixels of plain background that may have a label of a person."""
 
 LEAST_MIRRORED = 0.7
-"""Share of the pixels that must keep their label when the photo is mirrored."""
+"""Smallest share of pixels that must keep their label when the photo is mirrored."""
 
 
 def _words(text: str) -> frozenset[str]:
@@ -56,9 +56,9 @@ class Photo:
     """A photo that comes with the package, and where its person is.
 
     Attributes:
-        name: of the file.
+        name: the file's name.
         face, trunk: boxes inside the person's face and trunk: x0, y0, x1, y1 in pixels, half-open.
-        background: a box where there is nobody.
+        background: a box with nobody in it.
     """
 
     name: str
@@ -68,7 +68,7 @@ class Photo:
 
     @property
     def path(self) -> Path:
-        """In an installed package, or among the examples of a checkout."""
+        """The file in the installed package, or in `examples` of a checkout."""
         package = Path(__file__).resolve().parents[1]
         inside = package / "photos" / self.name
         return inside if inside.is_file() else package.parent / "examples" / self.name
@@ -82,11 +82,11 @@ PHOTOS = (
 
 @dataclass(frozen=True)
 class Groups:
-    """Labels of a scheme by what they are of; empty where the scheme has no such labels.
+    """The labels of a scheme, grouped by part of the body; a group is empty if the scheme has no such label.
 
     Attributes:
-        person: labels of a whole person, or of anything of one; empty where bare skin is background.
-        head, trunk, legs: labels of these and of what is worn there.
+        person: labels of a whole person or of anything on one; empty if bare skin counts as background.
+        head, trunk, legs: labels of these parts and of what is worn there.
         face: whether faces have a label.
     """
 
@@ -98,10 +98,10 @@ class Groups:
 
 
 def groups(scheme: LabelScheme) -> Groups:
-    """Which labels are a person's, and of which part, by the words of their names.
+    """Group a scheme's labels by the words in their names.
 
-    A scheme of whole scenes has a label called person. In others all but the background is a person's, if
-    faces have a label; otherwise the scheme is one of clothes only.
+    A scheme of whole scenes has a label called person. In other schemes every label but the background
+    belongs to a person if faces have a label; otherwise the scheme has only clothes.
     """
     words = [frozenset(re.findall(r"[a-z]+", name.lower().replace("_", " "))) for name in scheme.names]
     scene = frozenset(label for label, name in enumerate(words) if name & _PEOPLE)
@@ -122,19 +122,19 @@ def groups(scheme: LabelScheme) -> Groups:
 
 
 def mirrored_back(labels: Labels, scheme: LabelScheme) -> Labels:
-    """Labels of a mirrored photo -> what they should be of the photo itself."""
+    """Labels of a mirrored photo -> the labels expected for the photo itself."""
     table = np.arange(256, dtype=np.uint8)
     table[: len(scheme)] = scheme.flip_order()
     return np.ascontiguousarray(table[labels[:, ::-1]])
 
 
 def faults(photo: Photo, labels: Labels, mirrored: Labels, scheme: LabelScheme) -> list[str]:
-    """What is implausible about a photo's labels; empty when nothing is.
+    """The reasons why a photo's labels are implausible; empty if there are none.
 
     Args:
         photo: the photo.
-        labels: uint8 (H, W), of the photo.
-        mirrored: uint8 (H, W), of the mirrored photo, brought back by `mirrored_back`.
+        labels: its labels, uint8 (H, W).
+        mirrored: labels of the mirrored photo after `mirrored_back`, uint8 (H, W).
         scheme: what the numbers mean.
     """
     sorts, said = groups(scheme), []
@@ -144,7 +144,7 @@ def faults(photo: Photo, labels: Labels, mirrored: Labels, scheme: LabelScheme) 
         outside = _share(labels, photo.background, sorts.person)
         if outside > MOST_OUTSIDE:
             said.append(
-                f"{outside:.0%} of a plain background is a person's, at most {MOST_OUTSIDE:.0%} may be"
+                f"{outside:.0%} of a plain background is a person's; at most {MOST_OUTSIDE:.0%} may be"
             )
     if sorts.face:
         said += _inside(labels, photo.face, sorts.head, "the face", "a head's")
@@ -154,7 +154,7 @@ def faults(photo: Photo, labels: Labels, mirrored: Labels, scheme: LabelScheme) 
     same = float((labels == mirrored).mean())
     if same < LEAST_MIRRORED:
         said.append(
-            f"{same:.0%} of the pixels keep their label when the photo is mirrored, at least "
+            f"{same:.0%} of the pixels keep their label when the photo is mirrored; at least "
             f"{LEAST_MIRRORED:.0%} must"
         )
     return [f"{photo.name}: {fault}" for fault in said]
@@ -169,11 +169,14 @@ def _inside(labels: Labels, box: Box, wanted: frozenset[int], where: str, whose:
     share = _share(labels, box, wanted)
     if share >= LEAST_INSIDE:
         return []
-    return [f"{share:.0%} of {where} is {whose}, at least {LEAST_INSIDE:.0%} must be"]
+    return [f"{share:.0%} of {where} is {whose}; at least {LEAST_INSIDE:.0%} must be"]
 
 
 def _order(labels: Labels, sorts: Groups) -> list[str]:
-    """Heads above trunks above legs, by the median row of each; what is hardly there is not looked at."""
+    """Check that the head is above the trunk and the trunk above the legs, by their median rows.
+
+    Parts with less than 1 % of the photo's pixels are not compared.
+    """
     rows = []
     for name, wanted in (("head", sorts.head), ("trunk", sorts.trunk), ("legs", sorts.legs)):
         found = np.nonzero(np.isin(labels, list(wanted)))[0]

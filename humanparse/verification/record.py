@@ -1,4 +1,4 @@
-"""What `verify` found, kept in the cache folder: one small file for each model."""
+"""Results of `verify`, stored in the cache folder: one small file per model."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class Record:
 
     Attributes:
         status: `verified`, `plausible` or `failed`.
-        date: when, UTC, ISO 8601.
-        humanparse: the version that was verified.
-        weights: sha256 of each weight file, by what its network does.
-        equal: share of the pixels that had the published label, 0-1; None where nothing was compared.
+        date: time of the verification, UTC, ISO 8601.
+        humanparse: version of humanparse that verified it.
+        weights: sha256 of each weight file, by the role of its network.
+        equal: share of pixels that had the published label, 0-1; None if nothing was compared.
     """
 
     status: str
@@ -32,25 +32,25 @@ class Record:
 
 
 def place(spec: Spec) -> Path:
-    """Where the record of a model is kept."""
+    """The file of a model's record."""
     return hub.cache_dir() / "verified" / f"{spec.filename}.json"
 
 
 def write(spec: Spec, record: Record) -> None:
-    """Keep a record; a cache that cannot be written is warned of."""
+    """Write a record; warns if the cache cannot be written."""
     path = place(spec)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as part:
             part.write_text(json.dumps(asdict(record), indent=2) + "\n", encoding="utf-8")
     except OSError as error:
-        warnings.warn(f"{spec.name}: what was found could not be recorded in {path}: {error}", stacklevel=2)
+        warnings.warn(f"{spec.name}: the result could not be written to {path}: {error}", stacklevel=2)
 
 
 def read(spec: Spec) -> Record | None:
-    """The record of a model; None where it was never verified, or with other weights than those on record.
+    """The record of a model; None if it was never verified, or if other weights were verified.
 
-    A record that cannot be read counts as none, with a warning: verifying again replaces it.
+    A record that cannot be read counts as none, with a warning; verifying the model again replaces it.
     """
     path = place(spec)
     try:

@@ -38,7 +38,7 @@ class Run:
         offline, progress: as for `Parser`.
 
     Attributes:
-        rows: pictures of what was compared.
+        rows: pictures of the comparisons.
     """
 
     def __init__(self, spec: Spec, device: str, offline: bool | None, progress: bool | None) -> None:
@@ -62,8 +62,8 @@ class Run:
         """
         by_hand = [one.file.filename for one in self._networks if not _fetchable(one)]
         if by_hand:
-            return self._ended("skipped", f"no program can fetch {', '.join(by_hand)}")
-        files = self._fetched()  # small files first, so that what is missing is listed whole
+            return self._ended("skipped", f"no program can download {', '.join(by_hand)}")
+        files = self._fetched()  # before the weights, so that the list of missing files is complete
         try:
             parser = self._loaded()
             agrees = files is not None and self._compare(parser, files)
@@ -82,7 +82,7 @@ class Run:
         return replace(self._found, status=status, reasons=everything, missing=tuple(self._missing))
 
     def _fetched(self) -> list[Path] | None:
-        """The known answer's files; None if there are none, or some cannot be fetched."""
+        """The known answer's files; None if there are none, or if some cannot be downloaded."""
         if self._known is None:
             return None
         paths = []
@@ -99,7 +99,7 @@ class Run:
         offline, progress = self._fetching
         lacking: UnreachableError | None = None
         needed: list[Downloadable] = [*self._networks, *self._detectors]
-        for file in needed:  # all of them, for the list of what is missing
+        for file in needed:  # try all, so that the list of missing files is complete
             try:
                 hub.fetch(file, offline=offline, progress=progress)
             except UnreachableError as error:
@@ -126,7 +126,7 @@ class Run:
         return parser
 
     def _compare(self, parser: Parser, files: list[Path]) -> bool:
-        """Whether the labels of the known photo are the published ones, as far as that is asked."""
+        """Compare labels with the known answer; returns whether it is binding and nothing failed so far."""
         known = self._known
         assert known is not None
         photo = image.load(files[0])
@@ -150,14 +150,14 @@ class Run:
         return known.binding and not self._faults
 
     def _same_input(self, known: KnownAnswer, photo: npt.NDArray[np.uint8]) -> bool | None:
-        """Whether decoding and resampling gave the original's bytes."""
+        """Whether decoding and resampling give the original's bytes; None if those are not known."""
         if known.input_sha1 is None or not isinstance(self.spec, ModelSpec):
             return None
         pixels = Frame(known.shape, self.spec.input).resample(photo).contiguous().numpy()
         return hashlib.sha1(pixels.tobytes(), usedforsecurity=False).hexdigest() == known.input_sha1
 
     def _look(self, parser: Parser) -> None:
-        """See whether the labels of the package's photos are plausible."""
+        """Check whether the labels of the package's photos are plausible."""
         for photo in plausibility.PHOTOS:
             pixels = image.load(photo.path)
             labels = self._predicted(parser, pixels).labels
@@ -177,12 +177,12 @@ class Run:
 
 
 def _fetchable(network: Downloadable) -> bool:
-    """Whether the weights are here, or a program can fetch them."""
+    """Whether the weights are here, or a program can download them."""
     return hub.cached(network) or any(source.kind != "manual" for source in network.file.sources)
 
 
 def _address(file: Downloadable) -> str:
-    """A file in words, for the list of what is missing."""
+    """Name, size and address of a file, for the list of missing files."""
     size = f" ({_in_words(file.file.size)})" if file.file.size else ""
     first = next(source.url for source in file.file.sources if source.kind != "manual")
     return f"{file.file.filename}{size} from {first}"
@@ -193,9 +193,9 @@ def _in_words(size: int) -> str:
 
 
 def _forget_peak_memory() -> None:
-    """Let the peak be that of the model to come, where the system can do so."""
+    """Reset the recorded peak of memory before a model is loaded, where the system allows it."""
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     if sys.platform == "linux":
-        with suppress(OSError):  # a container may forbid it; then the peak is that of the whole process
+        with suppress(OSError):  # a container may forbid it; then the peak counts since the process began
             Path("/proc/self/clear_refs").write_text("5", encoding="ascii")

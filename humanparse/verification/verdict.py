@@ -17,21 +17,26 @@ class Verdict:
 
     Attributes:
         model: its name.
-        status: `verified`: its labels agree with a known answer; `plausible`: they make sense on the photos
-            of the package; `failed`; `unreachable`: its weights could not be fetched; `skipped`: no program
-            can fetch them.
+        status: `verified`: its labels agree with a known answer; `plausible`: its labels make sense on the
+            photos of the package; `failed`: see `reasons`; `unreachable`: its weights could not be
+            downloaded; `skipped`: no program can download them.
         reasons: what failed, or why nothing could be compared.
-        missing: files that could not be fetched, each with its address. A model whose known answer is among
-            them is plausible at most.
-        agreement: with the known answer, where it was compared.
+        missing: files that could not be downloaded, each with its address. A model whose known answer is
+            among them is at best `plausible`.
+        agreement: agreement with the known answer; None if it was not compared.
         binding: whether disagreement with the known answer is a failure, or only reported.
-        input_equal: whether the photo at the network's input has the original's bytes; None where not known.
-        load_seconds, predict_seconds: to load the model, and to label its first photo.
-        peak_memory_mb: of the process while the model was loaded and run (elsewhere than on Linux: since the
-            process began); on CUDA of the tensors on the device.
-        weights: sha256 of each weight file, by what its network does.
-        device: where it ran.
-        picture: the picture that was written.
+        input_equal: whether the photo at the network's input has the original's bytes; None if not known.
+        load_seconds, predict_seconds: time to load the model, and time to label its first photo.
+        peak_memory_mb: largest memory in MB: on CUDA, of the tensors on the device; on Linux, of the process
+            while the model was loaded and run; elsewhere, of the process since it began.
+        weights: sha256 of each weight file, by the role of its network.
+        device: the device it ran on.
+        picture: the PNG that was written, if any.
+
+    Examples:
+        >>> from humanparse import Verdict
+        >>> Verdict("schp-lip", "unreachable", missing=("schp-lip.pth",)).status
+        'unreachable'
     """
 
     model: str

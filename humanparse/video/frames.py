@@ -31,10 +31,17 @@ class VideoFrame:
 
     Attributes:
         number: its position in the video, from 0.
-        seconds: when it is shown, by the video's own timestamps.
+        seconds: the time at which it is shown, by the video's own timestamps.
         image: RGB uint8 (H, W, 3), upright.
-        parsing: its labels. People, where the model finds them, are numbered from 1 in each frame; a number
-            does not follow a person through the video.
+        parsing: its labels. If people are found, they are numbered from 1 in each frame; a number does not
+            follow a person through the video.
+
+    Examples:
+        >>> from humanparse import Parser
+        >>> for frame in Parser().predict_video("clip.mp4"):
+        ...     print(frame.number, frame.parsing.size)
+        0 (64, 48)
+        1 (64, 48)
     """
 
     number: int
@@ -111,7 +118,7 @@ def _shots(video: VideoReader, every: int) -> Iterator[Shot]:
 
 
 def _ahead(items: Iterator[Item], depth: int) -> Generator[Item]:
-    """The items, fetched in a thread, at most `depth` ahead; an exception is raised in its position."""
+    """Yield the items; a thread fetches them, at most `depth` early. An exception is raised at its place."""
     settle_after_fork()
     process = os.getpid()
     thread = ThreadPoolExecutor(1, "humanparse-video")

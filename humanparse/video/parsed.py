@@ -73,6 +73,12 @@ class ParsedVideo(Iterator[VideoFrame]):
         expected: about how many frames there will be; 0 if the file does not say.
         scheme: the label scheme.
         model: name of the model.
+
+    Examples:
+        >>> from humanparse import Parser
+        >>> video = Parser().predict_video("clip.mp4", every=2)
+        >>> video.save("overlay.mp4", labels="labels.mkv")
+        1
     """
 
     def __init__(

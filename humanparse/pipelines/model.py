@@ -1,0 +1,137 @@
+"""`Model`: the networks of a model, loaded as `ParserOptions` say, and the pipelines made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property, partial
+from typing import Any, get_args
+
+from torch import Tensor, nn
+
+from .. import hub, registry
+from ..arrays import Picture
+from ..detections import Detections, read_people_in_pixels
+from ..errors import ModelError, PeopleError
+from ..geometry import Protocols
+from ..options import ParserOptions
+from ..registry import ModelSpec
+from ..runtimes.hosted import hosted, hosted_file, hosted_with_people
+from ..runtimes.loading import file_of, given_files, is_graph, load_network
+from ..runtimes.placement import choose_device, choose_for_onnx, choose_precision, choose_runtime
+from .assembly import assembled
+from .bottom_up import BottomUp
+from .detecting import PeopleDetector
+from .pipeline import Pipeline
+from .rules import RULES
+from .semantic import Semantic
+from .single_stage import SingleStage
+from .top_down import TopDown, find_rule
+
+
+class Model:
+    """The networks of a model, ready to run.
+
+    Args:
+        options: the model, where and how it runs.
+        progress: show download progress; None shows it on a terminal only.
+
+    Attributes:
+        spec: the model's record.
+        device, precision, runtime: those in use.
+        weights: role of each network -> the checkpoint file in use.
+        detector: name of the detector for `people="detect"`; None if the model's people head finds them.
+
+    Raises:
+        ModelError, WeightsError, DeviceError: see `Parser`.
+    """
+
+    def __init__(self, options: ParserOptions, progress: bool | None) -> None:
+        if options.protocol not in get_args(Protocols):
+            known = ", ".join(get_args(Protocols))
+            raise ModelError(f"protocol must be one of {known}, not {options.protocol!r}")
+        self.spec = hub.find_model(options.model, offline=options.offline)
+        parts = self.spec.networks()
+        own = self._files = given_files(self.spec.name, options.weights, tuple(parts))
+        self._graphs = {role for role in parts if is_graph(own.get(role))}
+        runtime = choose_for_onnx(options.runtime) if self._graphs else options.runtime
+        self.runtime, device, precision = choose_runtime(
+            runtime, options.device, options.precision, parts.values()
+        )
+        self.device = choose_device(device)
+        self.precision = choose_precision(precision, self.device)
+        offline = options.offline
+        self.weights = {role: file_of(spec, own.get(role), offline, progress) for role, spec in parts.items()}
+        found = registry.detector_for(self.spec, options.detector, "detector" in own)
+        self.detector = None if found is None else found.name
+        file = own.get("detector")
+        self._detect = None if found is None else PeopleDetector(found, file, self.device, offline, progress)
+        self._rule = options.rule or self.spec.rule
+        find_rule(self._rule)
+        self._fast_decode = options.fast_decode
+        self._loaded: dict[str, nn.Module] = {}
+        how = (self.spec.name, self.device, self.precision, options)
+        self._networks = {
+            role: assembled(spec, partial(self._network, spec, role), *how) for role, spec in parts.items()
+        }
+
+    def _network(self, spec: ModelSpec, role: str, size: tuple[int, int]) -> Callable[[Tensor], Any]:
+        """A function that computes the logits, or the maps of a network that finds people."""
+        if role in self._graphs:
+            return hosted_file(self.weights[role], spec, size)
+        published = role not in self._files and not spec.in_folder
+        network = load_network(spec, self.weights[role], published).to(self.device)
+        if spec.people_head is not None:
+            self._loaded[role] = network
+        return hosted(network, spec, self.runtime, self.precision)
+
+    def pipeline_for(self, people: Any) -> Pipeline:
+        """See `Parser.pipeline_for`."""
+        whole = self._whole
+        if people is None and (isinstance(whole, SingleStage) or not self.spec.finds_people):
+            return whole
+        if isinstance(people, str) and people != "detect":
+            raise PeopleError(f'people must be "detect" or say where they are, not {people!r}')
+        if isinstance(whole, SingleStage):
+            raise ModelError(f"{self.spec.name} finds people by itself: leave people out")
+        if self._fast_decode and not (isinstance(people, str) and self._detect is None):
+            raise ModelError("people are cut from the whole photo: leave `fast_decode` or `people` out")
+        detected = people is None or isinstance(people, str)
+        if detected and self._detect is None:
+            return self._bottom_up
+        if whole.protocol != "extract":
+            raise ModelError('people are fused from logits, so the protocol must be "extract"')
+        networks = [network for network in self._networks.values() if isinstance(network, Semantic)]
+        local = tuple(networks[1:] or networks)  # a single network parses the crops, too
+
+        def given(photo: Picture) -> Detections:
+            return read_people_in_pixels(people, photo.shape[:2])
+
+        find = self._detect if detected and self._detect is not None else given
+        return TopDown(self.spec.name, self.spec.scheme, whole, local, RULES[self._rule], find, detected)
+
+    @property
+    def _whole(self) -> Semantic | SingleStage:
+        """The network that parses whole pictures."""
+        return next(iter(self._networks.values()))
+
+    @cached_property
+    def _bottom_up(self) -> BottomUp:
+        """The network with its people head."""
+        whole, spec = self._whole, self.spec
+        assert isinstance(whole, Semantic) and isinstance(spec, ModelSpec) and spec.people_head is not None
+        if self._graphs:
+            raise ModelError("ONNX files have no people head here: name a detector, or say where people are")
+        both = hosted_with_people(self._loaded["network"], spec, self.runtime, self.precision)
+        return BottomUp.of(whole, both, spec.people_head)
+
+    @property
+    def described(self) -> str:
+        """The model and how it runs, in words."""
+        whole = self._whole
+        extras = whole.unusual if isinstance(whole, Semantic) else []
+        if len(self._networks) > 1:
+            extras.append(f"{' + '.join(self._networks)}, rule {self._rule}")
+        extras += [self.runtime] if self.runtime != "torch" else []
+        extras += [repr(whole.network)] if "global" in self._graphs or "network" in self._graphs else []
+        described = ", ".join([whole.input.extent, str(self.device), self.precision, *extras])
+        return f"{self.spec.name}: {len(self.spec.scheme)} {self.spec.scheme.key} labels, {described}"
