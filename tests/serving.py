@@ -18,7 +18,7 @@ import uvicorn
 from PIL import Image
 
 from humanparse import Parser
-from humanparse.serve import Settings, create_app
+from humanparse.serve import ServeSettings, create_app
 from humanparse.serve.protocol import PunctualProtocol
 from humanparse.serve.service import Service
 
@@ -41,7 +41,7 @@ class Served:
 
 
 @contextmanager
-def serving(settings: Settings, parsers: dict[str, Parser], ready: bool = True) -> Iterator[Served]:
+def serving(settings: ServeSettings, parsers: dict[str, Parser], ready: bool = True) -> Iterator[Served]:
     """A service for the length of the block, which begins when it is ready, and ends with all work done."""
     app = create_app(settings, parsers)
     config = uvicorn.Config(app, port=0, http=PunctualProtocol, log_level="critical", ws="none")

@@ -39,7 +39,7 @@ from humanparse.pipelines.bottom_up import BottomUp
 from humanparse.pipelines.pipeline import Pipeline
 from humanparse.pipelines.semantic import Semantic
 from humanparse.registry import InputSpec
-from humanparse.serve import Settings
+from humanparse.serve import ServeSettings
 
 STRIDE, UNIT = 4, 32.0
 ATR = get_scheme("atr")
@@ -466,13 +466,13 @@ def test_a_service_offers_people_without_a_detector(lively: Path) -> None:
     parser = Parser("lite-test", weights=lively, device="cpu")
     content = CREW.read_bytes()
     alone = parser.predict(CREW, people="detect").people
-    with serving(Settings(models=("lite-test",), people=False), {"lite-test": parser}) as service:
+    with serving(ServeSettings(models=("lite-test",), people=False), {"lite-test": parser}) as service:
         assert service.client.get("/v1/models").json()["models"][0]["people"] is True
         answer = service.post(content, people="detect").json()
         assert service.post(content).json()["people"] == []
     assert [(one["score"], tuple(one["box"])) for one in answer["people"]] == [
         (person.score, person.box) for person in alone
     ]
-    asked = Settings((ParserOptions("lite-test", detector=registry.detector_names()[1]),), people=False)
+    asked = ServeSettings((ParserOptions("lite-test", detector=registry.detector_names()[1]),), people=False)
     with serving(asked, {"lite-test": parser}) as service:
         assert service.client.get("/v1/models").json()["models"][0]["people"] is False

@@ -460,9 +460,9 @@ def test_the_journal_of_label_keeps_the_revision(
 
 
 def test_a_folder_is_served(folder: Path, tmp_path: Path) -> None:
-    from serving import Settings, serving
+    from serving import ServeSettings, serving
 
-    with serving(Settings((ParserOptions(str(folder), device="cpu"),)), {}) as served:
+    with serving(ServeSettings((ParserOptions(str(folder), device="cpu"),)), {}) as served:
         listed = served.client.get("/v1/models").json()
         assert listed["default"] == str(folder) and listed["models"][0]["classes"] == 5
         png = io.BytesIO()

@@ -21,7 +21,7 @@ from serving import serving, until
 
 from humanparse import Parser, Parsing, get_scheme, image
 from humanparse.pipelines.pipeline import Pipeline
-from humanparse.serve import Settings
+from humanparse.serve import ServeSettings
 
 playwright = pytest.importorskip("playwright.sync_api")
 
@@ -58,7 +58,7 @@ def service(parser: Parser, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HUMANPARSE_OFFLINE", "1")
         patch.setenv("HUMANPARSE_HOME", str(tmp_path_factory.mktemp("home")))
-        settings = Settings(
+        settings = ServeSettings(
             models=("lite-atr", "schp-lip"), weights={"lite-atr": {"detector": "known"}}, people=False
         )
         with serving(settings, {"lite-atr": parser}, ready=False) as served:
@@ -678,7 +678,7 @@ def test_a_refused_camera_is_said_in_words(visit: Visit) -> None:
 
 
 def test_a_service_with_a_key_is_given_it_once_it_is_typed(browser: Any, parser: Parser) -> None:
-    settings = Settings(api_key="open sesame")
+    settings = ServeSettings(api_key="open sesame")
     with (
         serving(settings, {"lite-atr": parser}) as served,
         visiting(browser, f"http://127.0.0.1:{served.port}/") as visit,

@@ -29,7 +29,7 @@ from test_group import MASK_RCNN, detecting
 
 from humanparse import ModelError, Parser, ParserOptions, Parsing, ServeError, formats, image
 from humanparse.formats import decode_rle
-from humanparse.serve import Settings, docs, protocol
+from humanparse.serve import ServeSettings, docs, protocol
 from humanparse.serve import served as served_module
 from humanparse.serve.batcher import Batcher
 from humanparse.serve.refusals import REFUSALS
@@ -46,7 +46,7 @@ def parser() -> Parser:
 
 @pytest.fixture(scope="module")
 def served(parser: Parser) -> Iterator[Served]:
-    settings = Settings(max_bytes=2_000_000, max_pixels=1_000_000, upload_seconds=1.5)
+    settings = ServeSettings(max_bytes=2_000_000, max_pixels=1_000_000, upload_seconds=1.5)
     with serving(settings, {"lite-atr": parser}) as running:
         yield running
 
@@ -256,7 +256,7 @@ def test_people_are_told_apart_where_a_detector_is_there(served: Served) -> None
     )
     alone = found.predict(HOPPER, people="detect")
     asked = (ParserOptions(detector=MASK_RCNN),)
-    with serving(Settings(asked, people=True), {"lite-atr": found}) as service:
+    with serving(ServeSettings(asked, people=True), {"lite-atr": found}) as service:
         assert service.client.get("/v1/models").json()["models"][0]["people"] is True
         answer = service.post(JPEG, "image/jpeg", people="detect").json()
         assert service.post(JPEG, "image/jpeg", people="none").json()["people"] == []
@@ -266,7 +266,7 @@ def test_people_are_told_apart_where_a_detector_is_there(served: Served) -> None
     assert [part["name"] for part in person["parts"]] == [part.name for part in own.parts()]
     for part in person["parts"]:
         assert np.array_equal(decode_rle(part["rle"]), own.part(part["label"]))
-    with serving(Settings(asked, people=False), {"lite-atr": found}) as service:
+    with serving(ServeSettings(asked, people=False), {"lite-atr": found}) as service:
         said = refused(service.post(JPEG, "image/jpeg", people="detect"), 422, "invalid_parameter")
         assert "--people" in said
 
@@ -338,7 +338,7 @@ def test_a_defect_is_answered_without_its_details(parser: Parser, monkeypatch: p
     def broken(batch: torch.Tensor) -> Any:
         raise RuntimeError("secret path")
 
-    with serving(Settings(), {"lite-atr": parser}) as service:
+    with serving(ServeSettings(), {"lite-atr": parser}) as service:
         with monkeypatch.context() as patch:
             patch.setitem(parser.pipeline.__dict__, "network", broken)
             said = refused(service.post(JPEG, "image/jpeg"), 500, "internal_error")
@@ -490,7 +490,7 @@ def test_who_does_not_read_is_cut_off_and_who_reads_slowly_is_not(
     )
     request = (head % len(noise)).encode() + noise
     monkeypatch.setattr(protocol, "READ_SECONDS", 1.0)
-    with serving(Settings(), {"lite-atr": parser}) as service:
+    with serving(ServeSettings(), {"lite-atr": parser}) as service:
         bytes_held = service.service._bytes
         for patient in (False, True):
             with socket.socket() as sock:
@@ -514,7 +514,7 @@ def test_who_does_not_read_is_cut_off_and_who_reads_slowly_is_not(
 
 def test_a_full_queue_says_when_to_come_back(parser: Parser) -> None:
     small = png(HOPPER[:80, :80].copy())
-    with serving(Settings(queue=2), {"lite-atr": parser}) as service:
+    with serving(ServeSettings(queue=2), {"lite-atr": parser}) as service:
         with Gate(parser) as gate, ThreadPoolExecutor(2) as threads:
             waiting = [threads.submit(service.post, small) for _ in range(2)]
             until(lambda: service.service._photos.held == 2)
@@ -526,7 +526,7 @@ def test_a_full_queue_says_when_to_come_back(parser: Parser) -> None:
 
 
 def test_uploads_that_would_fill_the_memory_are_sent_away(parser: Parser) -> None:
-    settings = Settings(max_bytes=1_000_000, buffer_bytes=4_500_000)
+    settings = ServeSettings(max_bytes=1_000_000, buffer_bytes=4_500_000)
     junk = bytes(900_000)
     with serving(settings, {"lite-atr": parser}) as service:
         stalled = [service.connect() for _ in range(4)]
@@ -543,7 +543,7 @@ def test_uploads_that_would_fill_the_memory_are_sent_away(parser: Parser) -> Non
 def test_pixels_wait_for_room_and_come_out_right(parser: Parser) -> None:
     photos = pieces(HOPPER, 12)
     most = max(photo.shape[0] * photo.shape[1] for photo in photos)
-    settings = Settings(max_pixels=most, buffer_pixels=most)
+    settings = ServeSettings(max_pixels=most, buffer_pixels=most)
     with serving(settings, {"lite-atr": parser}) as service, ThreadPoolExecutor(12) as threads:
         answers = list(threads.map(lambda photo: service.post(png(photo)).json(), photos))
         assert service.service._pixels.held == 0
@@ -553,7 +553,7 @@ def test_pixels_wait_for_room_and_come_out_right(parser: Parser) -> None:
 
 def test_an_answer_that_takes_too_long_is_given_up(parser: Parser) -> None:
     small = png(HOPPER[:80, :80].copy())
-    with serving(Settings(timeout=0.5), {"lite-atr": parser}) as service:
+    with serving(ServeSettings(timeout=0.5), {"lite-atr": parser}) as service:
         with Gate(parser) as gate, ThreadPoolExecutor(3) as threads:
             first = threads.submit(service.post, small)
             assert gate.reached.wait(20)
@@ -569,7 +569,7 @@ def test_an_answer_that_takes_too_long_is_given_up(parser: Parser) -> None:
 def test_the_work_of_a_caller_who_left_is_dropped(parser: Parser) -> None:
     small = png(HOPPER[:80, :80].copy())
     request = b"POST /v1/parse HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(small) + small
-    with serving(Settings(), {"lite-atr": parser}) as service:
+    with serving(ServeSettings(), {"lite-atr": parser}) as service:
         with Gate(parser) as gate, ThreadPoolExecutor(1) as threads:
             first = threads.submit(service.post, small)
             assert gate.reached.wait(20)
@@ -590,7 +590,7 @@ def test_the_work_of_a_caller_who_left_is_dropped(parser: Parser) -> None:
 
 
 def test_with_a_key_only_its_holders_are_answered(parser: Parser) -> None:
-    with serving(Settings(api_key="s3cret"), {"lite-atr": parser}) as service:
+    with serving(ServeSettings(api_key="s3cret"), {"lite-atr": parser}) as service:
         for headers in (
             {},
             {"X-API-Key": "s3cre"},
@@ -605,13 +605,13 @@ def test_with_a_key_only_its_holders_are_answered(parser: Parser) -> None:
         for headers in ({"X-API-Key": "s3cret"}, {"Authorization": "bearer s3cret"}):
             assert service.client.post("/v1/parse", content=JPEG, headers=headers).status_code == 200
         assert service.client.get("/healthz").status_code == 200
-    assert "s3cret" not in repr(Settings(api_key="s3cret"))
+    assert "s3cret" not in repr(ServeSettings(api_key="s3cret"))
 
 
 def test_what_is_under_way_at_the_end_is_finished(parser: Parser) -> None:
     small = png(HOPPER[:80, :80].copy())
     with ThreadPoolExecutor(3) as threads:
-        with Gate(parser) as gate, serving(Settings(), {"lite-atr": parser}) as service:
+        with Gate(parser) as gate, serving(ServeSettings(), {"lite-atr": parser}) as service:
             waiting = [threads.submit(service.post, small) for _ in range(3)]
             until(lambda: service.service._photos.held == 3)
             service.server.should_exit = True
@@ -638,7 +638,7 @@ def test_before_its_model_is_loaded_the_service_is_alive_but_not_ready(
         return parser
 
     monkeypatch.setattr(served_module, "Parser", slow)
-    with serving(Settings(), {}, ready=False) as service:
+    with serving(ServeSettings(), {}, ready=False) as service:
         assert service.client.get("/healthz").status_code == 200
         refused(service.client.get("/readyz"), 503, "not_ready")
         answer = service.post(JPEG, "image/jpeg")
@@ -654,14 +654,14 @@ def test_a_model_that_cannot_be_loaded_says_why_in_the_log_and_not_to_strangers(
 ) -> None:
     file = tmp_path / "mine.pth"
     torch.save({"conv.weight": torch.zeros(3, 3)}, file)
-    with serving(Settings((ParserOptions(weights=str(file)),)), {}, ready=False) as service:
+    with serving(ServeSettings((ParserOptions(weights=str(file)),)), {}, ready=False) as service:
         until(lambda: "could not be loaded" in service.client.get("/readyz").text)
         assert "mine.pth" not in refused(service.post(JPEG, "image/jpeg"), 503, "not_ready")
     assert "mine.pth" in caplog.text
 
 
 def test_the_counters_tell_what_was_answered(parser: Parser) -> None:
-    with serving(Settings(), {"lite-atr": parser}) as service:
+    with serving(ServeSettings(), {"lite-atr": parser}) as service:
         service.post(JPEG, "image/jpeg")
         service.post(JPEG, "image/jpeg", format="png")
         service.post(b"x")
@@ -726,16 +726,16 @@ def test_settings_out_of_range_are_refused() -> None:
         {"api_key": ""},
     ):
         with pytest.raises(ServeError):
-            Settings(**wrong)  # type: ignore[arg-type]
+            ServeSettings(**wrong)  # type: ignore[arg-type]
     with pytest.raises(ModelError, match="no-such"):
-        Settings(models=("no-such",))
+        ServeSettings(models=("no-such",))
 
 
 def test_settings_reach_another_process_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     ensemble = ParserOptions("schp-cihp", weights={"global": "x.pth"}, scales=(0.5, 1.0), rule="mce2p")
-    settings = Settings((ParserOptions(test_size=(64, 96)), ensemble), api_key="k", people=True)
+    settings = ServeSettings((ParserOptions(test_size=(64, 96)), ensemble), api_key="k", people=True)
     monkeypatch.setenv("HUMANPARSE_SERVE", settings.to_json())
-    assert Settings.from_environment() == settings
+    assert ServeSettings.from_environment() == settings
 
 
 def test_a_taken_port_and_wrong_options_are_errors_of_one_line(

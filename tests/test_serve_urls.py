@@ -18,7 +18,7 @@ from http_server import Answer, Server
 from serving import Served, serving
 
 from humanparse import Parser
-from humanparse.serve import Settings, urls
+from humanparse.serve import ServeSettings, urls
 from humanparse.serve.refusals import Refusal
 
 JPEG = (SMALL / "images" / "grace_hopper.jpg").read_bytes()
@@ -131,7 +131,7 @@ def test_compression_that_was_not_asked_for_is_undone_within_the_limit(server: S
 def test_blanks_around_an_address_are_dropped_and_credentials_refused_unspoken(server: Server) -> None:
     server.answer("/x.jpg", Answer(JPEG))
     parser = Parser(device="cpu")
-    settings = Settings(allow_urls=True, allow_local=True)
+    settings = ServeSettings(allow_urls=True, allow_local=True)
     with serving(settings, {parser.spec.name: parser}) as served:
         url = f" \t{server.url}/x.jpg \r\n"
         for way in ({"json": {"url": url}}, {"files": {"url": (None, url)}}):
@@ -233,15 +233,15 @@ def test_the_service_parses_what_is_behind_an_address_where_it_may(server: Serve
     server.answer("/x.jpg", Answer(JPEG))
     server.answer("/page", Answer(b"<html></html>"))
     parser = Parser(device="cpu")
-    with serving(Settings(allow_urls=True, allow_local=True), {"lite-atr": parser}) as service:
+    with serving(ServeSettings(allow_urls=True, allow_local=True), {"lite-atr": parser}) as service:
         answer = ask(service, server.url + "/x.jpg")
         assert answer.content == service.post(JPEG, "image/jpeg", format="png").content
         assert ask(service, server.url + "/page").status_code == 415
         assert ask(service, server.url + "/none").status_code == 422
     before = server.count()
-    with serving(Settings(allow_urls=True), {"lite-atr": parser}) as service:
+    with serving(ServeSettings(allow_urls=True), {"lite-atr": parser}) as service:
         assert ask(service, server.url + "/x.jpg").status_code == 403
-    with serving(Settings(), {"lite-atr": parser}) as service:
+    with serving(ServeSettings(), {"lite-atr": parser}) as service:
         assert ask(service, server.url + "/x.jpg").status_code == 403
     assert server.count() == before
 

@@ -54,12 +54,12 @@ def serve(
     options: ParserOptions,
 ) -> None:
     """Answer over HTTP: POST /v1/parse, a page for browsers at /, all of it described at /docs."""
-    from ..serve import Settings, run
+    from ..serve import ServeSettings, run
 
     names, files = models or [DEFAULT], read_weights(weights or [])
     if stray := sorted(set(files) - set(names)):
         raise ServeError(f"--weights is given for {', '.join(stray)}, which is not served; name it with -m")
-    settings = Settings(
+    settings = ServeSettings(
         models=tuple(replace(options, model=name, weights=files.get(name)) for name in names),
         people=people,
         max_pixels=max_pixels,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..adapters.gradio import demo as demo
 from ..errors import ServeError
-from .settings import Settings as Settings
+from .settings import ServeSettings as ServeSettings
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 _NEEDED = ("fastapi", "starlette", "uvicorn", "python_multipart", "prometheus_client", "h11")
 
 
-def create_app(settings: Settings | None = None, parsers: Mapping[str, Parser] | None = None) -> FastAPI:
+def create_app(settings: ServeSettings | None = None, parsers: Mapping[str, Parser] | None = None) -> FastAPI:
     """The service as an ASGI application, for a server of your own or inside another FastAPI application.
 
     Args:
-        settings: the service's settings; None means `Settings()`.
+        settings: the service's settings; None means `ServeSettings()`.
         parsers: models that are already loaded, by their names in `settings.models`. The other models are
             loaded when the application starts.
 
@@ -35,10 +35,10 @@ def create_app(settings: Settings | None = None, parsers: Mapping[str, Parser] |
         from .app import build
     except ModuleNotFoundError as error:
         raise _missing(error) from error
-    return build(settings or Settings(), parsers or {})
+    return build(settings or ServeSettings(), parsers or {})
 
 
-def run(settings: Settings, host: str = "127.0.0.1", port: int = 8000, workers: int = 1) -> None:
+def run(settings: ServeSettings, host: str = "127.0.0.1", port: int = 8000, workers: int = 1) -> None:
     """Serve until SIGTERM or Ctrl-C, then finish the requests in progress.
 
     Args:

@@ -29,12 +29,12 @@ from .head import Head
 from .headers import PlainHeaders
 from .refusals import Refusal
 from .service import ParseRequest, Service
-from .settings import Settings
+from .settings import ServeSettings
 
 PAGE = Path(__file__).parent / "page"
 
 
-def build(settings: Settings, parsers: Mapping[str, Parser]) -> FastAPI:
+def build(settings: ServeSettings, parsers: Mapping[str, Parser]) -> FastAPI:
     """Build the application. It loads its models in a thread when it starts.
 
     Args:
@@ -65,7 +65,7 @@ def build(settings: Settings, parsers: Mapping[str, Parser]) -> FastAPI:
 
 def from_environment() -> FastAPI:
     """The application of a worker process."""
-    settings = Settings.from_environment()
+    settings = ServeSettings.from_environment()
     if settings.threads:
         torch.set_num_threads(settings.threads)
     logging.basicConfig(format="%(levelname)s:     %(message)s")

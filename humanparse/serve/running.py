@@ -14,7 +14,7 @@ from ..errors import ServeError
 from ..runtimes.loading import given_files
 from . import metrics
 from .served import needed_detector
-from .settings import VARIABLE, Settings
+from .settings import VARIABLE, ServeSettings
 
 _DRAIN = 5.0
 """Seconds beyond a request's timeout that a service gets to finish its requests when it shuts down."""
@@ -23,7 +23,7 @@ _SILENCE = 10
 """Seconds after which a worker that does not respond is replaced; loading torch may take some time."""
 
 
-def run(settings: Settings, host: str, port: int, workers: int) -> None:
+def run(settings: ServeSettings, host: str, port: int, workers: int) -> None:
     """See `humanparse.serve.run`."""
     if workers < 1:
         raise ServeError(f"workers must be at least 1, not {workers}")
@@ -40,7 +40,7 @@ def run(settings: Settings, host: str, port: int, workers: int) -> None:
         _serve(settings, host, port, workers)
 
 
-def _serve(settings: Settings, host: str, port: int, workers: int) -> None:
+def _serve(settings: ServeSettings, host: str, port: int, workers: int) -> None:
     uvicorn.run(
         "humanparse.serve.app:from_environment",
         factory=True,
@@ -56,7 +56,7 @@ def _serve(settings: Settings, host: str, port: int, workers: int) -> None:
     )
 
 
-def fetch(settings: Settings) -> None:
+def fetch(settings: ServeSettings) -> None:
     """Download the files of all models before the service starts, so that a missing file is an error at once.
 
     Raises:

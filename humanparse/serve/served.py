@@ -14,7 +14,7 @@ from ..parser import Parser
 from .answers import reachable
 from .batcher import Batcher
 from .refusals import Refusal
-from .settings import Settings
+from .settings import ServeSettings
 
 log = logging.getLogger("humanparse.serve")
 
@@ -41,7 +41,7 @@ class Models:
         observe: called after each batch with its model, number of photos and seconds.
     """
 
-    def __init__(self, settings: Settings, parsers: Mapping[str, Parser], observe: Observe) -> None:
+    def __init__(self, settings: ServeSettings, parsers: Mapping[str, Parser], observe: Observe) -> None:
         self._settings = settings
         self._observe = observe
         self._options = {each.model: each for each in settings.served}

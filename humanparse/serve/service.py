@@ -30,7 +30,7 @@ from .admission import Account, Bytes, PhotoLimit, Pixels
 from .metrics import Metrics
 from .refusals import Refusal
 from .served import Loaded, Models
-from .settings import Settings
+from .settings import ServeSettings
 
 log = logging.getLogger("humanparse.serve")
 Value = TypeVar("Value")
@@ -97,7 +97,7 @@ class Service:
         parsers: models that are already loaded, by name.
     """
 
-    def __init__(self, settings: Settings, parsers: Mapping[str, Parser]) -> None:
+    def __init__(self, settings: ServeSettings, parsers: Mapping[str, Parser]) -> None:
         self.settings = settings
         self._photos = PhotoLimit(settings.queue)
         self._bytes = Bytes(settings.most_bytes)

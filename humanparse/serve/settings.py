@@ -1,4 +1,4 @@
-"""`Settings`: all settings of the service, in one value that can be passed to a worker process."""
+"""`ServeSettings`: all settings of the service, in one value that can be passed to a worker process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FRAMING = 65536  # bytes that a body may have besides its picture
 
 
 @dataclass(frozen=True)
-class Settings:
+class ServeSettings:
     """Settings of the service; the defaults suit one machine and photos from phones.
 
     Attributes:
@@ -110,7 +110,7 @@ class Settings:
         return json.dumps({**asdict(self), "models": [vars(each) for each in self.served]}, default=os.fspath)
 
     @classmethod
-    def from_environment(cls) -> Settings:
+    def from_environment(cls) -> ServeSettings:
         """The settings that a worker process was started with."""
         record = json.loads(os.environ[VARIABLE])
         models = tuple(ParserOptions(**_with_tuples(model)) for model in record["models"])
