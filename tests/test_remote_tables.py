@@ -26,6 +26,12 @@ STRUCT = pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())
 ROWS, SIDE = 40, 500
 
 
+@pytest.fixture(autouse=True)
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder of its own for what a machine keeps."""
+    monkeypatch.setenv("HUMANPARSE_HOME", str(tmp_path / "machine"))
+
+
 def png(number: int, side: int = 30) -> bytes:
     pixels = np.random.default_rng(number).integers(0, 256, (side + number, side, 3), dtype=np.uint8)
     buffer = io.BytesIO()
