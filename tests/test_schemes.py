@@ -147,7 +147,9 @@ def test_every_table_says_something_of_every_label(source: str, target: str) -> 
 
 
 def test_no_table_lists_the_targets_that_there_are() -> None:
-    with pytest.raises(SchemeError, match=r"converts lip to 'fashn'; known targets: atr, pascal, viton, coarse"):
+    with pytest.raises(
+        SchemeError, match=r"converts lip to 'fashn'; known targets: atr, pascal, viton, coarse"
+    ):
         find_remap(get_scheme("lip"), "fashn")
 
 
