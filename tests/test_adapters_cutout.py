@@ -100,7 +100,7 @@ def test_groups_are_kept_and_dropped(parsing: Parsing) -> None:
 def test_what_cannot_be_is_refused(parsing: Parsing) -> None:
     with pytest.raises(SchemeError, match="photo that was parsed"):
         cutout(np.zeros((4, 4, 3), np.uint8), parsing)
-    with pytest.raises(ImageError, match=r"kept \(Skirt\); it has: Hat, Hair"):
+    with pytest.raises(ImageError, match=r"parts to keep \(Skirt\); it has: Hat, Hair"):
         cutout(PHOTO, parsing, ["skirt"])
     with pytest.raises(ModelError, match="feather"):
         cutout(PHOTO, parsing, feather=-1)
