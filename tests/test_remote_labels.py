@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import s3
 import torch
-from command import runner
+from command import Run, runner
 from killed_runs import after, forked
 from PIL import Image
 
@@ -332,3 +332,53 @@ def killed(bucket: s3.Bucket, source: str, dest: str, requests: int) -> bool:
     )
     assert through or not late(), "a run hangs"
     return not through
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run `humanparse predict` in this process, in an empty folder."""
+    return runner(tmp_path, monkeypatch, capsys, "predict", "--device", "cpu")
+
+
+def test_predict_writes_to_a_bucket_what_it_writes_to_a_disk(
+    bucket: s3.Bucket, photos: Path, tmp_path: Path, run: Run
+) -> None:
+    kinds = ("--json", "--overlay", "--format", "coco")
+    source, dest = bucket.put_folder(photos / "more", "predicted"), f"s3://{s3.NAME}/predicted/here"
+    assert run(source, "-o", tmp_path / "disk", *kinds).status == 0
+    bucket.faults.add("PUT", "predicted/here", s3.Fault(503), s3.Fault(503))
+    done = run(source, "-o", f"{dest}/", *kinds)
+    assert done.status == 0, done.err
+    here, there = s3.files(tmp_path / "disk"), bucket.files("predicted/here")
+    names = {path.stem for path in (photos / "more").glob("*.png")}
+    endings = (".png", ".json", "_overlay.png", ".coco.json")
+    assert set(there) == {f"{name}{ending}" for name in names for ending in endings}
+    for name, content in there.items():
+        if name.endswith(".coco.json"):
+            (image,) = json.loads(content)["images"]
+            assert image["file_name"] == f"../{name.removesuffix('.coco.json')}.png"
+        else:
+            assert here[name] == content
+    again = run(source, "-o", dest)  # nothing there is an input
+    assert f"{len(names)} of {len(names)} parsed" in again.out
+
+
+def test_predict_into_a_bucket_loses_no_photo_and_says_what_cannot_be_written(
+    bucket: s3.Bucket, photos: Path, run: Run
+) -> None:
+    photo = photos / "000.png"
+    source = bucket.put("own/a.png", photo.read_bytes())
+    for words, reason in (
+        ((source, f"s3://{s3.NAME}/own"), "own/a.png is itself an input"),
+        ((f"s3://{s3.NAME}/own", f"s3://{s3.NAME}/own/"), "own/a.png is itself an input"),
+        ((photo, "nothing://bucket/own"), "nothing"),
+        ((photo, f"s3://me:pw@{s3.NAME}/own"), "password"),
+    ):
+        done = run(words[0], "-o", words[1])
+        assert done.status == 1 and reason in done.err and "Traceback" not in done.err, done.err
+    assert bucket.get("own/a.png") == photo.read_bytes() and bucket.keys("own") == ["own/a.png"]
+    bucket.faults.add("PUT", "denied", *[s3.Fault(403, "AccessDenied")] * 9)
+    done = run(photo, "-o", f"s3://{s3.NAME}/denied")
+    bucket.faults._set.clear()
+    assert done.status == 1 and "0 of 1 parsed" in done.out and "denied/000.png" in done.err
+    assert bucket.keys("denied") == [] and bucket.uploads() == []

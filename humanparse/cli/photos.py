@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 from ..addresses import distinct
 from ..durable import folded, folds_case
 from ..errors import FormatError, ImageError
-from ..remote import is_remote
+from ..remote import is_remote, join
 from ..suffixes import SUFFIXES, is_picture, left_out, reason_against, told
 
 if TYPE_CHECKING:
@@ -34,13 +34,17 @@ class Job:
 
     Attributes:
         source: path, address, or `-` for standard input.
-        folder: of the results.
+        folder: of the results: a path, or an address in remote storage.
         stem: what the names of its results begin with.
     """
 
     source: str
-    folder: Path
+    folder: Path | str
     stem: str
+
+    def place(self, name: str) -> Path | str:
+        """The path or the address of a result."""
+        return join(self.folder, name) if isinstance(self.folder, str) else self.folder / name
 
     @property
     def is_file(self) -> bool:
@@ -48,12 +52,14 @@ class Job:
         return self.source != STDIN and not _is_url(self.source)
 
 
-def find_photos(words: list[str], tell: Callable[[str], None]) -> list[str]:
+def find_photos(words: list[str], tell: Callable[[str], None], dest: str = "") -> list[str]:
     """What the words of a command line stand for, in order.
 
     Args:
         words: files, folders, globs, addresses, `-`.
         tell: called with what was left out of a folder although it looks like a picture.
+        dest: folder of the results; where it lies inside a folder of a bucket that is a word, nothing in it
+            is an input.
 
     Raises:
         ImageError: a word stands for nothing.
@@ -62,7 +68,8 @@ def find_photos(words: list[str], tell: Callable[[str], None]) -> list[str]:
     for word in words:
         path = Path(word)
         if is_remote(word):
-            found += _objects(word, tell)
+            inside = dest.rstrip("/").startswith(f"{word.rstrip('/')}/")
+            found += _objects(word, tell, dest if inside else "")
         elif word == STDIN or _is_url(word) or path.is_file():
             found.append(word)
         elif path.is_dir():
@@ -77,10 +84,10 @@ def find_photos(words: list[str], tell: Callable[[str], None]) -> list[str]:
     return found
 
 
-def _objects(address: str, tell: Callable[[str], None]) -> list[str]:
+def _objects(address: str, tell: Callable[[str], None], dest: str) -> list[str]:
     from ..bulk.objects import ObjectSource, open_objects
 
-    source = open_objects(address, "", None, None, keep_suffix=False)
+    source = open_objects(address, dest, None, None, keep_suffix=False)
     if not isinstance(source, ObjectSource):
         raise ImageError(f"{address}: neither a picture nor a folder of some; label it with humanparse label")
     inside = [source.photo(one) for one in source.listing()]
@@ -133,12 +140,14 @@ def load_photo(source: str, content: str | bytes) -> NDArray[np.uint8]:
     return image.load(content, name="standard input" if source == STDIN else None)
 
 
-def named(sources: Iterable[str], folder: Path, outputs: Callable[[Job], Iterable[Path]]) -> list[Job]:
+def named(
+    sources: Iterable[str], folder: Path | str, outputs: Callable[[Job], Iterable[Path | str]]
+) -> list[Job]:
     """Name the results of photos; addresses, which nobody can rename, get different names where they meet.
 
     Args:
         sources: of the photos.
-        folder: for the results.
+        folder: for the results: a path, or an address in remote storage.
         outputs: the files of a photo.
 
     Raises:
@@ -147,12 +156,13 @@ def named(sources: Iterable[str], folder: Path, outputs: Callable[[Job], Iterabl
     from ..bulk.naming import hash_of
 
     jobs = [Job(source, folder, _stem(source)) for source in sources]
-    inputs = {Path(job.source).resolve() for job in jobs if job.is_file and Path(job.source).is_file()}
-    owners: dict[Path, set[str]] = defaultdict(set)
+    files = {Path(job.source).resolve() for job in jobs if job.is_file and Path(job.source).is_file()}
+    inputs: set[Path | str] = {*files, *(job.source for job in jobs if is_remote(job.source))}
+    owners: dict[Path | str, set[str]] = defaultdict(set)
     for job in jobs:
         for path in outputs(job):
             owners[path].add(job.source)
-            if path.resolve() in inputs:
+            if _resolved(path) in inputs:
                 owners[path].add(str(path))
     met = {source for those in owners.values() if len(those) > 1 for source in those}
     jobs = [
@@ -165,11 +175,17 @@ def named(sources: Iterable[str], folder: Path, outputs: Callable[[Job], Iterabl
     return jobs
 
 
-def _refuse_clashes(jobs: list[Job], inputs: set[Path], outputs: Callable[[Job], Iterable[Path]]) -> None:
-    owners: dict[Path, str] = {}
+def _resolved(path: Path | str) -> Path | str:
+    return path if isinstance(path, str) else path.resolve()
+
+
+def _refuse_clashes(
+    jobs: list[Job], inputs: set[Path | str], outputs: Callable[[Job], Iterable[Path | str]]
+) -> None:
+    owners: dict[Path | str, str] = {}
     for job in jobs:
         for path in outputs(job):
-            if path.resolve() in inputs:
+            if _resolved(path) in inputs:
                 raise FormatError(f"{path} is itself an input; choose another folder with -o")
             if owners.get(path) == job.source:
                 raise FormatError(f"{job.source} is given twice; name it once")
@@ -180,6 +196,8 @@ def _refuse_clashes(jobs: list[Job], inputs: set[Path], outputs: Callable[[Job],
             owners[path] = job.source
     alike: dict[str, Path] = {}
     for path in owners:
+        if isinstance(path, str):  # names that differ in case only are two objects
+            continue
         twin = alike.setdefault(folded(str(path)), path)
         if twin != path and folds_case(path.parent):
             raise FormatError(

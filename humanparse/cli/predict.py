@@ -16,6 +16,7 @@ from .. import hub, registry
 from ..errors import FormatError, PeopleError
 from ..formats import FORMATS
 from ..options import ParserOptions
+from ..remote import file_system, is_remote
 from .cleaning import Fill, MinArea
 from .console import err, out, report, with_progress
 from .options import Processes, Quiet, with_parser_options
@@ -36,8 +37,9 @@ def predict(
         ),
     ],
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="Folder for the results, or a video.")
-    ] = Path("parsed"),
+        str,
+        typer.Option("-o", "--output", help="Folder for the results, also in a bucket (s3://…); or a video."),
+    ] = "parsed",
     overlay: Annotated[bool, typer.Option("--overlay", help="Also the photo with its parts tinted.")] = False,
     legend: Annotated[bool, typer.Option("--legend", help="Add names to the overlay (implies it).")] = False,
     json: Annotated[
@@ -77,7 +79,8 @@ def predict(
     Of a video, one with its parts tinted, and with --labels one of label numbers.
     """
     origin = context.get_parameter_source("output")
-    chosen = None if origin is not None and origin.name == "DEFAULT" else output
+    folder = output if is_remote(output) else Path(output)
+    chosen = None if origin is not None and origin.name == "DEFAULT" else folder
     from ..cleaning import Cleaning
 
     radius = smooth if smooth is not None and smooth.lstrip("-").isdigit() else None
@@ -93,7 +96,7 @@ def predict(
     asked = {"png": True, "overlay": overlay or legend, "json": json, "npz": npz}
     kinds = dict.fromkeys([*(kind for kind in asked if asked[kind]), *(formats or ())])
     wanted = Wanted(cleaning, tuple(kinds), legend)
-    jobs = named(find_photos(images, _told(quiet)), output, wanted.files) if films is None else []
+    jobs = named(find_photos(images, _told(quiet), output), folder, wanted.files) if films is None else []
     wanted = replace(wanted, people=_people(people, len(jobs)))
     spec = hub.find_model(options.model, offline=options.offline)
     _refuse_nobody(spec, people, wanted)
@@ -112,7 +115,7 @@ def predict(
         err.print(repr(parser), highlight=False, markup=False, soft_wrap=True)
     if films is not None:
         return films.parse(parser, quiet, context.obj, detect=people == "detect")
-    _make_folder(output)
+    _make_folder(folder)
     failures = 0
     threads = default_workers()
     if processes is None:
@@ -154,7 +157,10 @@ def _told(quiet: bool) -> Callable[[str], None]:
     return lambda line: None if quiet else err.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def _make_folder(folder: Path) -> None:
+def _make_folder(folder: Path | str) -> None:
+    if isinstance(folder, str):
+        file_system(folder)  # which raises `StorageError` where nothing can be stored there
+        return
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from .. import formats
+from .. import formats, remote
 from ..errors import FormatError
 from ..formats import Format
 from .people_file import PeopleFile
@@ -60,9 +60,9 @@ class Wanted:
         """Whether something keeps confidence."""
         return any(one.confidence for one in self.formats())
 
-    def files(self, job: Job) -> list[Path]:
+    def files(self, job: Job) -> list[Path | str]:
         """All files, as far as they are known beforehand."""
-        return [job.folder / name for one in self.formats() for name in one.names(job.stem)]
+        return [job.place(name) for one in self.formats() for name in one.names(job.stem)]
 
 
 class _Photo:
@@ -187,5 +187,10 @@ def _write(photo: _Photo, outcome: Parsing | Exception, wanted: Wanted) -> None:
         raise outcome
     job, record = photo.job, outcome.cleaned(**wanted.cleaning.words()).record()
     name = formats.PhotoName(job.stem) if job.source == STDIN else formats.photo_name(job.source, job.folder)
-    for kind in wanted.kinds:
-        formats.export(record, kind, job.folder, job.stem, formats.Photo(name, photo.pixels, wanted.legend))
+    about = formats.Photo(name, photo.pixels, wanted.legend)
+    for one in wanted.formats():
+        if not isinstance(job.folder, str):
+            formats.export(record, one.kind, job.folder, job.stem, about)
+            continue
+        for file, content in one.contents(record, job.stem, about).items():
+            remote.write(remote.join(job.folder, file), content)

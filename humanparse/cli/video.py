@@ -84,7 +84,7 @@ class Films:
 
 
 def read_films(
-    given: list[str], output: Path | None, labels: Path | None, smooth: str | None, every: int
+    given: list[str], output: Path | str | None, labels: Path | None, smooth: str | None, every: int
 ) -> Films | None:
     """The videos among the words of a command line; None where all are of photos.
 
@@ -106,6 +106,8 @@ def read_films(
                 "for photos --smooth takes a radius in pixels"
             )
         return None
+    if isinstance(output, str):
+        raise FormatError(f"{output}: videos are written to a disk only; choose another folder with -o")
     photos = [word for word in given if not _named(word)]
     if photos:
         raise FormatError(f"{films[0]} is a video and {photos[0]} is not; parse them in two calls")
