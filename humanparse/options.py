@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 class ParserOptions:
     """A model and its options. Unlike a `Parser`, it is small and can be sent to other processes.
 
-    options = ParserOptions("schp-lip", flip=True)
-    Parser.of(options).predict("me.jpg")
-
     Attributes:
         model, weights, device, precision, runtime, flip, scales, protocol, test_size, detector, rule,
             fast_decode, offline: see `Parser`, which checks them.
+
+    Examples:
+        >>> from humanparse import Parser, ParserOptions
+        >>> options = ParserOptions("lite-atr", device="cpu")
+        >>> parsing = Parser.of(options).predict("examples/grace_hopper.jpg")
     """
 
     model: str = DEFAULT

@@ -37,6 +37,12 @@ class Parsing:
             several scales were used; None unless asked for.
         people: who is there, by falling score; empty where nobody was looked for.
         cleaning: how the labels were cleaned, the first step first; files log it.
+
+    Examples:
+        >>> from humanparse import Parser
+        >>> parsing = Parser().predict("examples/grace_hopper.jpg")
+        >>> parsing.mask("Face").shape
+        (600, 512)
     """
 
     labels: Labels
