@@ -179,7 +179,8 @@ def test_arguments_that_an_error_of_the_library_names_become_the_commands_option
         ("leave `confidence=False` out", "leave --no-confidence out"),
         ("take `device='cpu'`, `gpus_per_worker=0.5`", "take --device cpu, --gpus-per-worker 0.5"),
         ("another `dest`", "another --output"),
-        ("`source` and `approximate=True`", "`source` and `approximate=True`"),
+        ("`source` and `progress=True`", "`source` and `progress=True`"),
+        ("accept that with `approximate=True`", "accept that with --approximate"),
         ("run `humanparse models`", "run `humanparse models`"),
     ):
         assert with_options(said, params) == shown
@@ -364,7 +365,7 @@ def test_many_photos_get_the_bytes_of_one_by_one_and_errors_come_in_order(run: R
         parsing = parser.predict(path, confidence=True)
         for ending in (".png", ".json", ".npz"):
             parsing.save(f"one/{path.stem}{ending}")
-        parsing.overlay(path).save(f"one/{path.stem}_overlay.png")
+        Path(f"one/{path.stem}_overlay.png").write_bytes(parsing.encode("overlay", photo=path))
     assert folder_of(Path("many")) == folder_of(Path("one"))
 
 

@@ -30,7 +30,6 @@ from test_group import MASK_RCNN, detecting
 from humanparse import ModelError, Parser, ParserOptions, Parsing, ServeError, formats, image
 from humanparse.formats import decode_rle
 from humanparse.serve import ServeSettings, docs, protocol
-from humanparse.serve import served as served_module
 from humanparse.serve.batcher import Batcher
 from humanparse.serve.refusals import REFUSALS
 
@@ -637,7 +636,7 @@ def test_before_its_model_is_loaded_the_service_is_alive_but_not_ready(
         assert loading.wait(30)
         return parser
 
-    monkeypatch.setattr(served_module, "Parser", slow)
+    monkeypatch.setattr(Parser, "of", slow)
     with serving(ServeSettings(), {}, ready=False) as service:
         assert service.client.get("/healthz").status_code == 200
         refused(service.client.get("/readyz"), 503, "not_ready")

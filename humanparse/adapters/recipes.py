@@ -62,9 +62,8 @@ class Recipe:
         mask: function that finds the hidden pixels, bool (H, W).
 
     Examples:
-        >>> from humanparse import get_scheme
-        >>> from humanparse.adapters.recipes import get_recipe
-        >>> get_recipe("catvton", "upper", get_scheme("atr")).grey
+        >>> from humanparse.adapters.recipes import Recipe
+        >>> Recipe({"upper": "tops arms"}, grey=127, mask=lambda parts, cloth, recipe: parts.of("tops")).grey
         127
     """
 
@@ -338,8 +337,7 @@ _RECIPES = {
         127,
         _catvton,
     ),
-    "ootdiffusion": Recipe(_OOTD_HIDDEN, 127, _ootdiffusion),
-    "idm-vton": Recipe(_OOTD_HIDDEN, 127, _ootdiffusion),
+    **dict.fromkeys(("ootdiffusion", "idm-vton"), Recipe(_OOTD_HIDDEN, 127, _ootdiffusion)),
     "fashn": Recipe(
         {
             "upper": "tops full scarf neck arms",
