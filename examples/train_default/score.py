@@ -16,7 +16,7 @@ from rich.table import Table
 from torch import Tensor, nn
 
 MEAN, STD = 127.0, 128.0
-SHORT, LONG, MULTIPLE = 272, 432, 32  # what InputSpec of lite-atr says
+SHORT, LONG, MULTIPLE = 320, 512, 32  # what InputSpec of lite-atr says
 LIMBS = {"shoes": (9, 10), "legs": (12, 13), "arms": (14, 15)}
 Counts = NDArray[np.int64]
 

@@ -45,7 +45,7 @@ from torch.utils.data import DataLoader, Dataset
 MEAN, STD = score.MEAN, score.STD
 # (height, width), pictures per batch, share of batches; whole people stand upright, so do most canvases.
 EARLY = (((320, 224), 16, 0.6), ((256, 256), 16, 0.25), ((224, 320), 16, 0.15))
-LATE = (  # what Parser shows the network: the last two when it looks for people
+LATE = (  # about what Parser shows the network: the last two when it looks for people
     ((448, 288), 8, 0.42),
     ((288, 288), 12, 0.16),
     ((288, 448), 8, 0.14),
