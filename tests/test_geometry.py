@@ -18,7 +18,7 @@ from humanparse.geometry import Frame, Protocols, _Warp
 from humanparse.registry import InputSpec
 
 SCHP = model_info("schp-lip").input
-LITE = model_info("lite-atr").input
+LITE = replace(model_info("lite-atr").input, size=(272, 432))
 Array = npt.NDArray[np.float64]
 
 

@@ -221,7 +221,7 @@ def test_a_model_of_several_networks_fuses_them_by_its_own_rule(twins: Any, tmp_
     weights = Path(registry.__file__).parents[1] / "weights" / "lite-atr.safetensors"
     parser = Parser("triplets", device="cpu", weights={"global": weights, "gt": weights})
     assert repr(parser) == (
-        "Parser(triplets: 18 atr labels, short side 272, at most 432, cpu, float32, "
+        "Parser(triplets: 18 atr labels, short side 320, at most 512, cpu, float32, "
         "global + mrcnn + gt, rule mce2p)"
     )
     parsing = parser.predict(CREW, people=[[100, 0, 400, 257]])

@@ -70,7 +70,7 @@ def test_confidence_and_logits_come_only_when_asked_for(parser: Parser) -> None:
 
 def test_several_scales_give_mean_logits_at_input_size() -> None:
     parsing = Parser(device="cpu", scales=(0.75, 1.0)).predict(PHOTO, keep_logits=True)
-    assert parsing.logits is not None and parsing.logits.shape == (18, 320, 288)
+    assert parsing.logits is not None and parsing.logits.shape == (18, 384, 320)
 
 
 def test_test_size_changes_the_networks_input() -> None:
@@ -102,7 +102,7 @@ def test_neither_threads_nor_tf32_nor_gradients_are_switched_globally(parser: Pa
 
 
 def test_the_repr_says_what_a_person_wants_to_know(parser: Parser) -> None:
-    assert repr(parser) == "Parser(lite-atr: 18 atr labels, short side 272, at most 432, cpu, float32)"
+    assert repr(parser) == "Parser(lite-atr: 18 atr labels, short side 320, at most 512, cpu, float32)"
 
 
 @pytest.mark.parametrize(

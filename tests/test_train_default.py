@@ -203,12 +203,12 @@ def test_labels_come_back_at_exact_pixel_centres(recipe: Any) -> None:
     score = sys.modules["score"]
     image = np.zeros((230, 151, 3), np.uint8)
     tensor, inner = score.fit(image)
-    assert inner == (414, 272) and tensor.shape == (1, 3, 416, 288)
-    logits = torch.zeros(1, 18, 208, 144)
-    logits[:, 4, 104:] = 1  # from network row 208 on: photo row 115.56
+    assert inner == (487, 320) and tensor.shape == (1, 3, 512, 320)
+    logits = torch.zeros(1, 18, 256, 160)
+    logits[:, 4, 104:] = 1  # from network row 208 on: photo row 98.23
     labels = score.back(logits, inner, 2, (230, 151))
     assert labels.shape == (230, 151)
-    assert (labels[:114] == 0).all() and (labels[116:] == 4).all()
+    assert (labels[:97] == 0).all() and (labels[99:] == 4).all()
 
 
 def test_written_weights_load_strictly_into_the_network(recipe: Any, tmp_path: Path) -> None:
