@@ -115,5 +115,5 @@ def test_its_fingerprint_is_of_what_it_does_and_not_of_what_it_has_done(photo: I
 
 
 def test_a_missing_column_is_a_clear_error(photo: Image.Image) -> None:
-    with pytest.raises(DatasetError, match="no column 'image', but photo"):
+    with pytest.raises(DatasetError, match="no column 'image', only photo"):
         label_columns()({"photo": [photo]})

@@ -134,7 +134,7 @@ def test_what_has_no_grid_of_logits_or_does_not_fit_is_refused(parser: Parser) -
     logits = SegmentationOutput(torch.zeros(2, 18, 4, 4))
     with pytest.raises(ModelError, match="1 target_sizes for 2 photos"):
         processor.post_process_semantic_segmentation(logits, [(4, 4)])
-    with pytest.raises(ModelError, match="288x320, 288x288"):
+    with pytest.raises(ModelError, match="320x384, 320x320"):
         processor([PHOTO, OTHER])
     with pytest.raises(ModelError, match="none"):
         processor([])

@@ -223,13 +223,26 @@ def test_people_below_the_smallest_size_or_score_give_their_cells_to_others() ->
     assert len(decode_people(maps, someone, stride, min_cells=4).scores) == 2
     assert len(decode_people(maps, someone, stride, min_cells=5).scores) == 1
     assert len(decode_people(maps, someone, stride, max_people=1, min_cells=0).scores) == 1
-    assert len(decode_people(maps, someone, stride, min_score=0.99).scores) == 0
+    assert len(decode_people(maps, someone, stride, min_score=0.99, lone_share=1.1).scores) == 0
     faint = maps.clone()
     faint[0] -= 3  # the peaks are at 4
     assert decode_people(faint, someone, stride, min_cells=4).scores.tolist() == pytest.approx(
         [0.731] * 2, abs=1e-3
     )
-    assert len(decode_people(faint, someone, stride, min_score=0.75).scores) == 0
+    assert len(decode_people(faint, someone, stride, min_score=0.75, lone_share=1.1).scores) == 0
+
+
+def test_who_has_no_clear_centre_is_one_person_where_enough_of_them_is_seen() -> None:
+    who = np.zeros((20, 30), dtype=np.int64)
+    who[4:16, 2:12] = 1  # a fifth of the cells
+    maps, someone = maps_of(who), torch.from_numpy((who > 0).astype(np.float32))
+    maps[0] -= 6  # the highest logit on the person is -2
+    maps[0, 0, 29] = -1.5  # nobody is seen there
+    stride = (STRIDE, STRIDE)
+    scores, closeness = decode_people(maps, someone, stride, lone_share=0.2)
+    assert scores.tolist() == pytest.approx([0.119], abs=1e-3) and closeness.shape == (1, 20, 30)
+    assert len(decode_people(maps, someone, stride, lone_share=0.21).scores) == 0
+    assert len(decode_people(maps, torch.zeros(20, 30), stride, lone_share=0).scores) == 0
 
 
 def test_equal_neighbours_are_one_centre() -> None:
@@ -402,7 +415,7 @@ def test_people_who_are_given_are_still_taken(lively: Path) -> None:
     assert person.score == 1.0
     with pytest.raises(PeopleError, match='"detect" or say where'):
         parser.predict(CREW, people="detekt")
-    with pytest.raises(PeopleError, match="call predict for each"):
+    with pytest.raises(PeopleError, match="call predict for other people"):
         parser.predict_many([CREW], people=[[100, 0, 400, 257]])
 
 

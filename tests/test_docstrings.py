@@ -57,8 +57,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+def parameters() -> list[Any]:
+    """The modules with examples; that of soft edges is compiled for a minute where it never ran."""
+    slow = {"humanparse.adapters.matte": [pytest.mark.slow]}
+    return [pytest.param(name, marks=slow.get(name, [])) for name in with_examples()]
+
+
 @pytest.mark.usefixtures("folder")
-@pytest.mark.parametrize("name", with_examples())
+@pytest.mark.parametrize("name", parameters())
 def test_the_examples_of_docstrings_run(name: str) -> None:
     runner = doctest.DocTestRunner(verbose=False)
     said: list[str] = []

@@ -33,8 +33,10 @@ def scenes() -> list[npt.NDArray[np.uint8]]:
     """Pieces of real photos, of three sizes, mixed."""
     photo = image.load(SMALL / "images" / "grace_hopper.jpg")
     return [
-        np.ascontiguousarray(photo[10 * n : 10 * n + size, : size - 50])
-        for n, size in enumerate((300, 400, 300, 500, 300, 400, 300, 500, 300))
+        np.ascontiguousarray(photo[10 * n : 10 * n + height, :width])
+        for n, (height, width) in enumerate(
+            [(300, 250), (400, 200), (300, 250), (500, 450)] * 2 + [(300, 250)]
+        )
     ]
 
 

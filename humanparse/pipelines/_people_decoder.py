@@ -1,8 +1,8 @@
 """Groups cells into people by a centre map and offsets, as Panoptic-DeepLab (Cheng et al., arXiv:1911.10194).
 
 A person is a peak of the centre map. A cell's offset points to a centre, and the cell belongs to the person
-with the nearest one. Differs from the paper: people of few cells are dropped, and background cells have
-little influence on the pixels beside them.
+with the nearest one. Differs from the paper: people of few cells are dropped, background cells have little
+influence on the pixels beside them, and a photo that shows somebody without a clear centre shows one person.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ def decode_people(
     min_score: float = 0.3,
     min_cells: float = 6,
     max_people: int = 100,
+    lone_share: float = 0.01,
 ) -> Grouping:
     """Find the people in a people head's maps of one photo.
 
@@ -55,14 +56,19 @@ def decode_people(
         min_score: least probability of a centre, 0-1.
         min_cells: people of fewer cells are dropped; their cells go to others.
         max_people: keep at most this many people, those with the most probable centres; at most 255.
+        lone_share: share (0-1) of the cells that must show a person for a photo without any probable centre
+            to have one, at the most probable cell; above 1: never.
 
     Returns:
         The people; a score is the centre's probability times the mean of `someone` on the person's cells.
     """
+    shown = someone > 0.5
     rows, columns = _centres(maps[0], min_score, int(max_people))
+    if not len(rows) and shown.any() and shown.float().mean() >= lone_share:
+        best = maps[0].masked_fill(~shown, -torch.inf).argmax()
+        rows, columns = (best // shown.shape[1])[None], (best % shown.shape[1])[None]
     chance = maps[0, rows, columns].sigmoid()
     distance = _distance(maps[1:], rows, columns, (offset_unit / stride[0], offset_unit / stride[1]))
-    shown = someone > 0.5
     cells, _ = _shares(distance, someone, shown)
     large = cells >= min_cells
     distance, chance = distance[large], chance[large]
