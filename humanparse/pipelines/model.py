@@ -28,6 +28,20 @@ from .single_stage import SingleStage
 from .top_down import TopDown, find_rule
 
 
+def checked(options: ParserOptions) -> registry.Spec:
+    """The record of a model, if there is one of that name and its options have known words; loads nothing.
+
+    Raises:
+        ModelError: unknown model, protocol or rule.
+    """
+    if options.protocol not in get_args(Protocols):
+        known = ", ".join(get_args(Protocols))
+        raise ModelError(f"protocol must be one of {known}, not {options.protocol!r}")
+    spec = hub.find_model(options.model, offline=options.offline)
+    find_rule(options.rule or spec.rule)
+    return spec
+
+
 class Model:
     """The networks of a model, ready to run.
 
@@ -46,10 +60,7 @@ class Model:
     """
 
     def __init__(self, options: ParserOptions, progress: bool | None) -> None:
-        if options.protocol not in get_args(Protocols):
-            known = ", ".join(get_args(Protocols))
-            raise ModelError(f"protocol must be one of {known}, not {options.protocol!r}")
-        self.spec = hub.find_model(options.model, offline=options.offline)
+        self.spec = checked(options)
         parts = self.spec.networks()
         own = self._files = given_files(self.spec.name, options.weights, tuple(parts))
         self._graphs = {role for role in parts if is_graph(own.get(role))}
@@ -66,7 +77,6 @@ class Model:
         file = own.get("detector")
         self._detect = None if found is None else PeopleDetector(found, file, self.device, offline, progress)
         self._rule = options.rule or self.spec.rule
-        find_rule(self._rule)
         self._fast_decode = options.fast_decode
         self._loaded: dict[str, nn.Module] = {}
         how = (self.spec.name, self.device, self.precision, options)

@@ -11,6 +11,7 @@ import uvicorn
 
 from .. import hub
 from ..errors import ServeError
+from ..pipelines.model import checked
 from ..runtimes.loading import given_files
 from . import metrics
 from .served import needed_detector
@@ -60,10 +61,11 @@ def fetch(settings: ServeSettings) -> None:
     """Download the files of all models before the service starts, so that a missing file is an error at once.
 
     Raises:
+        ModelError: a model's protocol or rule is unknown.
         WeightsError: a file cannot be downloaded or verified.
     """
     for each in settings.served:
-        networks = hub.find_model(each.model, offline=each.offline).networks()
+        networks = checked(each).networks()
         for role in set(networks) - set(given_files(each.model, each.weights, tuple(networks))):
             hub.fetch(networks[role], offline=each.offline)
         detector = needed_detector(each) if settings.people else None
