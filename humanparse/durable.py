@@ -48,11 +48,32 @@ def writing_file(path: Path, make_folder: bool = False) -> Iterator[Path]:
     Raises:
         FormatError: the file cannot be written.
     """
-    try:
+    with explained(path):
         if make_folder:
             path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as part:
             yield part
+
+
+def write_file(path: str | os.PathLike[str], content: bytes) -> Path:
+    """Write a file that a user named; it appears under its name only when it is complete.
+
+    Returns:
+        The path.
+
+    Raises:
+        FormatError: the file cannot be written.
+    """
+    with writing_file(Path(path)) as part:
+        part.write_bytes(content)
+    return Path(path)
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Raise an `OSError` of the block, which writes a file that a user named, as a `FormatError`."""
+    try:
+        yield
     except OSError as error:
         raise FormatError(
             f"cannot write {path}: {error.strerror or error}; check that the folder exists"

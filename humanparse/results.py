@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,11 @@ from .image import load as load_image
 from .ops.touching import touching_label
 from .people import Part as Part
 from .people import Person as Person
-from .schemes import IGNORE, LabelScheme, Remap, Rgb, find_remap, get_scheme
+from .schemes import IGNORE, Remap, Rgb, find_remap, get_scheme
 
 
 @dataclass(frozen=True, eq=False)
-class Parsing:
+class Parsing(formats.Record):
     """The labels of one photo.
 
     Attributes:
@@ -44,14 +44,6 @@ class Parsing:
         >>> parsing.mask("Face").shape
         (600, 512)
     """
-
-    labels: Labels
-    scheme: LabelScheme
-    model: str = ""
-    confidence: npt.NDArray[np.float16] | None = None
-    logits: npt.NDArray[np.float32] | None = None
-    people: tuple[Person, ...] = ()
-    cleaning: tuple[Cleaning, ...] = ()
 
     def __post_init__(self) -> None:
         formats.check_labels(self.labels, self.scheme)
@@ -198,7 +190,7 @@ class Parsing:
             FormatError: unknown suffix, or the file cannot be written.
         """
         path = Path(path)
-        formats.write(self.record(), path)
+        formats.write(self, path)
         return path
 
     def encode(self, kind: str, *, photo: str | os.PathLike[str] | None = None) -> bytes:
@@ -218,11 +210,7 @@ class Parsing:
         name = formats.PhotoName("image")
         if photo is not None:
             name = formats.photo_name(photo, os.path.dirname(photo))
-        return formats.encode(self.record(), kind, self._photo(kind, name, photo))
-
-    def record(self) -> formats.Record:
-        """What files hold of it."""
-        return formats.Record(**{field.name: getattr(self, field.name) for field in fields(formats.Record)})
+        return formats.encode(self, kind, self._photo(kind, name, photo))
 
     def export(
         self,
@@ -254,7 +242,7 @@ class Parsing:
             raise FormatError('say what the photo is called: export(kind, folder, photo="group.jpg")')
         name = formats.PhotoName(stem or "") if photo is None else formats.photo_name(photo, folder)
         stem = name.stem if stem is None else stem
-        return formats.export(self.record(), kind, Path(folder), stem, self._photo(kind, name, photo))
+        return formats.export(self, kind, Path(folder), stem, self._photo(kind, name, photo))
 
     @staticmethod
     def _photo(kind: str, name: formats.PhotoName, photo: str | os.PathLike[str] | None) -> formats.Photo:
@@ -268,8 +256,7 @@ class Parsing:
         Raises:
             FormatError: missing, damaged, or a PNG that does not say its scheme.
         """
-        record = formats.read(Path(path), get_scheme(scheme) if scheme else None)
-        return cls(**{field.name: getattr(record, field.name) for field in fields(record)})
+        return cls(**vars(formats.read(Path(path), get_scheme(scheme) if scheme else None)))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Parsing):

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 
 from ..arrays import Mask
-from ..durable import writing_file
+from ..durable import write_file
 from ..errors import FormatError
 from ..registry import DEFAULT
 from ..results import Parsing
@@ -109,10 +109,7 @@ def write_xml(photos: Iterable[tuple[str | os.PathLike[str], Parsing]], path: st
         >>> parsing = Parser().predict("examples/grace_hopper.jpg")
         >>> path = write_xml([("grace_hopper.jpg", parsing)], "annotations.xml")
     """
-    path, content = Path(path), to_xml(photos)
-    with writing_file(path) as part:
-        part.write_bytes(content)
-    return path
+    return write_file(path, to_xml(photos))
 
 
 def _name(photo: str | os.PathLike[str]) -> str:

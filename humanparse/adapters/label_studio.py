@@ -18,7 +18,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from ..arrays import Mask
-from ..durable import writing_file
+from ..durable import write_file
 from ..errors import FormatError
 from ..results import Parsing
 from ..schemes import LabelScheme
@@ -91,10 +91,7 @@ def write_tasks(
         >>> found = Parser().predict("examples/grace_hopper.jpg")
         >>> path = write_tasks([("https://example.org/grace_hopper.jpg", found)], "tasks.json")
     """
-    path, content = Path(path), json.dumps(tasks(photos, root))
-    with writing_file(path) as part:
-        part.write_text(content, encoding="utf-8")
-    return path
+    return write_file(path, json.dumps(tasks(photos, root)).encode())
 
 
 def _address(photo: str | os.PathLike[str], root: str | os.PathLike[str] | None) -> str:

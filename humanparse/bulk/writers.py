@@ -87,4 +87,4 @@ def encoded(name: str, parsing: Parsing, photo: Photo | None = None) -> bytes:
         FormatError: it holds no pixels.
         BulkError: IntegratedPIFu's format of other labels than Pascal's.
     """
-    return FORMATS[name].encode(replace(parsing.record(), logits=None), photo or Photo())
+    return FORMATS[name].encode(replace(parsing, logits=None), photo or Photo())

@@ -185,12 +185,12 @@ def _with_own_people(
 def _write(photo: _Photo, outcome: Parsing | Exception, wanted: Wanted) -> None:
     if isinstance(outcome, Exception):
         raise outcome
-    job, record = photo.job, outcome.cleaned(**wanted.cleaning.words()).record()
+    job, parsing = photo.job, outcome.cleaned(**wanted.cleaning.words())
     name = formats.PhotoName(job.stem) if job.source == STDIN else formats.photo_name(job.source, job.folder)
     about = formats.Photo(name, photo.pixels, wanted.legend)
     for one in wanted.formats():
         if not isinstance(job.folder, str):
-            formats.export(record, one.kind, job.folder, job.stem, about)
+            formats.export(parsing, one.kind, job.folder, job.stem, about)
             continue
-        for file, content in one.contents(record, job.stem, about).items():
+        for file, content in one.contents(parsing, job.stem, about).items():
             remote.write(remote.join(job.folder, file), content)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..durable import replacing, writing_file
+from ..durable import explained, write_file
 from ..errors import FormatError
 from ..schemes import LabelScheme
 from .label_files import described as described
@@ -31,9 +31,7 @@ def write(record: Record, path: Path) -> None:
     Raises:
         FormatError: unknown suffix, no pixels, or the file cannot be written.
     """
-    content = _of_suffix(path).encode(record, Photo())
-    with writing_file(path) as part:
-        part.write_bytes(content)
+    write_file(path, _of_suffix(path).encode(record, Photo()))
 
 
 def encode(record: Record, kind: str, photo: Photo | None = None) -> bytes:
@@ -84,15 +82,10 @@ def export(record: Record, kind: str, folder: Path, stem: str, photo: Photo) -> 
     contents = find(kind).contents(record, stem, photo)
     for name, content in contents.items():
         path = folder / name
-        try:
-            if path.parent != folder:
+        if path.parent != folder:
+            with explained(path):
                 path.parent.mkdir(exist_ok=True)
-            with replacing(path) as part:
-                part.write_bytes(content)
-        except OSError as error:
-            raise FormatError(
-                f"cannot write {path}: {error.strerror or error}; check that the folder exists"
-            ) from error
+        write_file(path, content)
     return [folder / name for name in contents]
 
 

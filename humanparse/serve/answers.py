@@ -77,6 +77,6 @@ def encode(parsing: Parsing, photo: Photo, kind: str, milliseconds: float) -> by
         milliseconds: how long it took, for JSON.
     """
     if kind == "json":
-        content = {**formats.described(parsing.record()), "milliseconds": round(milliseconds, 1)}
+        content = {**formats.described(parsing), "milliseconds": round(milliseconds, 1)}
         return json.dumps(content).encode()
-    return FORMATS[kind].encode(parsing.record(), photo)
+    return FORMATS[kind].encode(parsing, photo)
