@@ -19,7 +19,7 @@ from PIL import Image
 from pycocotools import mask as coco
 from serving import serving, until
 
-from humanparse import Parser, Parsing, get_scheme, image
+from humanparse import Parser, ParserOptions, Parsing, get_scheme, image
 from humanparse.pipelines.pipeline import Pipeline
 from humanparse.serve import ServeSettings
 
@@ -58,9 +58,8 @@ def service(parser: Parser, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HUMANPARSE_OFFLINE", "1")
         patch.setenv("HUMANPARSE_HOME", str(tmp_path_factory.mktemp("home")))
-        settings = ServeSettings(
-            models=("lite-atr", "schp-lip"), weights={"lite-atr": {"detector": "known"}}, people=False
-        )
+        known = ParserOptions("lite-atr", weights={"detector": "known"})
+        settings = ServeSettings(models=(known, "schp-lip"), people=False)
         with serving(settings, {"lite-atr": parser}, ready=False) as served:
             yield f"http://127.0.0.1:{served.port}/"
 

@@ -28,7 +28,7 @@ def people_targets(who: Array) -> Targets:
         if cells < SMALLEST:
             continue
         y, x = float(rows[mask].mean()), float(columns[mask].mean())
-        sigma = float(np.clip(0.12 * np.sqrt(cells), 0.8, 4.0))
+        sigma = float(np.clip(0.12 * np.sqrt(cells), 0.8, 8.0))
         near = np.exp(-((rows - round(y)) ** 2 + (columns - round(x)) ** 2) / (2 * sigma**2))
         np.maximum(made[0], near, out=made[0])
         made[1][mask] = (y - rows[mask]) * (STRIDE / UNIT)

@@ -45,12 +45,14 @@ from torch.utils.data import DataLoader, Dataset
 MEAN, STD = score.MEAN, score.STD
 # (height, width), pictures per batch, share of batches; whole people stand upright, so do most canvases.
 EARLY = (((320, 224), 16, 0.6), ((256, 256), 16, 0.25), ((224, 320), 16, 0.15))
-LATE = (  # about what Parser shows the network: the last two when it looks for people
-    ((448, 288), 8, 0.42),
-    ((288, 288), 12, 0.16),
-    ((288, 448), 8, 0.14),
+LATE = (  # about what Parser shows the network: the last four when it looks for people
+    ((448, 288), 8, 0.30),
+    ((288, 288), 12, 0.10),
+    ((288, 448), 8, 0.10),
     ((640, 416), 4, 0.14),
-    ((416, 640), 4, 0.14),
+    ((416, 640), 4, 0.12),
+    ((768, 512), 3, 0.12),
+    ((512, 768), 3, 0.12),
 )
 Batch = tuple[Tensor, Tensor, Tensor]
 Key = tuple[int, int, tuple[int, int]]  # the run's nth picture, which photo, canvas size
