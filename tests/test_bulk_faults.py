@@ -6,12 +6,14 @@ import errno
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from filelock import FileLock
 from PIL import Image
 
@@ -143,6 +145,31 @@ def test_a_run_that_is_asked_to_stop_goes_on_later(photos: Path, tmp_path: Path)
     first = label(photos, tmp_path / "out", stopping=stopping)
     assert first.stopped and 0 < first.counts.done < 12 and whole(tmp_path / "out") == first.counts.done
     assert not label(photos, tmp_path / "out").stopped
+
+
+def test_each_thread_of_torch_has_a_batch_of_its_own_in_the_network(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    meeting, inside = threading.Barrier(2, timeout=30), []
+    real = labeller.Labeller.parse
+
+    def parse(self: labeller.Labeller, batch: Any) -> Any:
+        meeting.wait()  # breaks if the other batch waits for this one
+        inside.append(torch.get_num_threads())
+        return real(self, batch)
+
+    monkeypatch.setattr(labeller.Labeller, "parse", parse)
+    try:
+        assert label(photos, tmp_path / "out").counts.done == 12
+        assert inside == [1] * 6 and torch.get_num_threads() == 2
+        monkeypatch.setattr(labeller.Labeller, "parse", lambda self, batch: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            label(photos, tmp_path / "other")
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
 
 
 @pytest.mark.linux

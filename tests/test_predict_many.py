@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,10 @@ from golden import SMALL
 
 from humanparse import ImageError, ModelError, Parser, Parsing, checkpoint, image, models, registry
 from humanparse.geometry import Frame
-from humanparse.pipelines import batches
+from humanparse.pipelines import batches, semantic
 from humanparse.pipelines.batches import read_ahead
-from humanparse.pipelines.semantic import Fitted, Semantic
+from humanparse.pipelines.semantic import Fitted, Semantic, passes
+from humanparse.registry import InputSpec
 
 PHOTOS = sorted((SMALL / "images").iterdir())
 
@@ -78,10 +80,20 @@ def test_equal_inputs_share_a_batch_and_others_do_not(
         return network(batch)
 
     monkeypatch.setitem(pipeline.__dict__, "network", watched)
+    monkeypatch.setattr(semantic, "_PASS", 2**30)
     assert len(list(parser.predict_many(scenes(), batch_size=9))) == 9
     sizes = Counter(Frame(scene.shape[:2], pipeline.input).input_size for scene in scenes())
     assert len(sizes) > 1 and {shape[2:]: shape[0] for shape in seen} == sizes
     assert len(seen) == len(sizes)
+
+
+def test_a_pass_on_a_cpu_is_small_and_one_elsewhere_takes_all() -> None:
+    spec = InputSpec((512, 512), "squash", "rgb", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    frames = [Frame((100, 80 + number % 2), spec) for number in range(5)]
+    assert passes(frames, torch.device("cpu")) == [[0, 1], [2, 3], [4]]
+    assert passes(frames, torch.device("cuda")) == [[0, 1, 2, 3, 4]]
+    larger = [Frame((100, 80), replace(spec, size=(1024, 768)))] * 2
+    assert passes(larger, torch.device("cpu")) == [[0], [1]]
 
 
 def test_logits_are_kept_when_asked_for_and_own_their_memory(parser: Parser) -> None:

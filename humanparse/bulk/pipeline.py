@@ -6,16 +6,22 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import islice
+
+import torch
 
 from .items import JournalRow, Outcome
 from .labeller import Labeller, Photo
 
 _AHEAD = 2
-"""Batches to read ahead while one is in the network."""
+"""Batches to read ahead of those in the network."""
 
 _BEHIND = 2
 """Batches that may wait to be written."""
+
+_LANES = 8
+"""Most batches in the network at the same time."""
 
 
 def default_workers() -> int:
@@ -31,6 +37,9 @@ def label_batches(
 ) -> Iterator[list[Outcome]]:
     """Label inputs batch by batch, and yield the outcomes of each batch once they are written.
 
+    On a CPU, several batches are in the network at the same time and share torch's threads: a thread that has
+    a batch of its own waits for no other. The process's number of torch threads is lower until the end.
+
     Args:
         labeller: does the work.
         batches: read in the caller's thread, as they are needed. Inputs that are already done go through the
@@ -42,34 +51,53 @@ def label_batches(
     Raises:
         BulkError: outputs cannot be written, or the network fails on everything.
     """
-    remaining = iter(batches)
-    readers = ThreadPoolExecutor(1 if labeller.source.in_order else workers, "humanparse-read")
-    writers = ThreadPoolExecutor(workers, "humanparse-write")
-    reading: deque[list[Future[Photo]]] = deque()
-    writing: deque[list[Future[Outcome]]] = deque()
-    try:
-        while True:
-            for batch in islice(remaining, _AHEAD + 1 - len(reading)):
-                reading.append([readers.submit(labeller.read, item) for item in batch])
-            if not reading or stopping():
-                break
-            photos = [future.result() for future in reading.popleft()]
+    with _shared_threads(labeller.parser.device) as lanes:
+        remaining = iter(batches)
+        readers = ThreadPoolExecutor(1 if labeller.source.in_order else workers, "humanparse-read")
+        network = ThreadPoolExecutor(lanes, "humanparse-parse")
+        writers = ThreadPoolExecutor(workers, "humanparse-write")
+
+        def parse(reading: list[Future[Photo]]) -> list[Future[Outcome]]:
+            photos = [future.result() for future in reading]
             parsings = labeller.parse(photos)
-            writing.append(
-                [
-                    writers.submit(labeller.write, photo, parsing)
-                    for photo, parsing in zip(photos, parsings, strict=True)
-                    if not still_true(photo)
-                ]
-            )
-            del photos, parsings  # otherwise they stay in memory while the next ones are read
-            if len(writing) > _BEHIND:
+            return [
+                writers.submit(labeller.write, photo, parsing)
+                for photo, parsing in zip(photos, parsings, strict=True)
+                if not still_true(photo)
+            ]
+
+        parsing: deque[Future[list[Future[Outcome]]]] = deque()
+        writing: deque[list[Future[Outcome]]] = deque()
+        try:
+            while True:
+                for batch in islice(remaining, lanes + _AHEAD - len(parsing)):
+                    reading = [readers.submit(labeller.read, item) for item in batch]
+                    parsing.append(network.submit(parse, reading))
+                    del reading  # otherwise the last batch's photos stay in memory
+                if not parsing or stopping():
+                    break
+                writing.append(parsing.popleft().result())
+                if len(writing) > _BEHIND:
+                    yield [future.result() for future in writing.popleft()]
+            writing.extend(future.result() for future in parsing if not future.cancel())
+            while writing:
                 yield [future.result() for future in writing.popleft()]
-        while writing:
-            yield [future.result() for future in writing.popleft()]
+        finally:
+            readers.shutdown(wait=False, cancel_futures=True)
+            network.shutdown(wait=True, cancel_futures=True)
+            writers.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _shared_threads(device: torch.device) -> Iterator[int]:
+    """Share torch's threads out: how many batches may be in the network at the same time."""
+    threads = torch.get_num_threads()
+    lanes = min(threads, _LANES) if device.type == "cpu" else 1
+    torch.set_num_threads(threads // lanes)
+    try:
+        yield lanes
     finally:
-        readers.shutdown(wait=False, cancel_futures=True)
-        writers.shutdown(wait=True, cancel_futures=True)
+        torch.set_num_threads(threads)
 
 
 def still_true(photo: Photo) -> bool:

@@ -47,8 +47,8 @@ class Processes:
 
     Journal and lock stay with the process that calls `label`. Each of the others loads the model, and reads,
     parses and writes batches of inputs. They share out the threads that torch has here, and the threads that
-    read and write. The threads of a network decide how float sums are rounded, so a few labels at borders may
-    differ from those of one process, unless `OMP_NUM_THREADS=1` is set for both.
+    read and write. If a batch has several threads, on more than eight cores, their number decides how float
+    sums are rounded, and a few labels at borders may differ from those of one process.
 
     A program that calls this must guard its main part with `if __name__ == "__main__":`, because processes
     are spawned.

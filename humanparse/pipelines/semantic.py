@@ -31,6 +31,9 @@ _SPARE = 2.0
 """A photo is decoded at least this many times as large as the network sees it. With 1.0, a photo of 12
 megapixels is read 1.2 times as fast, but twice as many labels differ."""
 
+_PASS = 2**19
+"""Most input pixels in a pass on a CPU. More are slower: their maps do not fit into its caches."""
+
 Change = Callable[[Tensor, Tensor], Tensor]
 """Takes a photo's logits (C, h, w) and its input (3, h', w'); returns changed logits of the same shape."""
 
@@ -110,14 +113,14 @@ class Semantic(Pipeline):
         confidence: bool = False,
         change: Change | None = None,
     ) -> Callable[[], list[Parsing]]:
-        """See `Pipeline.start`; pictures whose inputs have the same size share a pass.
+        """See `Pipeline.start`; `passes` tells which pictures share a pass.
 
         Args:
             batch, keep_logits, confidence: as for `Pipeline.start`.
             change: changes the logits of each picture, one after the other.
         """
         coming = []
-        for numbers in alike([one.frame for one in batch]):
+        for numbers in passes([one.frame for one in batch], self.device):
             frames = [batch[number].frame for number in numbers]
             fitted = torch.stack([batch[number].pixels for number in numbers])
             coming.append((numbers, self.pass_through(frames, fitted, keep_logits, confidence, change)))
@@ -192,7 +195,7 @@ class Semantic(Pipeline):
         """
         frames = [Frame((image.shape[0], image.shape[1]), self.input) for image in images]
         found: dict[int, Tensor] = {}
-        for numbers in alike(frames):
+        for numbers in passes(frames, self.device):
             for start in range(0, len(numbers), batch_size):
                 batch = numbers[start : start + batch_size]
                 fitted = [frames[number].fit(images[number], self.device) for number in batch]
@@ -233,12 +236,18 @@ class Semantic(Pipeline):
         return bilinear(fitted, (height, width), align)
 
 
-def alike(frames: Sequence[Frame]) -> list[list[int]]:
-    """The positions of the frames, grouped by the size of their input."""
+def passes(frames: Sequence[Frame], device: torch.device) -> list[list[int]]:
+    """The positions of the frames, grouped into passes of inputs of one size; see `_PASS` for CPUs."""
     groups: dict[tuple[int, int], list[int]] = {}
     for number, frame in enumerate(frames):
         groups.setdefault(frame.input_size, []).append(number)
-    return list(groups.values())
+    if device.type != "cpu":
+        return list(groups.values())
+    made = []
+    for (height, width), numbers in groups.items():
+        most = max(1, _PASS // (height * width))
+        made += [numbers[start : start + most] for start in range(0, len(numbers), most)]
+    return made
 
 
 def changed(
