@@ -29,7 +29,7 @@ from test_group import MASK_RCNN, detecting
 
 from humanparse import ModelError, Parser, ParserOptions, Parsing, ServeError, formats, image
 from humanparse.formats import decode_rle
-from humanparse.serve import ServeSettings, docs, protocol
+from humanparse.serve import ServeSettings, docs, protocol, schema
 from humanparse.serve.batcher import Batcher
 from humanparse.serve.refusals import REFUSALS
 
@@ -73,6 +73,11 @@ def labels_of(answer: dict[str, Any]) -> np.ndarray[Any, Any]:
 # Answers
 
 
+def assert_described(answer: dict[str, Any]) -> None:
+    """The OpenAPI document describes all that is in the answer."""
+    assert schema.Parsing(**answer).model_dump(exclude_unset=True) == answer
+
+
 def test_json_holds_the_labels_of_predict_with_names_boxes_and_colours(
     served: Served, expected: Parsing
 ) -> None:
@@ -81,6 +86,7 @@ def test_json_holds_the_labels_of_predict_with_names_boxes_and_colours(
     assert answer.headers["x-humanparse-model"] == "lite-atr"
     assert float(answer.headers["x-humanparse-milliseconds"]) > 0
     found = answer.json()
+    assert_described(found)
     assert np.array_equal(labels_of(found), expected.labels)
     assert (found["model"], found["scheme"], found["people"]) == ("lite-atr", "atr", [])
     assert found["milliseconds"] > 0
@@ -125,6 +131,7 @@ def test_labels_are_cleaned_in_the_words_of_the_library(
     assert answer.content == clean.save(tmp_path / "clean.png").read_bytes()
     coarse = served.post(JPEG, "image/jpeg", scheme="coarse", **words)
     assert np.array_equal(labels_of(coarse.json()), clean.remap("coarse").labels)
+    assert_described(coarse.json())
     for word, value in (("min_area", "lots"), ("fill", "-1"), ("smooth", "101"), ("smooth", "much")):
         said = refused(served.post(JPEG, "image/jpeg", **{word: value}), 422, "invalid_parameter")
         assert word in said
@@ -258,6 +265,7 @@ def test_people_are_told_apart_where_a_detector_is_there(served: Served) -> None
     with serving(ServeSettings(asked, people=True), {"lite-atr": found}) as service:
         assert service.client.get("/v1/models").json()["models"][0]["people"] is True
         answer = service.post(JPEG, "image/jpeg", people="detect").json()
+        assert_described(answer)
         assert service.post(JPEG, "image/jpeg", people="none").json()["people"] == []
     (person,), (own,) = answer["people"], alone.people
     assert (person["id"], person["score"], tuple(person["box"])) == (own.id, own.score, own.box)
@@ -701,6 +709,11 @@ def test_the_interface_is_described_with_examples_that_work(
     }
     for path in api["paths"]:
         assert path in page.text
+    kinds = {"200": "Parsing", "404": "Refused", "429": "Refused"}
+    for status, name in kinds.items():
+        content = parse["responses"][status]["content"]["application/json"]
+        assert content["schema"] == {"$ref": f"#/components/schemas/{name}"}
+        assert "examples" in content or schema.Parsing(**content["example"])
     (tmp_path / "me.jpg").write_bytes(JPEG)
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}

@@ -10,7 +10,7 @@ import mimetypes
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import torch
 from fastapi import Depends, FastAPI, Query, Request, Response
@@ -23,7 +23,7 @@ from .._version import __version__
 from ..cleaning import Cleaning
 from ..errors import ModelError
 from ..parser import Parser
-from . import answers, docs, interface, metrics
+from . import answers, docs, interface, metrics, schema
 from .draining import DrainRefused
 from .head import Head
 from .headers import PlainHeaders
@@ -124,7 +124,7 @@ def _interface(app: FastAPI, service: Service) -> None:
         return await service.parse(request, wanted)
 
     @app.get("/v1/models", dependencies=[Depends(key)])
-    async def models() -> dict[str, Any]:
+    async def models() -> schema.Models:
         """The served models, and the label schemes that each can answer in."""
         return service.models.describe()
 

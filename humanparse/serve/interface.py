@@ -5,73 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from ..registry import DEFAULT
+from . import schema
 from .answers import FORMATS
 from .refusals import REFUSALS
 
 _BINARY = {"type": "string", "format": "binary"}
-_BOX = {"type": "array", "items": {"type": "integer"}, "minItems": 4, "maxItems": 4}
-_SIZE = {"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 2}
-_RLE = {
-    "type": "object",
-    "description": "COCO run lengths of the whole picture, column by column; the first run counts zeros.",
-    "properties": {"size": _SIZE, "counts": {"type": "array", "items": {"type": "integer"}}},
-}
-_PART = {
-    "type": "object",
-    "properties": {
-        "label": {"type": "integer"},
-        "name": {"type": "string"},
-        "pixels": {"type": "integer"},
-        "share": {"type": "number", "description": "Share of the picture, 0 to 1."},
-        "box": {**_BOX, "description": "x0, y0, x1, y1 in pixels, half-open."},
-        "rle": _RLE,
-    },
-}
-_CLASS = {
-    "type": "object",
-    "properties": {
-        "label": {"type": "integer"},
-        "name": {"type": "string"},
-        "color": {"type": "array", "items": {"type": "integer"}, "description": "Red, green, blue, 0-255."},
-    },
-}
-_PERSON = {
-    "type": "object",
-    "properties": {
-        "id": {"type": "integer"},
-        "score": {"type": "number"},
-        "box": _BOX,
-        "part_scores": {
-            "type": "object",
-            "description": "Name of a part -> its score, which ranks parts and is no probability.",
-            "additionalProperties": {"type": "number"},
-        },
-        "rle": _RLE,
-        "parts": {"type": "array", "items": _PART},
-    },
-}
-_PARSING = {
-    "type": "object",
-    "properties": {
-        "model": {"type": "string"},
-        "scheme": {"type": "string"},
-        "size": {**_SIZE, "description": "Height and width in pixels."},
-        "classes": {"type": "array", "items": _CLASS},
-        "groups": {
-            "type": "object",
-            "description": "Name of each group of the scheme -> its labels.",
-            "additionalProperties": {"type": "array", "items": {"type": "integer"}},
-        },
-        "parts": {"type": "array", "items": _PART},
-        "people": {"type": "array", "items": _PERSON},
-        "cleaning": {
-            "type": "array",
-            "description": "How the labels were cleaned, the first step first; missing where they were not.",
-            "items": {"type": "object"},
-        },
-        "milliseconds": {"type": "number"},
-    },
-}
 
 _EXAMPLE = {
     "model": DEFAULT,
@@ -131,16 +69,23 @@ BODY: dict[str, Any] = {
 def _refusals() -> dict[int | str, dict[str, Any]]:
     found: dict[int | str, dict[str, Any]] = {}
     for code, (status, meaning) in REFUSALS.items():
-        known = found.get(status, {"description": "", "content": {"application/json": {"examples": {}}}})
+        known = found.setdefault(
+            status,
+            {
+                "model": schema.Refused,
+                "description": "",
+                "content": {"application/json": {"examples": {}}},
+            },
+        )
         known["description"] += ("; " if known["description"] else "") + f"{code}: {meaning}"
         example = {"value": {"error": {"code": code, "message": "what to do"}}}
         known["content"]["application/json"]["examples"][code] = example
-        found[status] = known
     return found
 
 
 ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {
+        "model": schema.Parsing,
         "description": "The parsing, in the format of the parameter `format` or of the Accept header.",
         "headers": {
             "X-Humanparse-Model": {"schema": {"type": "string"}},
@@ -148,7 +93,7 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
         },
         "content": {
             **{one.media_type: {"schema": _BINARY} for one in FORMATS.values()},
-            "application/json": {"schema": _PARSING, "example": _EXAMPLE},
+            "application/json": {"example": _EXAMPLE},
         },
     },
     **_refusals(),

@@ -6,11 +6,11 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from .. import hub, registry
 from ..options import ParserOptions
 from ..parser import Parser
+from . import schema
 from .answers import reachable
 from .batcher import Batcher
 from .refusals import Refusal
@@ -99,24 +99,21 @@ class Models:
         for name in self._specs:
             self.get(name)
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> schema.Models:
         """The models as `GET /v1/models` lists them."""
-        return {
-            "default": self.default,
-            "models": [
-                {
-                    "name": name,
-                    "scheme": spec.scheme.key,
-                    "classes": len(spec.scheme),
-                    "people": self.people[name],
-                    "licence": spec.licence.weights,
-                    "loaded": name in self._loaded,
-                    "schemes": self.schemes[name],
-                }
-                for name, spec in self._specs.items()
-            ],
-            "schemes": self.schemes[self.default],
-        }
+        models = [
+            schema.Model(
+                name=name,
+                scheme=spec.scheme.key,
+                classes=len(spec.scheme),
+                people=self.people[name],
+                licence=spec.licence.weights,
+                loaded=name in self._loaded,
+                schemes=self.schemes[name],
+            )
+            for name, spec in self._specs.items()
+        ]
+        return schema.Models(default=self.default, models=models, schemes=self.schemes[self.default])
 
     def close(self) -> None:
         """Accept no more photos, and finish the queued ones."""
