@@ -27,7 +27,7 @@ from humanparse.bulk.stores import BucketStore
 from humanparse.errors import StorageError
 
 CHEAP = ParserOptions(device="cpu", test_size=(32, 48))
-SETTINGS = bulk.Settings(formats=("png", "npz", "coco", "tar"), batch=4, pack_size=10)
+SETTINGS = bulk.Settings(formats=("png", "npz", "coco", "tar"), batch=2, pack_size=10)
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from ..arrays import Picture
 from ..errors import BulkError, HumanParseError, ImageError, StorageError
 from ..formats import PhotoName, photo_name
 from ..messages import presentable, said
+from ..pipelines.batches import Start, one_by_one_if_it_fails
 from ..schemes import IGNORE
 from . import writers
 from .items import Content, JournalRow, Outcome, Source, Statistics
@@ -58,6 +60,8 @@ class Labeller:
     ) -> None:
         self.parser, self.source, self.settings = parser, source, settings
         self._pipeline = parser.pipeline_for(settings.people)
+        start: Start = partial(self._pipeline.start, confidence=bool(settings.confidence))
+        self._start = one_by_one_if_it_fails(start)
         self.store, self.state = open_store(dest), state
         self._failed_in_a_row = self._unwritten_in_a_row = 0
         self._packs = any(name in writers.PACKED for name in settings.formats)
@@ -87,32 +91,22 @@ class Labeller:
         Raises:
             BulkError: the network fails on everything.
         """
-        good = [photo for photo in photos if photo.content is not None]
-        parsed: Sequence[Parsing | str]
-        try:
-            parsed = self._through_network(good)
-        except Exception:  # one of them fails: find out which
-            parsed = [self._alone(photo) for photo in good]
-        found = dict(zip((photo.item.number for photo in good), parsed, strict=True))
-        return [found.get(photo.item.number, photo.error) for photo in photos]
+        good = [photo.prepared for photo in photos if photo.content is not None]
+        outcomes = iter(self._start(good)()) if good else iter(())
+        return [photo.error if photo.content is None else self._told(next(outcomes)) for photo in photos]
 
-    def _through_network(self, photos: Sequence[Photo]) -> list[Parsing]:
-        prepared = [photo.prepared for photo in photos]
-        return self._pipeline.start(prepared, confidence=bool(self.settings.confidence))()
-
-    def _alone(self, photo: Photo) -> Parsing | str:
-        try:
-            (parsing,) = self._through_network([photo])
-        except Exception as error:
-            self._failed_in_a_row += 1
-            if self._failed_in_a_row >= _PATIENCE:
-                raise BulkError(
-                    f"the network failed on {_PATIENCE} inputs in a row ({said(error)}); "
-                    "fix that, with a smaller `batch` or another `device`, and resume with `resume=True`"
-                ) from error
-            return f"the network failed on it: {said(error)}"
-        self._failed_in_a_row = 0
-        return parsing
+    def _told(self, outcome: Parsing | Exception) -> Parsing | str:
+        """A parsing, or in words why the network failed; raises `BulkError` if it fails on everything."""
+        if not isinstance(outcome, Exception):
+            self._failed_in_a_row = 0
+            return outcome
+        self._failed_in_a_row += 1
+        if self._failed_in_a_row >= _PATIENCE:
+            raise BulkError(
+                f"the network failed on {_PATIENCE} inputs in a row ({said(outcome)}); "
+                "fix that, with a smaller `batch` or another `device`, and resume with `resume=True`"
+            ) from outcome
+        return f"the network failed on it: {said(outcome)}"
 
     def write(self, photo: Photo, parsing: Parsing | str) -> Outcome:
         """Write an input's files; may be called in any thread.

@@ -151,7 +151,7 @@ def parse_many(
     started: deque[Callable[[], list[Parsing | Exception]]] = deque()
     start: Start = partial(pipeline.start, keep_logits=keep_logits, confidence=confidence)
     if tolerant:
-        start = _one_by_one_if_it_fails(start)
+        start = one_by_one_if_it_fails(start, _OF_ALL)
     with closing(read_ahead(map(snapshot, sources), prepared, (ahead or batch_size) + together)) as read:
         try:
             for batch in batched(read, together):
@@ -181,8 +181,15 @@ def _started(start: Start, batch: list[Any]) -> Callable[[], list[Parsing | Exce
     return outcomes
 
 
-def _one_by_one_if_it_fails(start: Start) -> Start:
-    """The same, but the photos of a batch that fails are parsed alone, and their exceptions are outcomes."""
+def one_by_one_if_it_fails(start: Start, fatal: tuple[type[Exception], ...] = ()) -> Start:
+    """Starts batches so that an exception becomes the outcome of the photo that caused it.
+
+    The photos of a batch that fails are parsed alone, to find that photo.
+
+    Args:
+        start: starts a batch.
+        fatal: exceptions that are raised, because they are about no single photo.
+    """
 
     def started(batch: list[Any]) -> Callable[[], Sequence[Parsing | Exception]]:
         try:
@@ -193,7 +200,7 @@ def _one_by_one_if_it_fails(start: Start) -> Start:
         def outcomes() -> Sequence[Parsing | Exception]:
             try:
                 return fetch()
-            except _OF_ALL:
+            except fatal:
                 raise
             except Exception as error:
                 if len(batch) == 1:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 from ..arrays import Picture
 from ..parser import Parser
+from ..pipelines.batches import one_by_one_if_it_fails
 from ..results import Parsing
 
 
@@ -94,19 +96,17 @@ class Batcher:
 
     def _parse(self, batch: list[_Job]) -> None:
         for people in (None, "detect"):
-            self._parse_together([job for job in batch if job.people == people], people)
+            jobs = [job for job in batch if job.people == people]
+            start = one_by_one_if_it_fails(partial(self._started, people))
+            for job, outcome in zip(jobs, start([job.photo for job in jobs])(), strict=True):
+                if isinstance(outcome, Exception):
+                    job.answer.set_exception(outcome)  # raised again for the caller
+                else:
+                    job.answer.set_result(outcome)
 
-    def _parse_together(self, jobs: list[_Job], people: Literal["detect"] | None) -> None:
-        if not jobs:
-            return
-        try:
-            parsings = self._parser.pipeline_for(people).parse_batch([job.photo for job in jobs])
-        except Exception as error:
-            if len(jobs) == 1:  # raised again for the caller
-                jobs[0].answer.set_exception(error)
-                return
-            for job in jobs:  # one bad photo must not fail the others, so each is tried alone
-                self._parse_together([job], people)
-            return
-        for job, parsing in zip(jobs, parsings, strict=True):
-            job.answer.set_result(parsing)
+    def _started(
+        self, people: Literal["detect"] | None, photos: list[Picture]
+    ) -> Callable[[], Sequence[Parsing]]:
+        if not photos:
+            return lambda: []
+        return partial(self._parser.pipeline_for(people).parse_batch, photos)
