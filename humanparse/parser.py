@@ -213,13 +213,15 @@ class Parser:
         """Parse many photos, of any sizes, in order; threads read ahead while the network works.
 
         Args:
-            sources: each as for `predict`. They are taken when they are needed, at most two batches and
-                `ahead` photos early, so an endless generator works. Once the next source is requested, you
-                may change the arrays, pictures and files before it, or close them. An exception of `sources`
-                itself is raised after the results of the photos before it.
-            batch_size: largest number of photos that go through the network together, if their inputs have
-                the same size. Models of several networks, single-stage models and detectors take photos one
-                by one.
+            sources: each as for `predict`. They are taken when they are needed: at most `ahead` photos early,
+                beside those that are computed (two batches; on a CPU, nine photos or fewer). So an endless
+                generator works. Once the next source is requested, you may change the arrays, pictures and
+                files before it, or close them. An exception of `sources` itself is raised after the results
+                of the photos before it.
+            batch_size: on a GPU, largest number of photos that go through the network together, if their
+                inputs have the same size. On a CPU, photos go through it one by one, several at the same time
+                in threads. Models of several networks, single-stage models and detectors take photos one by
+                one.
             on_error: what happens if a photo cannot be read, or the network fails on it. `"raise"` raises the
                 exception, after the results before it; `"yield"` yields it in the place of the parsing, and
                 continues.

@@ -6,7 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,6 @@ from humanparse.geometry import Frame
 from humanparse.pipelines import batches, semantic
 from humanparse.pipelines.batches import read_ahead
 from humanparse.pipelines.semantic import Fitted, Semantic, passes
-from humanparse.registry import InputSpec
 
 PHOTOS = sorted((SMALL / "images").iterdir())
 
@@ -60,7 +59,7 @@ def test_answers_fetched_a_batch_late_as_on_cuda_are_the_same_in_the_same_order(
 ) -> None:
     sources = [*PHOTOS, tmp_path / "gone.jpg", *scenes()]
     expected = list(parser.predict_many(sources, batch_size=2, on_error="yield"))
-    monkeypatch.setattr(batches, "_batches_behind", lambda device: 1)
+    monkeypatch.setattr(batches, "_several", lambda start, device: nullcontext((start, 1)))
     found = list(parser.predict_many(sources, batch_size=2, on_error="yield"))
     assert len(found) == len(sources) and isinstance(found[len(PHOTOS)], ImageError)
     assert [str(one) for one in found] == [str(one) for one in expected]
@@ -69,7 +68,7 @@ def test_answers_fetched_a_batch_late_as_on_cuda_are_the_same_in_the_same_order(
     )
 
 
-def test_equal_inputs_share_a_batch_and_others_do_not(
+def test_equal_inputs_share_a_pass_and_on_a_cpu_each_has_its_own(
     parser: Parser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline, seen = parser.pipeline, []
@@ -80,20 +79,59 @@ def test_equal_inputs_share_a_batch_and_others_do_not(
         return network(batch)
 
     monkeypatch.setitem(pipeline.__dict__, "network", watched)
-    monkeypatch.setattr(semantic, "_PASS", 2**30)
-    assert len(list(parser.predict_many(scenes(), batch_size=9))) == 9
+    alone = pipeline.parse_batch(scenes())
+    assert [shape[0] for shape in seen] == [1] * 9
+    seen.clear()
+    monkeypatch.setattr(semantic, "passes", lambda frames, device: passes(frames, torch.device("cuda")))
+    together = pipeline.parse_batch(scenes())
     sizes = Counter(Frame(scene.shape[:2], pipeline.input).input_size for scene in scenes())
     assert len(sizes) > 1 and {shape[2:]: shape[0] for shape in seen} == sizes
     assert len(seen) == len(sizes)
+    for one, other in zip(alone, together, strict=True):
+        assert (one.labels == other.labels).mean() > 0.9999
 
 
-def test_a_pass_on_a_cpu_is_small_and_one_elsewhere_takes_all() -> None:
-    spec = InputSpec((512, 512), "squash", "rgb", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
-    frames = [Frame((100, 80 + number % 2), spec) for number in range(5)]
-    assert passes(frames, torch.device("cpu")) == [[0, 1], [2, 3], [4]]
-    assert passes(frames, torch.device("cuda")) == [[0, 1, 2, 3, 4]]
-    larger = [Frame((100, 80), replace(spec, size=(1024, 768)))] * 2
-    assert passes(larger, torch.device("cpu")) == [[0], [1]]
+def test_on_a_cpu_photos_are_computed_at_the_same_time_with_the_labels_of_predict(
+    parser: Parser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    meeting, inside = threading.Barrier(2, timeout=30), []
+    real = Semantic.start
+
+    def start(self: Semantic, *arguments: Any, **options: Any) -> Any:
+        meeting.wait()  # breaks if the other photo waits for this one
+        inside.append(torch.get_num_threads())
+        return real(self, *arguments, **options)
+
+    photos = scenes()[:8]
+    try:
+        expected = [parser.predict(photo).labels for photo in photos]
+        monkeypatch.setattr(Semantic, "start", start)
+        found = list(parser.predict_many(photos))
+        assert inside == [1] * 8 and torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
+    assert all(np.array_equal(one.labels, labels) for one, labels in zip(found, expected, strict=True))
+
+
+def test_an_error_of_the_network_is_raised_after_the_results_before_it(
+    parser: Parser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, photos = Semantic.start, scenes()
+    broken = photos[3].shape[:2]
+
+    def start(self: Semantic, batch: Any, *arguments: Any, **options: Any) -> Any:
+        if batch[0].frame.image_size == broken:
+            raise MemoryError("too large")
+        return real(self, batch, *arguments, **options)
+
+    monkeypatch.setattr(Semantic, "start", start)
+    found = parser.predict_many(photos)
+    assert [next(found).size for _ in range(3)] == [photo.shape[:2] for photo in photos[:3]]
+    with pytest.raises(MemoryError, match="too large"):
+        next(found)
+    assert not list(found)
 
 
 def test_logits_are_kept_when_asked_for_and_own_their_memory(parser: Parser) -> None:

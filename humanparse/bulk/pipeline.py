@@ -6,11 +6,9 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from itertools import islice
 
-import torch
-
+from ..pipelines.lanes import lanes
 from .items import JournalRow, Outcome
 from .labeller import Labeller, Photo
 
@@ -19,9 +17,6 @@ _AHEAD = 2
 
 _BEHIND = 2
 """Batches that may wait to be written."""
-
-_LANES = 8
-"""Most batches in the network at the same time."""
 
 
 def default_workers() -> int:
@@ -37,8 +32,7 @@ def label_batches(
 ) -> Iterator[list[Outcome]]:
     """Label inputs batch by batch, and yield the outcomes of each batch once they are written.
 
-    On a CPU, several batches are in the network at the same time and share torch's threads: a thread that has
-    a batch of its own waits for no other. The process's number of torch threads is lower until the end.
+    On a CPU, several batches are computed at the same time, each in one of the `lanes`.
 
     Args:
         labeller: does the work.
@@ -51,10 +45,9 @@ def label_batches(
     Raises:
         BulkError: outputs cannot be written, or the network fails on everything.
     """
-    with _shared_threads(labeller.parser.device) as lanes:
+    with lanes(labeller.parser.device) as (network, count):
         remaining = iter(batches)
         readers = ThreadPoolExecutor(1 if labeller.source.in_order else workers, "humanparse-read")
-        network = ThreadPoolExecutor(lanes, "humanparse-parse")
         writers = ThreadPoolExecutor(workers, "humanparse-write")
 
         def parse(reading: list[Future[Photo]]) -> list[Future[Outcome]]:
@@ -70,7 +63,7 @@ def label_batches(
         writing: deque[list[Future[Outcome]]] = deque()
         try:
             while True:
-                for batch in islice(remaining, lanes + _AHEAD - len(parsing)):
+                for batch in islice(remaining, count + _AHEAD - len(parsing)):
                     reading = [readers.submit(labeller.read, item) for item in batch]
                     parsing.append(network.submit(parse, reading))
                     del reading  # otherwise the last batch's photos stay in memory
@@ -83,21 +76,9 @@ def label_batches(
             while writing:
                 yield [future.result() for future in writing.popleft()]
         finally:
-            readers.shutdown(wait=False, cancel_futures=True)
+            readers.shutdown(wait=False, cancel_futures=True)  # whoever waits for them in a lane ends, too
             network.shutdown(wait=True, cancel_futures=True)
             writers.shutdown(wait=True, cancel_futures=True)
-
-
-@contextmanager
-def _shared_threads(device: torch.device) -> Iterator[int]:
-    """Share torch's threads out: how many batches may be in the network at the same time."""
-    threads = torch.get_num_threads()
-    lanes = min(threads, _LANES) if device.type == "cpu" else 1
-    torch.set_num_threads(threads // lanes)
-    try:
-        yield lanes
-    finally:
-        torch.set_num_threads(threads)
 
 
 def still_true(photo: Photo) -> bool:

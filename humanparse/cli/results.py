@@ -159,15 +159,12 @@ def _parsed(parser: Parser, photos: Iterator[_Photo], wanted: Wanted, ahead: int
 
     if isinstance(wanted.people, PeopleFile):
         return _with_own_people(parser, photos, wanted.people, wanted.confidence)
-    # On a CPU a batch is no faster, and the labels are those of `Parser.predict` to the last bit.
-    size = 1 if parser.device.type == "cpu" else 8
     return parser.predict_many(
         (Snapshot(photo.load) for photo in photos),
-        batch_size=size,
         on_error="yield",
         people=wanted.people,
         confidence=wanted.confidence,
-        ahead=max(ahead, size),
+        ahead=ahead,
     )
 
 

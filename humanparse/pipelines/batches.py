@@ -6,7 +6,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
@@ -15,6 +15,7 @@ import torch
 from ..errors import DeviceError, ModelError, WeightsError
 from ..ops.forks import check_process, settle_after_fork
 from ..results import Parsing
+from .lanes import lanes
 from .pipeline import Pipeline
 from .snapshots import Snapshot, check_several, snapshot
 
@@ -131,12 +132,13 @@ def parse_many(
 ) -> Outcomes:
     """Yield a parsing of each photo, or the exception that reading it raised, in order.
 
-    At most `ahead` photos are read before they are needed, beside the two batches that are computed.
+    At most `ahead` photos are read before they are needed, beside those that are computed: two batches, or on
+    a CPU a photo in each of the `lanes` and one more.
 
     Args:
         pipeline: the pipeline.
         sources: anything that `snapshot` takes.
-        batch_size: most photos that go through the network together.
+        batch_size: most photos that go through the network together; on a CPU each goes alone.
         keep_logits, confidence: as for `Pipeline.start`.
         ahead: how many photos may be read before they are needed; None means `batch_size`.
         tolerant: whether an exception of the network is yielded in the place of the photo that caused it. The
@@ -146,33 +148,54 @@ def parse_many(
     def prepared(source: Snapshot) -> Any:
         return pipeline.read(source.load)
 
-    together = batch_size if pipeline.shares_passes else 1
-    behind = _batches_behind(pipeline.device)
-    started: deque[Callable[[], list[Parsing | Exception]]] = deque()
+    on_cpu = pipeline.device.type == "cpu"
+    together = batch_size if pipeline.shares_passes and not on_cpu else 1
     start: Start = partial(pipeline.start, keep_logits=keep_logits, confidence=confidence)
     if tolerant:
         start = one_by_one_if_it_fails(start, _OF_ALL)
-    with closing(read_ahead(map(snapshot, sources), prepared, (ahead or batch_size) + together)) as read:
-        try:
-            for batch in batched(read, together):
-                started.append(_started(start, batch))
-                if len(started) > behind:
-                    yield from started.popleft()()
-        except Exception:
-            for outcomes in started:
-                yield from outcomes()
-            raise
-        for outcomes in started:
-            yield from outcomes()
+    started: deque[Callable[[], list[Parsing | Exception]]] = deque()
+    failed: Exception | None = None  # the sources' own, raised after the photos before it
+    with (
+        closing(read_ahead(map(snapshot, sources), prepared, (ahead or batch_size) + together)) as read,
+        _several(start, pipeline.device) as (begin, behind),
+    ):
+        remaining = batched(read, together)
+        while failed is None:
+            try:
+                batch = next(remaining)
+            except StopIteration:
+                break
+            except Exception as error:
+                failed = error
+            else:
+                started.append(_started(begin, batch))
+            if len(started) > behind:
+                yield from started.popleft()()
+        while started:
+            yield from started.popleft()()
+    if failed is not None:
+        raise failed
 
 
-def _batches_behind(device: torch.device) -> int:
-    """How many batches may be computing when one is fetched: CUDA computes while the next is prepared."""
-    return 1 if device.type == "cuda" else 0
+@contextmanager
+def _several(start: Start, device: torch.device) -> Iterator[tuple[Start, int]]:
+    """How to start batches, and how many may be started when the oldest is awaited.
+
+    A GPU computes while the next batch is prepared. A CPU computes batches in `lanes`.
+    """
+    if device.type != "cpu":
+        yield start, int(device.type == "cuda")
+        return
+    with lanes(device) as (pool, count):
+        yield lambda batch: pool.submit(lambda: start(batch)()).result, count
 
 
 def _started(start: Start, batch: list[Any]) -> Callable[[], list[Parsing | Exception]]:
-    parsings = start([one for one in batch if not isinstance(one, Exception)])
+    photos = [one for one in batch if not isinstance(one, Exception)]
+    try:
+        parsings = start(photos)
+    except Exception as error:  # raised in its place, after the outcomes before it
+        parsings = partial(_fail, error)
 
     def outcomes() -> list[Parsing | Exception]:
         found = iter(parsings())

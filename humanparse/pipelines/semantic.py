@@ -31,9 +31,6 @@ _SPARE = 2.0
 """A photo is decoded at least this many times as large as the network sees it. With 1.0, a photo of 12
 megapixels is read 1.2 times as fast, but twice as many labels differ."""
 
-_PASS = 2**19
-"""Most input pixels in a pass on a CPU. More are slower: their maps do not fit into its caches."""
-
 Change = Callable[[Tensor, Tensor], Tensor]
 """Takes a photo's logits (C, h, w) and its input (3, h', w'); returns changed logits of the same shape."""
 
@@ -237,17 +234,17 @@ class Semantic(Pipeline):
 
 
 def passes(frames: Sequence[Frame], device: torch.device) -> list[list[int]]:
-    """The positions of the frames, grouped into passes of inputs of one size; see `_PASS` for CPUs."""
+    """The positions of the frames, grouped into passes through the network.
+
+    Inputs of one size share a pass. On a CPU, where that is no faster, each has a pass of its own, and labels
+    do not depend on the other pictures.
+    """
+    if device.type == "cpu":
+        return [[number] for number in range(len(frames))]
     groups: dict[tuple[int, int], list[int]] = {}
     for number, frame in enumerate(frames):
         groups.setdefault(frame.input_size, []).append(number)
-    if device.type != "cpu":
-        return list(groups.values())
-    made = []
-    for (height, width), numbers in groups.items():
-        most = max(1, _PASS // (height * width))
-        made += [numbers[start : start + most] for start in range(0, len(numbers), most)]
-    return made
+    return list(groups.values())
 
 
 def changed(
