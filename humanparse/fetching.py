@@ -1,20 +1,27 @@
-"""Downloads a picture from the web, with limits on bytes and time."""
+"""An HTTP client with limits on size, time and redirects. All downloads of the package use it.
+
+It uses `urllib`, so proxies (`HTTPS_PROXY`, `NO_PROXY`) and certificates (`SSL_CERT_FILE`) come from the
+environment.
+"""
 
 from __future__ import annotations
 
 import base64
 import http.client
+import math
+import string
 import time
-import urllib.error
 import zlib
-from dataclasses import dataclass
-from typing import IO, Any
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from email.message import Message
+from urllib.error import URLError
+from urllib.parse import quote, unquote, urljoin, urlsplit, urlunsplit
 from urllib.request import (
-    HTTPDefaultErrorHandler,
-    HTTPErrorProcessor,
+    BaseHandler,
+    HTTPCookieProcessor,
     HTTPHandler,
-    HTTPRedirectHandler,
     HTTPSHandler,
     OpenerDirector,
     ProxyHandler,
@@ -22,167 +29,222 @@ from urllib.request import (
     UnknownHandler,
 )
 
-from .errors import ImageError
-
-SAFE = "%/:=&?~#+!$,;'@()*[]"
+_SAFE = "%/:=&?~#+!$,;'@()*[]"
 """Characters of a URL that are not escaped. Users paste spaces and umlauts, and also escaped text."""
 
 
-@dataclass(frozen=True)
-class Bounds:
-    """Limits of a download.
+class DownloadError(Exception):
+    """A download failed; the text is the reason, in one line. `__cause__` is the network's own error."""
+
+
+class AddressError(DownloadError):
+    """A URL is malformed or not allowed. The text does not repeat it, because it may contain a password."""
+
+
+class TooLarge(DownloadError):
+    """An answer has more bytes than allowed."""
+
+
+class StatusError(DownloadError):
+    """A server answered with the HTTP status of a failure, or with too many redirects."""
+
+    def __init__(self, status: int, reason: str, headers: Message) -> None:
+        super().__init__(f"the server answered {status} {reason}")
+        self.status = status
+        self.reason = reason
+        self.headers = headers
+
+
+@dataclass(kw_only=True)
+class Client:
+    """Opens http and https URLs for one download.
 
     Attributes:
-        most: largest number of bytes, both compressed and uncompressed.
-        timeout: seconds that the server may stay silent.
-        seconds: seconds for the whole download.
+        headers: headers of every request.
+        silence: seconds that a server may stay silent.
+        seconds: seconds for everything, counted from the creation of the client.
+        redirects: most redirects of one request.
+        statuses: HTTP statuses of success.
+        logins: whether a URL may contain a user name and a password. They are sent as Basic authentication,
+            to that server only.
+        cookies: whether cookies are kept between requests.
+        downgrades: whether a redirect may lead from https to http.
+        host: the server of the latest request.
     """
 
-    most: int
-    timeout: float
-    seconds: float
+    headers: Mapping[str, str]
+    silence: float
+    seconds: float = math.inf
+    redirects: int = 10
+    statuses: range = range(200, 300)
+    logins: bool = False
+    cookies: bool = False
+    downgrades: bool = True
+    host: str = field(default="", init=False)
 
+    def __post_init__(self) -> None:
+        self._end = time.monotonic() + self.seconds
+        # `build_opener` also opens ftp and files, and reads the body of a redirect without a limit.
+        self._opener = OpenerDirector()
+        for handler in self.handlers():
+            self._opener.add_handler(handler)
+        if self.cookies:
+            self._opener.add_handler(HTTPCookieProcessor())
 
-class TooLarge(ValueError):
-    """Something has more bytes than allowed."""
+    def handlers(self) -> tuple[BaseHandler, ...]:
+        """The handlers that open connections."""
+        return ProxyHandler(), HTTPHandler(), HTTPSHandler(), UnknownHandler()
 
+    def left(self) -> float:
+        """Seconds until the time is over.
 
-def fetch(url: str, name: str, bounds: Bounds) -> bytes:
-    """Download a picture.
+        Raises:
+            DownloadError: it is over.
+        """
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise DownloadError(f"it took longer than {self.seconds:g} s")
+        return left
 
-    A user name and a password in the URL are sent as Basic authentication, to that server only.
+    def open(self, url: str, headers: Mapping[str, str] | None = None) -> http.client.HTTPResponse:
+        """Send a GET request and follow redirects.
 
-    Args:
-        url: an http or https URL.
-        name: the picture's name in error messages.
-        bounds: limits of the download.
+        Args:
+            url: an http or https URL.
+            headers: more headers.
 
-    Raises:
-        ImageError: the URL is wrong, or the server or the network failed.
-    """
-    try:
-        return _download(url, bounds)
-    except TooLarge:
-        raise ImageError(
-            f"{name}: the answer is larger than {bounds.most} bytes; raise humanparse.image.MAX_BYTES"
-        ) from None
-    except urllib.error.HTTPError as error:
-        error.close()
-        login = ", the user name and the password" if error.code in (401, 403) else ""
-        raise ImageError(
-            f"{name}: the server answered {error.code} {error.reason}; check the address{login}"
-        ) from error
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        reason = error.reason if isinstance(error, urllib.error.URLError) else error
-        if isinstance(reason, TimeoutError):
-            reason = f"the server was silent for {bounds.timeout:g} s"
-        raise ImageError(
-            f"{name}: the download failed: {reason or type(reason).__name__}; "
-            "try again, or pass the path of a copy"
-        ) from error
+        Raises:
+            DownloadError: the URL is not allowed, the server refused, or the network failed.
+        """
+        login, server = None, ("", "")
+        for _ in range(self.redirects + 1):
+            url, given = _take_apart(url, self.logins)
+            before, server = server, urlsplit(url)[:2]
+            login = given or (login if server == before else None)
+            self.host = urlsplit(url).hostname or ""
+            request = Request(url, headers={**self.headers, **(headers or {})})
+            if login:
+                request.add_unredirected_header("Authorization", login)
+            with self._faults():
+                answer: http.client.HTTPResponse = self._opener.open(
+                    request, timeout=min(self.silence, self.left())
+                )
+            if answer.status in self.statuses:
+                return answer
+            answer.close()
+            location = answer.headers.get("Location")
+            if answer.status not in (301, 302, 303, 307, 308) or not location:
+                raise StatusError(answer.status, answer.reason, answer.headers)
+            url = self.target(url, location)
+        raise StatusError(answer.status, f"after {self.redirects} redirects", answer.headers)
 
+    def target(self, url: str, location: str) -> str:
+        """The URL to which a redirect leads.
 
-def _download(url: str, bounds: Bounds) -> bytes:
-    address, login = take_apart(url)
-    request = Request(address)
-    request.add_header("User-Agent", "humanparse (Python urllib)")
-    request.add_header("Accept", "image/*, */*;q=0.5")
-    if login:
-        request.add_unredirected_header("Authorization", login)
-    end = time.monotonic() + bounds.seconds
-    content = bytearray()
-    with _opener().open(request, timeout=bounds.timeout) as answer:
-        declared = answer.headers.get("Content-Length", "")
-        expected = int(declared) if declared.isdigit() else None
-        if expected is not None and expected > bounds.most:
-            raise TooLarge
-        while chunk := answer.read1(1 << 16):
-            content += chunk
-            if len(content) > bounds.most:
-                raise TooLarge
-            if time.monotonic() > end:
-                raise ConnectionError(f"it took longer than {bounds.seconds:g} s")
-        encoding = answer.headers.get("Content-Encoding", "")
-    if expected is not None and len(content) < expected:
-        raise ConnectionError(f"the connection ended after {len(content)} of {expected} bytes")
-    return unpacked(bytes(content), encoding, bounds.most)
+        Args:
+            url: the URL that was opened.
+            location: the `Location` header.
 
-
-def _opener() -> OpenerDirector:
-    """An opener for http and https only; `build_opener` would also follow redirects to ftp."""
-    opener = OpenerDirector()
-    for handler in (
-        *(ProxyHandler(), HTTPHandler(), HTTPSHandler(), _Redirects()),
-        *(HTTPErrorProcessor(), HTTPDefaultErrorHandler(), UnknownHandler()),
-    ):
-        opener.add_handler(handler)
-    return opener
-
-
-class _Redirects(HTTPRedirectHandler):
-    """Sends user name and password to the same server only, and reads those of the new URL."""
-
-    def redirect_request(
-        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: http.client.HTTPMessage, newurl: str
-    ) -> Request | None:
-        # Python 3.10 does not know 308, the permanent form of 307.
-        found = super().redirect_request(req, fp, min(code, 307), msg, headers, newurl)
-        if found is None:
-            return None
-        found.full_url, login = take_apart(newurl)
-        if login is None and _server(found.full_url) == _server(req.full_url):
-            login = req.unredirected_hdrs.get("Authorization")
-        if login:
-            found.add_unredirected_header("Authorization", login)
+        Raises:
+            AddressError: it cannot be read, or leads from https to another scheme without `downgrades`.
+        """
+        try:
+            # http.client decodes headers as Latin-1.
+            found = urljoin(url, quote(location, safe=string.punctuation, encoding="iso-8859-1"))
+            scheme, host = urlsplit(found).scheme, urlsplit(found).hostname
+        except ValueError:
+            raise AddressError("the server redirects to an address that cannot be read") from None
+        if not self.downgrades and urlsplit(url).scheme == "https" != scheme:
+            raise AddressError(f"the server redirects to an unprotected address, {scheme}://{host or ''}")
         return found
 
-    http_error_308 = HTTPRedirectHandler.http_error_302
+    def chunks(
+        self, answer: http.client.HTTPResponse, done: int = 0, total: int | None = None
+    ) -> Iterator[bytes]:
+        """Read the body in pieces, as they come.
+
+        Args:
+            answer: from `open`.
+            done: number of bytes before this body, if it is the rest of a file.
+            total: size of the whole file; None takes it from `Content-Length`, if there is one.
+
+        Raises:
+            DownloadError: the network failed, the time is over, or the connection ended too early.
+        """
+        if total is None and answer.length is not None:
+            total = done + answer.length
+        with self._faults():
+            # read1, not read: bytes that came before a stall are used, not lost in a buffer.
+            while chunk := answer.read1(1 << 16):
+                self.left()
+                done += len(chunk)
+                yield chunk
+        self.left()
+        if total is not None and done < total:
+            raise DownloadError(f"the connection ended after {done} of {total} bytes")
+
+    def read(self, url: str, most: int) -> bytes:
+        """Download and uncompress a body.
+
+        Args:
+            url: an http or https URL.
+            most: largest number of bytes, both compressed and uncompressed.
+
+        Raises:
+            DownloadError: as `open` and `chunks`; or there are more bytes, or they cannot be uncompressed.
+        """
+        content = bytearray()
+        with self.open(url) as answer:
+            if (answer.length or 0) > most:
+                raise TooLarge
+            for chunk in self.chunks(answer):
+                content += chunk
+                if len(content) > most:
+                    raise TooLarge
+        return _unpacked(bytes(content), answer.headers.get("Content-Encoding", ""), most)
+
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            self.left()
+            reason = error.reason if isinstance(error, URLError) else error
+            cause = reason if isinstance(reason, BaseException) else error
+            silent = f"the server was silent for {self.silence:g} s"
+            text = silent if isinstance(cause, TimeoutError) else str(reason) or type(cause).__name__
+            raise DownloadError(text) from cause
 
 
-def take_apart(url: str) -> tuple[str, str | None]:
-    """Split a URL into the URL without user name and password, and the `Authorization` header for these.
-
-    Raises:
-        ValueError: it is not a URL; the message does not repeat it, because it may contain a password.
-    """
+def _take_apart(url: str, logins: bool) -> tuple[str, str | None]:
+    """Split a URL into the URL without user name and password, and the `Authorization` header for these."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
         host = host if host.isascii() else host.encode("idna").decode()
     except ValueError:  # its message may contain a password
-        raise ValueError(
-            "the address cannot be read; in a user name or a password write / ? # @ as %2F %3F %23 %40"
-        ) from None
+        hint = "; in a user name or a password write / ? # @ as %2F %3F %23 %40" if logins else ""
+        raise AddressError(f"the address cannot be read{hint}") from None
+    if parts.scheme not in ("http", "https"):
+        other = f", not {parts.scheme}://" if parts.scheme else ""
+        raise AddressError(f"only http:// and https:// addresses are fetched{other}")
     if not host:
-        raise ValueError("the address names no host")
+        raise AddressError("the address names no host")
     place = (f"[{host}]" if ":" in host else host) + (f":{port}" if port is not None else "")
-    address = quote(urlunsplit((parts.scheme, place, parts.path, parts.query, "")), safe=SAFE)
+    address = quote(urlunsplit((parts.scheme, place, parts.path, parts.query, "")), safe=_SAFE)
     if parts.username is None:
         return address, None
+    if not logins:
+        raise AddressError("an address with a user name or a password is not fetched")
     login = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
     return address, f"Basic {base64.b64encode(login).decode()}"
 
 
-def _server(url: str) -> tuple[Any, ...]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port
-
-
-def unpacked(content: bytes, encoding: str, most: int) -> bytes:
-    """Uncompress a body that the server compressed without being asked.
-
-    Args:
-        content: the body as received.
-        encoding: its `Content-Encoding`. Content that is in fact not compressed is returned unchanged.
-        most: most bytes after uncompressing.
-
-    Raises:
-        TooLarge: it has more bytes.
-        ValueError: it is cut off, or its compression is not supported.
-    """
+def _unpacked(content: bytes, encoding: str, most: int) -> bytes:
+    """Uncompress a body to at most `most` bytes. Content that is in fact not compressed stays as it is."""
     for kind in reversed(encoding.lower().replace(" ", "").split(",")):
         if kind in ("br", "zstd", "compress", "x-compress"):
-            raise ValueError(f"the server compressed the answer with {kind}, which is not supported")
+            raise DownloadError(f"the server compressed the answer with {kind}, which is not supported")
         if kind in ("gzip", "x-gzip") and content.startswith(b"\x1f\x8b"):
             content = _inflated(content, 31, most)
         elif kind == "deflate":  # the standard requires a header, which some servers omit
@@ -200,11 +262,11 @@ def _inflated(content: bytes, form: int, most: int) -> bytes:
         try:
             found += stream.decompress(content, most + 1 - len(found))
         except zlib.error:
-            raise ValueError("the compressed answer is damaged") from None
+            raise DownloadError("the compressed answer is damaged") from None
         if len(found) > most:
             raise TooLarge
         if not stream.eof:
-            raise ValueError("the compressed answer is cut off")
+            raise DownloadError("the compressed answer is cut off")
         content = stream.unused_data
         if form != 31 or not content.startswith(b"\x1f\x8b"):  # gzip may have several parts
             return bytes(found)

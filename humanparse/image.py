@@ -18,7 +18,7 @@ from PIL import Image
 from . import decode
 from .addresses import printable
 from .errors import ImageError
-from .fetching import Bounds, fetch
+from .fetching import Client, DownloadError, StatusError, TooLarge
 from .messages import said, shorten
 
 MAX_PIXELS = 200_000_000
@@ -159,8 +159,25 @@ def _load_url(url: str, scheme: str, name: str) -> NDArray[np.uint8]:
             "data": "decode the base64 part after the comma and pass the bytes",
         }.get(scheme, "download the file and pass its path")
         raise ImageError(f"{name}: only http and https URLs are downloaded; {repair}")
-    content = fetch(url, name, Bounds(MAX_BYTES, TIMEOUT, MAX_SECONDS))
-    return decode.stream_to_rgb(io.BytesIO(content), name, MAX_PIXELS)
+    return decode.stream_to_rgb(io.BytesIO(_download(url, name)), name, MAX_PIXELS)
+
+
+def _download(url: str, name: str) -> bytes:
+    headers = {"User-Agent": "humanparse (Python urllib)", "Accept": "image/*, */*;q=0.5"}
+    client = Client(headers=headers, silence=TIMEOUT, seconds=MAX_SECONDS, logins=True)
+    try:
+        return client.read(url, MAX_BYTES)
+    except TooLarge:
+        raise ImageError(
+            f"{name}: the answer is larger than {MAX_BYTES} bytes; raise humanparse.image.MAX_BYTES"
+        ) from None
+    except StatusError as error:
+        login = ", the user name and the password" if error.status in (401, 403) else ""
+        raise ImageError(f"{name}: {error}; check the address{login}") from error
+    except DownloadError as error:
+        raise ImageError(
+            f"{name}: the download failed: {error}; try again, or pass the path of a copy"
+        ) from error
 
 
 def is_array_like(source: Any) -> bool:

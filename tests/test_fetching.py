@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import io
+import time
 import traceback
 import zlib
 from collections.abc import Iterator
@@ -80,6 +81,14 @@ def test_a_login_is_taken_along_to_the_same_server_only(server: Server) -> None:
         url = server.answer("/told", Answer(status=302, headers={"Location": given}))
         assert np.array_equal(image.load(with_login(url)), PIXELS)
         assert other.seen("/x.png")[1].headers["Authorization"] == basic("you:word")
+
+
+def test_the_body_of_a_redirect_is_not_awaited(server: Server) -> None:
+    goal = {"Location": server.answer("/x.png", Answer(PNG))}
+    url = server.answer("/moved", Answer(bytes(9), status=302, stall_after=1, headers=goal))
+    start = time.monotonic()
+    assert np.array_equal(image.load(url), PIXELS)
+    assert time.monotonic() - start < 5
 
 
 @pytest.mark.parametrize(

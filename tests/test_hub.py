@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import io
 import json
 import os
 import random
@@ -15,15 +14,14 @@ import threading
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
-from email.message import Message
 from pathlib import Path
-from urllib.request import Request
 
 import pytest
 from http_server import COMMIT, Answer, Server, wait_until
 
 from humanparse import hub, registry
 from humanparse.errors import WeightsError
+from humanparse.fetching import AddressError
 from humanparse.hub import download, gdrive, trust
 from humanparse.registry import ModelSpec, Source, WeightFile
 
@@ -231,13 +229,11 @@ def test_redirects_are_followed(server: Server) -> None:
 
 
 def test_a_redirect_from_https_to_http_is_refused() -> None:
-    ask = Request("https://example.org/w.pth")
-    arguments = (ask, io.BytesIO(), 302, "Found", Message())
-    follow = download._Redirects().redirect_request
-    assert follow(*arguments, "https://example.com/w.pth") is not None
+    target = download.new_client().target
+    assert target("https://example.org/w.pth", "//example.com/w.pth") == "https://example.com/w.pth"
     for bad in ("http://example.com/w.pth?token=s3cret", "file:///etc/hostname", "ftp://example.com/w.pth"):
-        with pytest.raises(download.SourceError, match="unprotected") as caught:
-            follow(*arguments, bad)
+        with pytest.raises(AddressError, match="unprotected") as caught:
+            target("https://example.org/w.pth", bad)
         assert "s3cret" not in str(caught.value)
 
 

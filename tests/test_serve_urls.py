@@ -175,6 +175,17 @@ def test_every_redirect_is_checked_like_a_first_address(
     assert len(server.seen("/x.jpg")) == 1
 
 
+def test_no_proxy_is_used(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("no_proxy", raising=False)
+    server.answer("/x.jpg", Answer(JPEG))
+    with Server() as proxy:
+        for name in ("http_proxy", "https_proxy", "all_proxy"):
+            monkeypatch.setenv(name, proxy.url)
+        assert urls.fetch(server.url + "/x.jpg", LOCAL) == JPEG
+        assert code_of(server.url + "/x.jpg", PUBLIC) == "address_refused"
+        assert proxy.count() == 0
+
+
 def test_redirects_end(server: Server) -> None:
     server.answer("/round", Answer(status=307, headers={"Location": "/round"}))
     assert code_of(server.url + "/round", LOCAL) == "address_failed"
@@ -197,8 +208,16 @@ def test_what_is_too_large_too_slow_cut_or_missing_gives_no_picture(server: Serv
     assert code_of(f"http://127.0.0.1:{port}/", LOCAL) == "address_failed"
 
 
-@pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", b"HTTP/1.1 200 O"])
-def test_a_drip_of_bytes_ends_with_the_time(head: bytes) -> None:
+@pytest.mark.parametrize(
+    ("scheme", "head"),
+    [
+        ("http", b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"),
+        ("http", b"HTTP/1.1 200 O"),
+        ("https", b"\x16\x03\x03\x3f\xff\x02\x00\x3f\xfb\x03\x03"),
+    ],
+    ids=["body", "status line", "handshake"],
+)
+def test_a_drip_of_bytes_ends_with_the_time(scheme: str, head: bytes) -> None:
     over = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as dripping:
 
@@ -214,7 +233,7 @@ def test_a_drip_of_bytes_ends_with_the_time(head: bytes) -> None:
         thread.start()
         brief = urls.FetchLimits(2_000_000, 0.8, allow_local=True)
         start = time.monotonic()
-        assert code_of(f"http://127.0.0.1:{dripping.getsockname()[1]}/", brief) == "address_failed"
+        assert code_of(f"{scheme}://127.0.0.1:{dripping.getsockname()[1]}/", brief) == "address_failed"
         assert time.monotonic() - start < 5
         over.set()
         thread.join()

@@ -1,7 +1,6 @@
 """Downloads one file over HTTP: resumes it, retries it a limited number of times, and refuses web pages.
 
-It uses `urllib`, so proxies (`HTTPS_PROXY`, `NO_PROXY`) and certificates (`SSL_CERT_FILE`) come from the
-environment. No request carries credentials. `trust` checks whether the file is the right one.
+No request carries credentials. `trust` checks whether the file is the right one.
 """
 
 from __future__ import annotations
@@ -16,23 +15,23 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from email.message import Message
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import IO
-from urllib.error import HTTPError, URLError
-from urllib.request import HTTPCookieProcessor, HTTPRedirectHandler, OpenerDirector, Request, build_opener
 
 from .. import addresses
+from .._version import __version__
+from ..fetching import AddressError, Client, DownloadError, StatusError
 from ..impostors import is_page
 
 TIMEOUT = 20.0  # seconds without a byte
 FRUITLESS = 3  # attempts in a row that bring no new bytes
 ATTEMPTS = 40  # attempts in all, even if each brings new bytes
 PAUSE = 0.5  # seconds before the next attempt; doubles while attempts bring no new bytes
-CHUNK = 1 << 20
 
-# Opens the file with the given request headers.
-Connect = Callable[[Mapping[str, str]], http.client.HTTPResponse]
+_HOPELESS = (ssl.SSLCertVerificationError, socket.gaierror, ConnectionRefusedError, http.client.InvalidURL)
+"""Errors after which another attempt makes no sense."""
+
+# Opens the file with a client and more request headers.
+Connect = Callable[[Client, Mapping[str, str]], http.client.HTTPResponse]
 # Called with the bytes received so far and the total, if known.
 Report = Callable[[int, "int | None"], None]
 
@@ -45,93 +44,28 @@ class WrongFile(SourceError):
     """The source was reached, but what it sent is not the expected file."""
 
 
-class Interrupted(Exception):
-    """The connection broke or the server is busy; another attempt may resume the download."""
-
-
-class RangeRefused(Interrupted):
-    """HTTP 416: there is nothing after the bytes we have. `total` is the size that the server states."""
-
-    def __init__(self, total: int | None) -> None:
-        super().__init__("the server refused to continue the file")
-        self.total = total
-
-
-def agent() -> str:
-    """The user agent we send to servers."""
-    return f"humanparse/{release()}"
-
-
-def release() -> str:
-    """The installed version of this package."""
-    try:
-        return version("humanparse")
-    except PackageNotFoundError:  # run from a checkout that was never installed
-        return "unknown"
-
-
 def redact(text: str) -> str:
     """`text` on one line. User names and queries are cut from addresses: they may hold secrets."""
     text = addresses.redact(" ".join(text.split()))
     return re.sub(r"(https?://[^\s?'\"<>]+)\?[^\s'\"<>]*", r"\1", text)
 
 
-class _Redirects(HTTPRedirectHandler):
-    """Follows redirects, but never from https to an unprotected address."""
-
-    def redirect_request(
-        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: http.client.HTTPMessage, newurl: str
-    ) -> Request | None:
-        if not newurl.startswith("https://") and not (req.type == "http" and newurl.startswith("http://")):
-            fp.close()
-            raise SourceError(f"the server redirects to an unprotected address, {redact(newurl)}")
-        # 308 is 307 made permanent; Python 3.10 knows only the latter.
-        return super().redirect_request(req, fp, min(code, 307), msg, headers, newurl)
-
-    http_error_308 = HTTPRedirectHandler.http_error_302
-
-
-def new_opener() -> OpenerDirector:
-    """An opener with its own cookies, for one download."""
-    return build_opener(_Redirects, HTTPCookieProcessor())
+def new_client() -> Client:
+    """A client with its own cookies, for one download. It never follows a redirect from https to http."""
+    agent = {"User-Agent": f"humanparse/{__version__}"}
+    return Client(headers=agent, silence=TIMEOUT, cookies=True, downgrades=False)
 
 
 def connect(url: str) -> Connect:
-    """A function that opens `url` with given request headers."""
-    opener = new_opener()
-    return lambda headers: request(opener, url, headers)
-
-
-def request(opener: OpenerDirector, url: str, headers: Mapping[str, str]) -> http.client.HTTPResponse:
-    """Open `url`; redirects are followed.
-
-    Raises:
-        RangeRefused: on HTTP 416.
-        Interrupted: on a timeout, a broken connection or a busy server.
-        SourceError: on any other refusal.
-    """
-    try:
-        response: http.client.HTTPResponse = opener.open(
-            Request(url, headers={"User-Agent": agent(), **headers}), timeout=TIMEOUT
-        )
-    except HTTPError as error:
-        with error:
-            if error.code == 416:
-                raise RangeRefused(_content_range(error.headers)[1]) from None
-            text = redact(f"HTTP {error.code} {error.reason}")
-            if error.code in (408, 425, 429) or error.code >= 500:
-                raise Interrupted(text) from None
-            raise SourceError(text) from None
-    except (OSError, http.client.HTTPException) as error:
-        raise _network_fault(error) from error
-    return response
+    """A function that opens `url`."""
+    return lambda client, headers: client.open(url, headers)
 
 
 def download(connect: Connect, part: Path, *, key: str, size: int | None, show: bool) -> bool:
     """Download to `part`; resumes what an earlier attempt or process left there.
 
     Args:
-        connect: opens the file with the given request headers.
+        connect: opens the file.
         part: the partial file; after an error the next call can resume it.
         key: name of the source; only bytes of the same source are resumed.
         size: expected size in bytes, if known.
@@ -144,15 +78,15 @@ def download(connect: Connect, part: Path, *, key: str, size: int | None, show: 
         SourceError: this source did not send a whole file.
         OSError: the disk is full or not writable.
     """
-    reason, reached, fruitless = "", _length(part), 0
+    client, reason, reached, fruitless = new_client(), "", _length(part), 0
     with _bar(part.stem, show) as report:
         for attempt in range(ATTEMPTS):
             if attempt:
                 time.sleep(PAUSE * 2**fruitless)
             try:
-                return _transfer(connect, part, key, size, report)
-            except Interrupted as error:
-                reason = str(error)
+                return _transfer(client, connect, part, key, size, report)
+            except DownloadError as error:
+                reason = _reason(error)
             fruitless = 0 if _length(part) > reached else fruitless + 1
             reached = max(reached, _length(part))
             if fruitless >= FRUITLESS:
@@ -167,63 +101,58 @@ def discard(part: Path) -> None:
     _note(part).unlink(missing_ok=True)
 
 
-def _transfer(connect: Connect, part: Path, key: str, size: int | None, report: Report) -> bool:
+def _transfer(
+    client: Client, connect: Connect, part: Path, key: str, size: int | None, report: Report
+) -> bool:
     """Use one connection: request the missing bytes and append them."""
     start, validator = _resumable(part, key)
     if start and start == size:
         return True
     try:
         # If-Range: if the file has changed, the server sends all of it, not an end that doesn't fit.
-        response = connect({"Range": f"bytes={start}-", "If-Range": validator} if start else {})
-    except RangeRefused as refusal:
-        if start and refusal.total == start:
+        response = connect(client, {"Range": f"bytes={start}-", "If-Range": validator} if start else {})
+    except StatusError as refusal:
+        if refusal.status != 416:  # there is nothing after the bytes we have
+            raise
+        if start and _content_range(refusal.headers)[1] == start:
             return True
         discard(part)
-        raise
+        raise DownloadError("the server refused to continue the file") from None
     with response:
         if response.headers.get_content_type() == "text/html":
             raise _rejected(part, "a web page instead of a file")
         begin, total = _content_range(response.headers) if response.status == 206 else (0, None)
         if begin not in (0, start):
             discard(part)
-            raise Interrupted("the server continued at the wrong place")
-        if total is None and (length := response.headers.get("Content-Length", "")).isdecimal():
-            total = begin + int(length)
+            raise DownloadError("the server continued at the wrong place")
+        if total is None and response.length is not None:
+            total = begin + response.length
         if size is not None and total is not None and total != size:
             raise _rejected(part, f"the server offers {total} bytes, expected {size}")
         if begin == 0:
             _begin(part, key, response.headers)
-        _receive(response, part, begin, size if total is None else total, report)
+        total = size if total is None else total
+        _receive(client.chunks(response, begin, total), part, begin, total, report)
     return begin > 0
 
 
-def _receive(
-    response: http.client.HTTPResponse, part: Path, begin: int, total: int | None, report: Report
-) -> None:
-    done, refused = begin, ""
+def _receive(chunks: Iterator[bytes], part: Path, done: int, total: int | None, report: Report) -> None:
+    refused = ""
     with part.open("ab") as out:
-        while not refused:
-            try:
-                # read1, not read: bytes that came before a stall are written, not lost in a buffer.
-                chunk = response.read1(CHUNK)
-            except (OSError, http.client.HTTPException) as error:
-                raise _network_fault(error) from error
-            if not chunk:
-                break
-            done += len(chunk)
-            if done == len(chunk) and is_page(chunk):
+        for chunk in chunks:
+            first, done = done == 0, done + len(chunk)
+            if first and is_page(chunk):
                 refused = "a web page instead of a file"
             elif total is not None and done > total:
                 refused = f"the server sends more than the expected {total} bytes"
-            else:
-                out.write(chunk)
-                out.flush()  # these bytes survive if this process is killed
-                report(done, total)
+            if refused:
+                break
+            out.write(chunk)
+            out.flush()  # these bytes survive if this process is killed
+            report(done, total)
         os.fsync(out.fileno())
     if refused:  # after the file is closed: Windows cannot remove an open file
         raise _rejected(part, refused)
-    if total is not None and done < total:
-        raise Interrupted(f"the connection ended after {done} of {total} bytes")
 
 
 def _resumable(part: Path, key: str) -> tuple[int, str]:
@@ -269,14 +198,21 @@ def _content_range(headers: Message) -> tuple[int, int | None]:
     return int(match[1] or 0), None if match[2] == "*" else int(match[2])
 
 
-def _network_fault(error: Exception) -> SourceError | Interrupted:
-    """The error to raise: `Interrupted` if another attempt makes sense, else `SourceError`."""
-    reason = error.reason if isinstance(error, URLError) else error
-    if isinstance(reason, TimeoutError):
-        return Interrupted(f"the server was silent for {TIMEOUT:g} s")
-    text = redact(str(reason)) or type(reason).__name__
-    hopeless = (ssl.SSLCertVerificationError, socket.gaierror, ConnectionRefusedError, http.client.InvalidURL)
-    return SourceError(text) if isinstance(reason, hopeless) else Interrupted(text)
+def _reason(error: DownloadError) -> str:
+    """Why a connection failed, if another attempt may succeed.
+
+    Raises:
+        SourceError: another attempt makes no sense.
+    """
+    if isinstance(error, StatusError):
+        text = redact(f"HTTP {error.status} {error.reason}")
+        hopeless = error.status not in (408, 425, 429) and error.status < 500
+    else:
+        text = redact(str(error))
+        hopeless = isinstance(error, AddressError) or isinstance(error.__cause__, _HOPELESS)
+    if hopeless:
+        raise SourceError(text) from error
+    return text
 
 
 @contextmanager

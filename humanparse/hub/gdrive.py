@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from html.parser import HTMLParser
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 
-from .download import Connect, SourceError, new_opener, redact, request
+from ..fetching import Client
+from .download import Connect, SourceError, redact
 
 ENDPOINT = "https://drive.usercontent.google.com/download"
 
@@ -22,16 +23,15 @@ _REFUSALS = (
 
 
 def connect(file_id: str) -> Connect:
-    """A function that opens the file with given request headers, and confirms the download if Drive asks.
+    """A function that opens the file, and confirms the download if Drive asks.
 
     Args:
         file_id: as in `https://drive.google.com/open?id=FILE_ID`.
     """
-    opener = new_opener()
 
-    def open_file(headers: Mapping[str, str]) -> http.client.HTTPResponse:
+    def open_file(client: Client, headers: Mapping[str, str]) -> http.client.HTTPResponse:
         url = f"{ENDPOINT}?{urlencode({'id': file_id, 'export': 'download', 'confirm': 't'})}"
-        response = request(opener, url, headers)
+        response = client.open(url, headers)
         if response.headers.get_content_type() != "text/html":
             return response
         with response:
@@ -39,7 +39,7 @@ def connect(file_id: str) -> Connect:
         confirmed = confirmation(page, here)
         if confirmed is None:
             raise SourceError(_refusal(page))
-        response = request(opener, confirmed, headers)
+        response = client.open(confirmed, headers)
         if response.headers.get_content_type() == "text/html":
             with response:
                 raise SourceError(_refusal(response.read(1 << 20).decode("utf-8", "replace")))

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .._version import __version__
 from ..registry import Source, WeightFile
 from . import trust
-from .download import SourceError, WrongFile, redact, release
+from .download import SourceError, WrongFile, redact
 
 
 def stage(source: Source, wanted: WeightFile, staged: Path, *, offline: bool, show: bool) -> None:
@@ -89,7 +90,7 @@ def look(repo: str, path: str, revision: str, *, offline: bool) -> Held | None:
 
     url = hf_hub_url(repo, path, revision=revision, endpoint=_endpoint())
     try:
-        held = get_hf_file_metadata(url, library_name="humanparse", library_version=release())
+        held = get_hf_file_metadata(url, library_name="humanparse", library_version=__version__)
     except Exception as error:  # see `_ask`
         status = getattr(getattr(error, "response", None), "status_code", None)
         if status == 404 and type(error).__name__ != "RepositoryNotFoundError":
@@ -167,7 +168,7 @@ def _ask(source: Source, wanted: WeightFile) -> None:
 
     url = hf_hub_url(source.repo or "", source.path or "", revision=source.revision, endpoint=_endpoint())
     try:
-        held = get_hf_file_metadata(url, library_name="humanparse", library_version=release())
+        held = get_hf_file_metadata(url, library_name="humanparse", library_version=__version__)
     except Exception as error:  # which HTTP library's errors these are depends on huggingface_hub's version
         if getattr(error, "response", None) is None:  # unreachable, or offline
             raise _failed(error) from error
@@ -189,7 +190,7 @@ def _download(source: Source, *, force: bool, show: bool) -> Path:
                 revision=source.revision,
                 force_download=force,
                 library_name="humanparse",
-                library_version=release(),
+                library_version=__version__,
                 endpoint=_endpoint(),
             )
     except Exception as error:  # as above; this does not catch KeyboardInterrupt

@@ -12,11 +12,11 @@ import ipaddress
 import socket
 import ssl
 import threading
-import time
 from dataclasses import dataclass
-from urllib.parse import quote, urljoin, urlsplit
+from functools import partial
+from urllib.request import AbstractHTTPHandler, BaseHandler, Request
 
-from ..fetching import SAFE, TooLarge, unpacked
+from ..fetching import AddressError, Client, DownloadError, TooLarge
 from .refusals import Refusal
 
 REDIRECTS = 3
@@ -47,15 +47,29 @@ def fetch(url: str, limits: FetchLimits) -> bytes:
     Raises:
         Refusal: the URL is not allowed, or gives no content within the limits.
     """
-    end = time.monotonic() + limits.seconds
-    for _ in range(REDIRECTS + 1):
-        found = _fetch_once(url, limits, end)
-        if isinstance(found, bytes):
-            return found
-        url = urljoin(url, found)
-    raise Refusal(
-        "address_failed", f"more than {REDIRECTS} redirects; give the address of the picture itself"
-    )
+    with contextlib.ExitStack() as guard:
+        client = _PublicClient(
+            headers={"User-Agent": "humanparse-serve", "Accept": "image/*"},
+            silence=_SILENCE,
+            seconds=limits.seconds,
+            redirects=REDIRECTS,
+            statuses=range(200, 201),
+            allow_local=limits.allow_local,
+            guard=guard,
+        )
+        try:
+            return client.read(url.strip(), limits.most_bytes)
+        except AddressError as error:
+            raise Refusal("address_refused", f"{error}; send the picture itself") from None
+        except TooLarge:
+            raise Refusal(
+                "too_many_bytes", f"the answer has more than {limits.most_bytes} bytes, or unpacks to more"
+            ) from None
+        except DownloadError as error:
+            said = f"fetching from {client.host!r} failed: {error}"
+            raise Refusal(
+                "address_failed", f"{said}; check the address, or send the picture itself"
+            ) from None
 
 
 def public_address(host: str, port: int, allow_local: bool = False) -> str:
@@ -95,107 +109,67 @@ def is_public(text: str) -> bool:
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: the last four bytes are an IPv4 address
 
 
-class _Connection(http.client.HTTPConnection):
-    """A connection to a checked address that still sends the host's name."""
-
-    def __init__(self, host: str, port: int, address: str, secure: bool, timeout: float) -> None:
-        super().__init__(host, port, timeout=timeout)
-        self._address = address
-        self._secure = secure
-
-    def connect(self) -> None:
-        self.sock = socket.create_connection((self._address, self.port), self.timeout)
-        if self._secure:
-            self.sock = secure().wrap_socket(
-                self.sock, server_hostname=self.host, do_handshake_on_connect=False
-            )
-            self.sock.do_handshake()
-
-    def cut(self) -> None:
-        """Interrupt all waiting for the server; called from another thread."""
-        with contextlib.suppress(OSError, AttributeError):  # closed already, or not open yet
-            self.sock.shutdown(socket.SHUT_RDWR)
-
-
 def secure() -> ssl.SSLContext:
     """A context that checks certificates against this machine's authorities."""
     return ssl.create_default_context()
 
 
-def _fetch_once(url: str, limits: FetchLimits, end: float) -> bytes | str:
-    """The content, or the target of a redirect."""
-    scheme, host, port, target = _taken_apart(url)
-    address = public_address(host, port, limits.allow_local)
-    left = _left(end)
-    connection = _Connection(host, port, address, scheme == "https", min(_SILENCE, left))
-    # The socket's own timeout restarts with each byte.
-    clock = threading.Timer(left, connection.cut)
-    clock.daemon = True
-    clock.start()
-    try:
-        headers = {"User-Agent": "humanparse-serve", "Accept": "image/*", "Accept-Encoding": "identity"}
-        connection.request("GET", target, headers=headers)
-        answer = connection.getresponse()
-        if answer.status in (301, 302, 303, 307, 308) and answer.headers.get("Location"):
-            return str(answer.headers["Location"])
-        if answer.status != 200:
-            raise Refusal(
-                "address_failed", f"the server at {host!r} answered {answer.status}; check the address"
-            )
-        content = _content(answer, limits, end)
-        return unpacked(content, answer.headers.get("Content-Encoding", ""), limits.most_bytes)
-    except TooLarge:
-        raise Refusal(
-            "too_many_bytes", f"the answer has more than {limits.most_bytes} bytes once unpacked"
-        ) from None
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        raise Refusal(
-            "address_failed", f"fetching from {host!r} failed: {error or type(error).__name__}"
-        ) from None
-    finally:
-        clock.cancel()
-        connection.close()
+@dataclass(kw_only=True)
+class _PublicClient(Client):
+    """Connects to checked addresses only, without proxies, and cuts a connection when the time is over."""
+
+    allow_local: bool
+    guard: contextlib.ExitStack
+
+    def handlers(self) -> tuple[BaseHandler, ...]:
+        return (_Handler(self),)
+
+    def connect(self, host: str, port: int) -> socket.socket:
+        """A connection to a host whose addresses were checked."""
+        address = public_address(host, port, self.allow_local)
+        sock = socket.create_connection((address, port), min(self.silence, self.left()))
+        self.guard.close()
+        # The timeout of a socket restarts with each byte. A duplicate can still be shut down when TLS or the
+        # answer has taken over the socket.
+        twin = self.guard.enter_context(sock.dup())
+        clock = threading.Timer(self.left(), _cut, (twin,))
+        clock.daemon = True
+        clock.start()
+        self.guard.callback(clock.cancel)
+        return sock
 
 
-def _taken_apart(url: str) -> tuple[str, str, int, str]:
-    """(scheme, host, port, path and query)."""
-    try:
-        parts = urlsplit(url.strip())
-        port = parts.port
-    except ValueError:
-        raise Refusal("address_refused", "the address cannot be read; check it") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise Refusal("address_refused", "only http:// and https:// addresses are fetched")
-    if parts.username is not None or parts.password is not None:
-        raise Refusal(
-            "address_refused",
-            "an address with a user name or a password is not fetched; send the picture itself",
-        )
-    path = quote(parts.path or "/", safe=SAFE)
-    query = quote(parts.query, safe=SAFE)
-    return (
-        parts.scheme,
-        parts.hostname,
-        port or (443 if parts.scheme == "https" else 80),
-        f"{path}?{query}" if query else path,
-    )
+def _cut(sock: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # closed already
+        sock.shutdown(socket.SHUT_RDWR)
 
 
-def _left(end: float) -> float:
-    left = end - time.monotonic()
-    if left <= 0:
-        raise Refusal("address_failed", "the server took too long; send the picture itself")
-    return left
+class _Handler(AbstractHTTPHandler):
+    """Opens a `_Connection` for each request; the other handlers of `urllib` would use proxies."""
+
+    def __init__(self, client: _PublicClient) -> None:
+        super().__init__()
+        self._client = client
+
+    def http_open(self, request: Request) -> http.client.HTTPResponse:
+        return self.do_open(partial(_Connection, self._client, False), request)
+
+    def https_open(self, request: Request) -> http.client.HTTPResponse:
+        return self.do_open(partial(_Connection, self._client, True), request)
+
+    http_request = https_request = AbstractHTTPHandler.do_request_
 
 
-def _content(answer: http.client.HTTPResponse, limits: FetchLimits, end: float) -> bytes:
-    content = bytearray()
-    while chunk := answer.read1(65536):
-        content += chunk
-        if len(content) > limits.most_bytes:
-            raise Refusal("too_many_bytes", f"the answer has more than {limits.most_bytes} bytes")
-        _left(end)
-    _left(end)  # a connection that was cut for being slow looks like a complete answer
-    if answer.length:
-        raise Refusal("address_failed", "the answer was cut off; try again")
-    return bytes(content)
+class _Connection(http.client.HTTPConnection):
+    """A connection to a checked address that still sends the host's name."""
+
+    def __init__(self, client: _PublicClient, tls: bool, host: str, timeout: float) -> None:
+        self.default_port = 443 if tls else 80
+        super().__init__(host, timeout=timeout)
+        self._client = client
+        self._tls = tls
+
+    def connect(self) -> None:
+        self.sock = self._client.connect(self.host, self.port)
+        if self._tls:
+            self.sock = secure().wrap_socket(self.sock, server_hostname=self.host)
