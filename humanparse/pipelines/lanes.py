@@ -16,16 +16,21 @@ _MOST = 8
 """Most lanes. Each holds the network's maps of a photo; more threads are shared out among them."""
 
 
-@contextmanager
-def lanes(device: torch.device) -> Iterator[tuple[ThreadPoolExecutor, int]]:
-    """Threads that compute, and their number: one per thread of torch on a CPU, at most eight; else one.
-
-    Until the end, threads that others start get the lanes' share of torch's threads.
-    """
+def shares(device: torch.device) -> tuple[int, int]:
+    """Number of lanes (on a CPU one per thread, at most eight; else one), and of torch's threads in each."""
     threads = torch.get_num_threads()
     count = min(threads, _MOST) if device.type == "cpu" else 1
-    share = (threads // count,)
-    pool = ThreadPoolExecutor(count, "humanparse-parse", torch.set_num_threads, share)
+    return count, threads // count
+
+
+@contextmanager
+def lanes(device: torch.device) -> Iterator[tuple[ThreadPoolExecutor, int]]:
+    """The lanes, and their number.
+
+    Until the end, threads that others start get a lane's share of torch's threads.
+    """
+    threads, (count, share) = torch.get_num_threads(), shares(device)
+    pool = ThreadPoolExecutor(count, "humanparse-parse", torch.set_num_threads, (share,))
     try:
         yield pool, count
     finally:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import BulkError
+from ...pipelines.lanes import shares
 from ...remote import is_remote
 from ..items import JournalRow, Outcome
 from ..job import Engine, Job, RunOptions
@@ -104,8 +105,6 @@ class Cluster:
 
 
 def _task(job: Job, labeller: Labeller, options: RunOptions) -> Task:
-    import torch
-
     parser = labeller.parser
     model = replace(job.model, device=parser.device.type, precision=parser.precision, runtime=parser.runtime)
     return Task(
@@ -116,7 +115,7 @@ def _task(job: Job, labeller: Labeller, options: RunOptions) -> Task:
         dest=job.dest if is_remote(str(job.dest)) else Path(job.dest),
         state=None if options.journal or is_remote(str(job.dest)) else labeller.state,
         folder=Path.cwd(),
-        threads=torch.get_num_threads(),
+        threads=shares(parser.device)[1],  # as in a local run
         files=options.workers or default_workers(),
         revision=revision_of(parser),
     )

@@ -15,6 +15,7 @@ from ... import image
 from ...addresses import distinct
 from ...errors import BulkError, HumanParseError
 from ...options import ParserOptions
+from ...pipelines.lanes import shares
 from ...registry import DEFAULT
 from ...remote import is_remote
 from ..items import Content, JournalRow, Listing
@@ -116,7 +117,7 @@ def label_dataset(
     gpus = _gpus(ray, options, gpus_per_worker)
     if options.device == "auto":
         options = replace(options, device="cuda" if gpus else "cpu")
-    threads = torch.get_num_threads()
+    threads = shares(torch.device(options.device))[1]
     count, share = workers_for(ray, concurrency, gpus, threads, beside=True)
     where = dest if dest is None or is_remote(str(dest)) else Path(dest).absolute()
     rows = Rows(options, asked, where, image_column, key_column, prefix, Path.cwd(), threads)
