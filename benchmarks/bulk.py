@@ -9,8 +9,8 @@ as many threads as `label` gives it) and the CPU seconds of the whole run divide
 python benchmarks/bulk.py --processes 2 --count 400
 python benchmarks/bulk.py --fast-decode --size 3000x4000 --count 40
 
-With --processes or --fast-decode it compares runs with and without, in turn: photos per second once the first
-batch is written, and how many labels are the same.
+With --processes, --fast-decode or --no-confidence it compares runs with and without, in turn: photos per second
+once the first batch is written, and how many labels are the same.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -37,9 +38,10 @@ from humanparse.bulk.items import JournalRow
 from humanparse.bulk.labeller import SPOOL, Labeller
 from humanparse.bulk.pipeline import default_workers
 from humanparse.bulk.sources import open_source
+from humanparse.pipelines.lanes import lanes
 
-Variant = tuple[ParserOptions, bulk.Processes | None]
-"""The model of a run, and what does the work; None: threads of this process."""
+Variant = tuple[ParserOptions, bulk.Settings, bulk.Processes | None]
+"""The model and the settings of a run, and what does the work; None: threads of this process."""
 
 
 def portraits(folder: Path, count: int, size: str) -> Path:
@@ -70,21 +72,22 @@ def stages(
     parsed: list = []
     yield "read", lambda: read.extend(threads.map(labeller.read, items))
     size = settings.batch
-    yield (
-        "network",
-        lambda: [
-            parsed.extend(labeller.parse(read[start : start + size])) for start in range(0, len(read), size)
-        ],
-    )
+
+    def network() -> None:
+        with lanes(parser.device) as (pool, _):
+            chunks = (read[start : start + size] for start in range(0, len(read), size))
+            parsed.extend(chain.from_iterable(pool.map(labeller.parse, chunks)))
+
+    yield "network", network
     yield "write", lambda: list(threads.map(labeller.write, read, parsed))
     threads.shutdown()
 
 
-def steady_rate(source: Path, dest: Path, settings: bulk.Settings, variant: Variant) -> float:
+def steady_rate(source: Path, dest: Path, variant: Variant) -> float:
     """Photos per second of one run of `label`, without loading models and starting processes."""
     at: list[tuple[int, float]] = []
     options = bulk.RunOptions(progress=lambda progress: at.append((progress.fresh, progress.seconds)))
-    choice, engine = variant
+    choice, settings, engine = variant
     bulk.label(source, dest, model=choice, settings=settings, options=options, engine=engine)
     (first, begin), (last, end) = at[1], at[-1]
     return (last - first) / (end - begin)
@@ -99,14 +102,12 @@ def agreement(one: Path, other: Path) -> float:
     return float(np.mean(shares))
 
 
-def compare(
-    source: Path, folder: Path, settings: bulk.Settings, variants: dict[str, Variant], runs: int
-) -> None:
+def compare(source: Path, folder: Path, variants: dict[str, Variant], runs: int) -> None:
     """Print how fast each variant is against the first, and how many of its labels are the same."""
     rates: dict[str, list[float]] = {name: [] for name in variants}
     for run in range(runs):
         for name, variant in variants.items():
-            rates[name].append(steady_rate(source, folder / f"{name}{run}", settings, variant))
+            rates[name].append(steady_rate(source, folder / f"{name}{run}", variant))
     first = next(iter(variants))
     table = Table("what", "photos/s", "times as fast", "range", "same labels", title=f"{runs} runs in turn")
     for name, found in rates.items():
@@ -128,6 +129,9 @@ def main(
     test_size: Annotated[str | None, typer.Option(help="Height x width of the network's input.")] = None,
     processes: Annotated[int | None, typer.Option(help="Compare with so many processes.")] = None,
     fast_decode: Annotated[bool, typer.Option("--fast-decode", help="Compare with fast decoding.")] = False,
+    no_confidence: Annotated[
+        bool, typer.Option("--no-confidence", help="Compare with runs without confidence.")
+    ] = False,
 ) -> None:
     """Print a table of seconds."""
     cores = len(os.sched_getaffinity(0))
@@ -139,13 +143,15 @@ def main(
     spent: dict[str, list[float]] = {}
     with TemporaryDirectory() as folder:
         source = photos or portraits(Path(folder) / "photos", count, size)
-        variants: dict[str, Variant] = {"label": (choice, None)}
+        variants: dict[str, Variant] = {"label": (choice, settings, None)}
         if processes is not None:
-            variants[f"{processes} processes"] = (choice, bulk.Processes(processes))
+            variants[f"{processes} processes"] = (choice, settings, bulk.Processes(processes))
         if fast_decode:
-            variants["fast decode"] = (replace(choice, fast_decode=True), None)
+            variants["fast decode"] = (replace(choice, fast_decode=True), settings, None)
+        if no_confidence:
+            variants["no confidence"] = (choice, replace(settings, confidence=False), None)
         if len(variants) > 1:
-            return compare(source, Path(folder), settings, variants, runs)
+            return compare(source, Path(folder), variants, runs)
         parser = choice.parser()
         for run in range(runs):
             for name, stage in stages(parser, source, settings, Path(folder) / f"stages{run}"):
