@@ -9,8 +9,8 @@ as many threads as `label` gives it) and the CPU seconds of the whole run divide
 python benchmarks/bulk.py --processes 2 --count 400
 python benchmarks/bulk.py --fast-decode --size 3000x4000 --count 40
 
-With --processes, --fast-decode or --no-confidence it compares runs with and without, in turn: photos per second
-once the first batch is written, and how many labels are the same.
+With --processes, --fast-decode or --no-confidence it compares runs with and without, in turn: photos per
+second once the first batch is written, and how many labels are the same.
 """
 
 from __future__ import annotations
