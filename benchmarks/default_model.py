@@ -30,7 +30,6 @@ from crowds import crowds, found_in, score_crowds
 from photos import CLASSES, Photo, load_grounds
 from score import Scores, compare, crop_rows, table
 
-
 _BLOCK = 10
 """Photos that one way labels before it is the next one's turn."""
 
