@@ -763,6 +763,8 @@ def test_a_taken_port_and_wrong_options_are_errors_of_one_line(
     assert "schp-lip, which is not served" in command("--weights", "schp-lip=x.pth").err
     assert "rule must be one of schp" in command("--rule", "sum").err
     assert "protocol must be one of" in command("--protocol", "sum").err
+    assert "'tpu' is not a device" in command("--device", "tpu").err
+    assert "fp16 needs CUDA" in command("--device", "cpu", "--precision", "fp16").err
     done = command("-m", "schp-lip", "--port", "0")  # offline, and nowhere on this disk
     assert done.status == 1 and "schp-lip" in done.err
 

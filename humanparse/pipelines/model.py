@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import cached_property, partial
 from typing import Any, get_args
 
+import torch
 from torch import Tensor, nn
 
 from .. import hub, registry
@@ -17,7 +18,14 @@ from ..options import ParserOptions
 from ..registry import ModelSpec
 from ..runtimes.hosted import hosted, hosted_file, hosted_with_people
 from ..runtimes.loading import file_of, given_files, is_graph, load_network
-from ..runtimes.placement import choose_device, choose_for_onnx, choose_precision, choose_runtime
+from ..runtimes.placement import (
+    Precision,
+    Runtime,
+    choose_device,
+    choose_for_onnx,
+    choose_precision,
+    choose_runtime,
+)
 from .assembly import assembled
 from .bottom_up import BottomUp
 from .detecting import PeopleDetector
@@ -42,6 +50,21 @@ def checked(options: ParserOptions) -> registry.Spec:
     return spec
 
 
+def placed(options: ParserOptions, spec: registry.Spec) -> tuple[Runtime, torch.device, Precision]:
+    """Where and how a model runs: runtime, device and precision; loads nothing.
+
+    Raises:
+        DeviceError: one of them is unknown, unavailable, or does not support another.
+    """
+    parts = spec.networks()
+    own = given_files(spec.name, options.weights, tuple(parts))
+    on_graph = any(is_graph(own.get(role)) for role in parts)
+    runtime = choose_for_onnx(options.runtime) if on_graph else options.runtime
+    runtime, name, precision = choose_runtime(runtime, options.device, options.precision, parts.values())
+    device = choose_device(name)
+    return runtime, device, choose_precision(precision, device)
+
+
 class Model:
     """The networks of a model, ready to run.
 
@@ -64,12 +87,7 @@ class Model:
         parts = self.spec.networks()
         own = self._files = given_files(self.spec.name, options.weights, tuple(parts))
         self._graphs = {role for role in parts if is_graph(own.get(role))}
-        runtime = choose_for_onnx(options.runtime) if self._graphs else options.runtime
-        self.runtime, device, precision = choose_runtime(
-            runtime, options.device, options.precision, parts.values()
-        )
-        self.device = choose_device(device)
-        self.precision = choose_precision(precision, self.device)
+        self.runtime, self.device, self.precision = placed(options, self.spec)
         offline = options.offline
         self.weights = {role: file_of(spec, own.get(role), offline, progress) for role, spec in parts.items()}
         found = registry.detector_for(self.spec, options.detector, "detector" in own)

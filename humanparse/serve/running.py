@@ -11,7 +11,7 @@ import uvicorn
 
 from .. import hub
 from ..errors import ServeError
-from ..pipelines.model import checked
+from ..pipelines.model import checked, placed
 from ..runtimes.loading import given_files
 from . import metrics
 from .served import needed_detector
@@ -58,14 +58,17 @@ def _serve(settings: ServeSettings, host: str, port: int, workers: int) -> None:
 
 
 def fetch(settings: ServeSettings) -> None:
-    """Download the files of all models before the service starts, so that a missing file is an error at once.
+    """Check all models and download their files, so that what is missing is an error at once.
 
     Raises:
+        DeviceError: a model's device, precision or runtime is unknown or unavailable.
         ModelError: a model's protocol or rule is unknown.
         WeightsError: a file cannot be downloaded or verified.
     """
     for each in settings.served:
-        networks = checked(each).networks()
+        spec = checked(each)
+        placed(each, spec)
+        networks = spec.networks()
         for role in set(networks) - set(given_files(each.model, each.weights, tuple(networks))):
             hub.fetch(networks[role], offline=each.offline)
         detector = needed_detector(each) if settings.people else None
