@@ -26,6 +26,8 @@ Outcomes: TypeAlias = "Generator[Parsing | Exception]"
 Start: TypeAlias = "Callable[[list[Any]], Callable[[], Sequence[Parsing | Exception]]]"
 """Starts a batch of prepared photos, as `Pipeline.start` does."""
 
+_ITERATOR = "this iterator over parsings"
+
 _OF_ALL = (ModelError, WeightsError, DeviceError)
 """Errors of the model and its options; the next photo would meet them, too."""
 
@@ -52,7 +54,7 @@ def read_ahead(
     threads = ThreadPoolExecutor(min(ahead, os.cpu_count() or 1), "humanparse-read")
     try:
         while True:
-            check_process(process, "this iterator over parsings")
+            check_process(process, _ITERATOR)
             while ended is None and len(waiting) < ahead:
                 try:
                     waiting.append(threads.submit(read, next(remaining)))
@@ -155,6 +157,7 @@ def parse_many(
         start = one_by_one_if_it_fails(start, _OF_ALL)
     started: deque[Callable[[], list[Parsing | Exception]]] = deque()
     failed: Exception | None = None  # the sources' own, raised after the photos before it
+    process = os.getpid()
     with (
         closing(read_ahead(map(snapshot, sources), prepared, (ahead or batch_size) + together)) as read,
         _several(start, pipeline.device) as (begin, behind),
@@ -171,8 +174,10 @@ def parse_many(
                 started.append(_started(begin, batch))
             if len(started) > behind:
                 yield from started.popleft()()
+                check_process(process, _ITERATOR)
         while started:
             yield from started.popleft()()
+            check_process(process, _ITERATOR)
     if failed is not None:
         raise failed
 

@@ -6,6 +6,7 @@ other threads read and write. Threads with photos of their own wait for nobody.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -29,10 +30,11 @@ def lanes(device: torch.device) -> Iterator[tuple[ThreadPoolExecutor, int]]:
 
     Until the end, threads that others start get a lane's share of torch's threads.
     """
-    threads, (count, share) = torch.get_num_threads(), shares(device)
+    threads, (count, share), process = torch.get_num_threads(), shares(device), os.getpid()
     pool = ThreadPoolExecutor(count, "humanparse-parse", torch.set_num_threads, (share,))
     try:
         yield pool, count
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-        torch.set_num_threads(threads)
+        if os.getpid() == process:  # a forked process has neither the lanes nor torch's threads
+            pool.shutdown(wait=True, cancel_futures=True)
+            torch.set_num_threads(threads)
