@@ -74,7 +74,7 @@ def stages(
     size = settings.batch
 
     def network() -> None:
-        with lanes(parser.device) as (pool, _):
+        with lanes(labeller.pipeline) as (pool, _):
             chunks = (read[start : start + size] for start in range(0, len(read), size))
             parsed.extend(chain.from_iterable(pool.map(labeller.parse, chunks)))
 

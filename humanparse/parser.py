@@ -219,9 +219,9 @@ class Parser:
                 files before it, or close them. An exception of `sources` itself is raised after the results
                 of the photos before it.
             batch_size: on a GPU, largest number of photos that go through the network together, if their
-                inputs have the same size. On a CPU, photos go through it one by one, several at the same time
-                in threads. Models of several networks, single-stage models and detectors take photos one by
-                one.
+                inputs have the same size. On a CPU, photos go through it one by one; if it is small, several
+                at the same time, each in a thread. Models of several networks, single-stage models and
+                detectors take photos one by one.
             on_error: what happens if a photo cannot be read, or the network fails on it. `"raise"` raises the
                 exception, after the results before it; `"yield"` yields it in the place of the parsing, and
                 continues.

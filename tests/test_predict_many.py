@@ -59,7 +59,7 @@ def test_answers_fetched_a_batch_late_as_on_cuda_are_the_same_in_the_same_order(
 ) -> None:
     sources = [*PHOTOS, tmp_path / "gone.jpg", *scenes()]
     expected = list(parser.predict_many(sources, batch_size=2, on_error="yield"))
-    monkeypatch.setattr(batches, "_several", lambda start, device: nullcontext((start, 1)))
+    monkeypatch.setattr(batches, "_several", lambda start, pipeline: nullcontext((start, 1)))
     found = list(parser.predict_many(sources, batch_size=2, on_error="yield"))
     assert len(found) == len(sources) and isinstance(found[len(PHOTOS)], ImageError)
     assert [str(one) for one in found] == [str(one) for one in expected]

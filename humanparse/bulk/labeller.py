@@ -59,8 +59,8 @@ class Labeller:
         self, parser: Parser, source: Source, settings: Settings, dest: str | Path, state: Path | None
     ) -> None:
         self.parser, self.source, self.settings = parser, source, settings
-        self._pipeline = parser.pipeline_for(settings.people)
-        start: Start = partial(self._pipeline.start, confidence=bool(settings.confidence))
+        self.pipeline = parser.pipeline_for(settings.people)
+        start: Start = partial(self.pipeline.start, confidence=bool(settings.confidence))
         self._start = one_by_one_if_it_fails(start)
         self.store, self.state = open_store(dest), state
         self._failed_in_a_row = self._unwritten_in_a_row = 0
@@ -77,7 +77,7 @@ class Labeller:
             return content.pixels  # a copy: a source may reuse its array
 
         try:
-            prepared = self._pipeline.read(load)
+            prepared = self.pipeline.read(load)
             assert content is not None
             return Photo(item, content, prepared)
         except ImageError as error:

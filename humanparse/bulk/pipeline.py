@@ -32,7 +32,7 @@ def label_batches(
 ) -> Iterator[list[Outcome]]:
     """Label inputs batch by batch, and yield the outcomes of each batch once they are written.
 
-    On a CPU, several batches are computed at the same time, each in one of the `lanes`.
+    Each batch is computed in one of the `lanes` of the pipeline.
 
     Args:
         labeller: does the work.
@@ -45,7 +45,7 @@ def label_batches(
     Raises:
         BulkError: outputs cannot be written, or the network fails on everything.
     """
-    with lanes(labeller.parser.device) as (network, count):
+    with lanes(labeller.pipeline) as (network, count):
         remaining = iter(batches)
         readers = ThreadPoolExecutor(1 if labeller.source.in_order else workers, "humanparse-read")
         writers = ThreadPoolExecutor(workers, "humanparse-write")

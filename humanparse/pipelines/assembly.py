@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..errors import ModelError
 from ..options import ParserOptions
-from ..registry import ModelSpec
+from ..registry import FAMILIES, ModelSpec
 from ..runtimes.placement import DTYPES
 from .semantic import Semantic, check_scales, input_at
 from .single_stage import SingleStage, find_decoder
@@ -52,7 +52,8 @@ def assembled(
         "protocol": options.protocol,
     }
     if spec.gives_logits:
-        return Semantic(**shared, flip=flip, scales=scales, fast_decode=options.fast_decode)
+        views: dict[str, Any] = {"flip": flip, "scales": scales, "fast_decode": options.fast_decode}
+        return Semantic(**shared, **views, small=FAMILIES[spec.family].small)
     return SingleStage(
         **shared, dtype=DTYPES[precision], decode=find_decoder(spec), thresholds=spec.decode or {}
     )

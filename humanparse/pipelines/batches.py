@@ -10,8 +10,6 @@ from contextlib import closing, contextmanager
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
-import torch
-
 from ..errors import DeviceError, ModelError, WeightsError
 from ..ops.forks import check_process, settle_after_fork
 from ..results import Parsing
@@ -160,7 +158,7 @@ def parse_many(
     process = os.getpid()
     with (
         closing(read_ahead(map(snapshot, sources), prepared, (ahead or batch_size) + together)) as read,
-        _several(start, pipeline.device) as (begin, behind),
+        _several(start, pipeline) as (begin, behind),
     ):
         remaining = batched(read, together)
         while failed is None:
@@ -183,15 +181,15 @@ def parse_many(
 
 
 @contextmanager
-def _several(start: Start, device: torch.device) -> Iterator[tuple[Start, int]]:
+def _several(start: Start, pipeline: Pipeline) -> Iterator[tuple[Start, int]]:
     """How to start batches, and how many may be started when the oldest is awaited.
 
     A GPU computes while the next batch is prepared. A CPU computes batches in `lanes`.
     """
-    if device.type != "cpu":
-        yield start, int(device.type == "cuda")
+    if pipeline.device.type != "cpu":
+        yield start, int(pipeline.device.type == "cuda")
         return
-    with lanes(device) as (pool, count):
+    with lanes(pipeline) as (pool, count):
         yield lambda batch: pool.submit(lambda: start(batch)()).result, count
 
 

@@ -1,7 +1,8 @@
 """Threads that compute on a CPU: each has photos of its own, and its share of torch's threads.
 
-Torch's threads wait for one another after every layer. That costs much for a small network, and more while
-other threads read and write. Threads with photos of their own wait for nobody.
+Torch's threads wait for one another after every layer. That costs a small network much, and more while other
+threads read and write. Threads with photos of their own wait for nobody. Large networks keep all threads for
+one photo: they lose little by waiting, and their maps take much memory.
 """
 
 from __future__ import annotations
@@ -13,24 +14,32 @@ from contextlib import contextmanager
 
 import torch
 
+from .pipeline import Pipeline
+
 _MOST = 8
 """Most lanes. Each holds the network's maps of a photo; more threads are shared out among them."""
 
 
-def shares(device: torch.device) -> tuple[int, int]:
-    """Number of lanes (on a CPU one per thread, at most eight; else one), and of torch's threads in each."""
+def shares(small: bool, device: torch.device) -> tuple[int, int]:
+    """Number of lanes, and of torch's threads in each.
+
+    Args:
+        small: whether the network is small; on a CPU there is then a lane per thread, at most eight.
+        device: where the network runs.
+    """
     threads = torch.get_num_threads()
-    count = min(threads, _MOST) if device.type == "cpu" else 1
+    count = min(threads, _MOST) if small and device.type == "cpu" else 1
     return count, threads // count
 
 
 @contextmanager
-def lanes(device: torch.device) -> Iterator[tuple[ThreadPoolExecutor, int]]:
-    """The lanes, and their number.
+def lanes(pipeline: Pipeline) -> Iterator[tuple[ThreadPoolExecutor, int]]:
+    """The lanes of a pipeline, and their number.
 
     Until the end, threads that others start get a lane's share of torch's threads.
     """
-    threads, (count, share), process = torch.get_num_threads(), shares(device), os.getpid()
+    threads, process = torch.get_num_threads(), os.getpid()
+    count, share = shares(pipeline.small, pipeline.device)
     pool = ThreadPoolExecutor(count, "humanparse-parse", torch.set_num_threads, (share,))
     try:
         yield pool, count

@@ -17,10 +17,12 @@ class Pipeline(ABC):
 
     Attributes:
         shares_passes: whether the pictures of a batch go through the network together.
+        small: whether many pictures are faster side by side on a CPU; see `lanes`.
         device: where the network runs.
     """
 
     shares_passes: ClassVar[bool] = False
+    small: bool = False
     device: torch.device
 
     def parse_batch(

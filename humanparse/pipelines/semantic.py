@@ -60,6 +60,7 @@ class Semantic(Pipeline):
         scales: sizes of the input, relative to its own; logits are averaged over them.
         protocol: see `Frame.back`.
         fast_decode: whether `read` decodes JPEGs at a reduced size if that is large enough for the network.
+        small: see `Pipeline`.
     """
 
     shares_passes: ClassVar[bool] = True
@@ -73,6 +74,7 @@ class Semantic(Pipeline):
     scales: tuple[float, ...] = (1.0,)
     protocol: Protocols = "extract"
     fast_decode: bool = False
+    small: bool = False
 
     @property
     def unusual(self) -> list[str]:

@@ -25,6 +25,8 @@ class Family:
             arguments.
         faster: runtimes that were measured to be faster than torch in float32 on a CPU, the fastest first
             (`benchmarks/peers.py`).
+        small: whether many photos were measured to be faster on a CPU side by side, a thread each, than one
+            after the other with all threads (`benchmarks/bulk.py`).
         unused: endings of keys that its checkpoints may have, and that are not needed here.
         reads_off: whether the architecture is not fully known from public records, so that the function
             `read_off` in its file reads the rest from a checkpoint.
@@ -37,6 +39,7 @@ class Family:
     classifier: str | None = None
     decoder: str | None = None
     faster: tuple[Literal["openvino", "onnxruntime"], ...] = ()
+    small: bool = False
     unused: tuple[str, ...] = ()
     reads_off: bool = False
 
@@ -97,7 +100,7 @@ _TABLE = (
         unused=("mask_token", "periods"),
         reads_off=True,
     ),
-    Family("lite", "Lite", "Lite", "people_head.weight"),
+    Family("lite", "Lite", "Lite", "people_head.weight", small=True),
 )
 
 FAMILIES: Mapping[str, Family] = MappingProxyType({family.name: family for family in _TABLE})

@@ -115,7 +115,7 @@ def _task(job: Job, labeller: Labeller, options: RunOptions) -> Task:
         dest=job.dest if is_remote(str(job.dest)) else Path(job.dest),
         state=None if options.journal or is_remote(str(job.dest)) else labeller.state,
         folder=Path.cwd(),
-        threads=shares(parser.device)[1],  # as in a local run
+        threads=shares(labeller.pipeline.small, parser.device)[1],  # as in a local run
         files=options.workers or default_workers(),
         revision=revision_of(parser),
     )

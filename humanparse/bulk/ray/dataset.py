@@ -11,12 +11,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ... import image
+from ... import hub, image
 from ...addresses import distinct
 from ...errors import BulkError, HumanParseError
 from ...options import ParserOptions
 from ...pipelines.lanes import shares
-from ...registry import DEFAULT
+from ...registry import DEFAULT, FAMILIES
 from ...remote import is_remote
 from ..items import Content, JournalRow, Listing
 from ..labeller import Labeller, Photo, finished
@@ -117,7 +117,9 @@ def label_dataset(
     gpus = _gpus(ray, options, gpus_per_worker)
     if options.device == "auto":
         options = replace(options, device="cuda" if gpus else "cpu")
-    threads = shares(torch.device(options.device))[1]
+    networks = hub.find_model(options.model, offline=options.offline).networks().values()
+    small = all(FAMILIES[each.family].small for each in networks)
+    threads = shares(small, torch.device(options.device))[1]
     count, share = workers_for(ray, concurrency, gpus, threads, beside=True)
     where = dest if dest is None or is_remote(str(dest)) else Path(dest).absolute()
     rows = Rows(options, asked, where, image_column, key_column, prefix, Path.cwd(), threads)
