@@ -8,7 +8,7 @@ import typer
 
 MinArea = Annotated[
     str,
-    typer.Option(help="Relabel islands smaller than this as the label they touch most: pixels, or 0.1%."),
+    typer.Option(help="Give islands smaller than this the label they touch most: pixels, or 0.1%."),
 ]
 Fill = Annotated[str, typer.Option(help="Fill holes inside a part up to this size: pixels, or 0.1%.")]
 Smooth = Annotated[int, typer.Option(help="Smooth borders within this radius in pixels.")]

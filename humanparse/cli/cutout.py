@@ -42,7 +42,7 @@ def cutout(
     shrink: Shrink = 0,
     feather: Feather = 0,
     matte: Annotated[
-        bool, typer.Option("--matte", help='Soft edges of hair and cloth; needs "humanparse[matting]".')
+        bool, typer.Option("--matte", help="Soft edges of hair and cloth; needs the extra `matting`.")
     ] = False,
     background: Annotated[
         str | None, typer.Option(help="Background colour, such as white or #e0e0e0.", show_default=False)

@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 
 _KINDS = ", ".join(one.kind for one in FORMATS.values() if one.of_any_photo)
 
-Resume = Annotated[bool, typer.Option("--resume", help="Resume the run in DEST, or start one.")]
-Restart = Annotated[bool, typer.Option("--restart", help="First delete the run in DEST and its outputs.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Resume the run in the output folder, or start one.")]
+Restart = Annotated[
+    bool, typer.Option("--restart", help="First delete the run in the output folder, and its outputs.")
+]
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="With --resume: retry failed inputs.")]
 Journal = Annotated[
     Path | None,
@@ -63,7 +65,10 @@ def label(
     restart: Restart = False,
     retry_failed: RetryFailed = False,
     status: Annotated[
-        str | None, typer.Option(help="Show the progress and the failures of this run.", show_default=False)
+        str | None,
+        typer.Option(
+            help="Show the progress and the failures of the run in this folder.", show_default=False
+        ),
     ] = None,
     journal: Journal = None,
     shard: Annotated[
