@@ -84,7 +84,7 @@ def _cards(dest: str | Path, count: int, order: Order, side: int) -> Iterator[Ca
         begun = [journal for journal in found if journal.settings()]
         if not begun:  # it was refused before it started
             raise BulkError(f"{dest}: the run there was refused before it labelled anything; start it again")
-        source_of = cache(partial(_source, dest, opened))  # shards share it
+        source_of = cache(partial(_source, dest, opened))  # one source for all shards
         runs = [Run.of(dest, journal, source_of) for journal in begun]
         doubtful = [
             (_doubt(seen, order), item.number, run, item, seen)
@@ -188,7 +188,7 @@ def _source(
     member: str | None,
     keep_suffix: bool,
 ) -> Source | None:
-    """The source of a run; what it needs is closed with `opened`."""
+    """The source of a run; files that it needs are closed with `opened`."""
     if split is not None:
         return SubjectSource(source, split)
     try:

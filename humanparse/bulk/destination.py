@@ -39,7 +39,7 @@ class Destination:
     Attributes:
         store: the outputs.
         shard: (number from 1 on, count), or None.
-        file: the journal; None: in a folder on a disk beside the outputs, else in humanparse's own folder.
+        file: the journal; None: beside outputs on a disk, else in humanparse's own folder.
     """
 
     store: Store
@@ -58,7 +58,7 @@ class Destination:
 
     @property
     def beside(self) -> bool:
-        """Whether the journal lies beside the outputs, so that no copy of it need be put there."""
+        """Whether the journal lies beside the outputs, so that no copy is needed there."""
         return self.file is None and isinstance(self.store, FolderStore)
 
     @property
@@ -105,13 +105,13 @@ class Destination:
             lock.release()
 
     def journal(self, tell: Callable[[str], None] = lambda line: None) -> Journal:
-        """Open the run's journal; make it if need be.
+        """Open the run's journal; it is made if it does not exist.
 
         Args:
-            tell: called where the journal is safe but slow.
+            tell: called with a message if the journal is safe but slow.
 
         Raises:
-            BulkError: it was named, and is on a network file system.
+            BulkError: it is on a network file system, and not beside the outputs.
         """
         kind = network_file_system(self.state)
         if kind and not self.beside:
@@ -185,7 +185,7 @@ class Destination:
 
 @contextmanager
 def journals(dest: str | Path) -> Iterator[list[Journal]]:
-    """The journals of the runs in a destination, one per shard, to read from; in a bucket their copies.
+    """The journals in a destination, one per shard, opened for reading; in a bucket, their copies.
 
     Raises:
         BulkError: there is no run.
@@ -198,7 +198,7 @@ def journals(dest: str | Path) -> Iterator[list[Journal]]:
                 path = opened.enter_context(store.copy(f"{STATE}/{label}/journal.sqlite"))
             except GoneError:  # a run that was deleted just now
                 continue
-            if not isinstance(store, FolderStore):  # a folder tells the shard's label
+            if not isinstance(store, FolderStore):  # the folder's name is the shard's label
                 folder = Path(opened.enter_context(TemporaryDirectory(prefix="humanparse-"))) / label
                 folder.mkdir()
                 path = path.rename(folder / path.name)
@@ -211,8 +211,9 @@ def journals(dest: str | Path) -> Iterator[list[Journal]]:
 def status(dest: str | Path) -> tuple[Counts, Iterator[tuple[str, str]], dict[str, Any]]:
     """Read the journals in a destination: counts, (place, reason) of each failure, settings of the first.
 
-    While a bucket is still listed, `counts` has what was listed so far, and the settings `"listed": False`.
-    Of a destination in remote storage the copies of the journals are read, which may be a minute old.
+    While a bucket is still being listed, the counts are of what was listed so far, and the settings have
+    `"listed": False`. For a destination in remote storage, the copies of the journals are read, which may be
+    a minute old.
 
     Raises:
         BulkError: there is no run in this destination.
@@ -235,7 +236,7 @@ def status(dest: str | Path) -> tuple[Counts, Iterator[tuple[str, str]], dict[st
 def check_done(journal: Journal, source: Source, packs: Packs) -> None:
     """Mark inputs to label again: those with changed bytes, or with a missing or truncated output."""
     for item in journal.in_state("changed"):
-        if item.found.size is None or _same_bytes(item, source):  # labels outlive an input that is gone
+        if item.found.size is None or _same_bytes(item, source):  # labels of an input that is gone are kept
             journal.mark([item.number], "done")
         else:
             journal.mark([item.number], "todo")

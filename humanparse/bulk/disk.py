@@ -41,10 +41,10 @@ _IN_KERNEL = (
 )
 _IN_FUSE = ("sshfs", "s3fs", "gcsfuse", "rclone", "glusterfs", "juicefs")
 _NETWORK = frozenset((*_IN_KERNEL, *(f"fuse.{name}" for name in _IN_FUSE)))
-"""File systems on which SQLite's locks cannot be relied on, as Linux calls them."""
+"""Linux's names of file systems on which SQLite's locks are not reliable."""
 
 MOUNTS = Path("/proc/self/mounts")
-"""Where Linux says what is mounted; other systems are not asked."""
+"""Linux lists mounted file systems here; on other systems none is recognised."""
 
 
 def network_file_system(folder: Path) -> str:

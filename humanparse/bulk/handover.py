@@ -1,8 +1,8 @@
 """Lets another machine resume a run: a copy of its journal beside the labels, and a lease.
 
 The lease is a small file that a run renews every few seconds. A run that finds another one's lease waits to
-see whether it is renewed. (Two runs that start at the same moment both write it; then the one that finds the
-other's stops. Until then both wrote the same bytes.)
+see whether it is renewed. (If two runs start at the same moment, both write it; the one that later finds the
+other's lease stops. Until then both wrote the same bytes.)
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ BEAT = 10.0
 """Seconds between two renewals of a lease."""
 
 _SILENCE = 2.5
-"""Renewals that fail to come from a run that is dead."""
+"""Missed renewals after which a run counts as dead."""
 
 _COPY = 60.0
-"""Seconds between two copies of the journal, at least."""
+"""Least seconds between two copies of the journal."""
 
 _SHARE = 20
-"""A copy that takes a second is followed by the next after so many."""
+"""Least pause after a copy, as a multiple of the time that it took."""
 
 
 class Handover:
@@ -42,10 +42,10 @@ class Handover:
 
     Args:
         store: the destination.
-        label: of the shard, or `"all"`.
+        label: the shard's label, or `"all"`.
         path: the journal on this machine.
         owner: a file that names the run that the journal belongs to.
-        tell: called with what a person should know.
+        tell: called with messages for the user.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Handover:
         self._next_copy = 0.0
 
     def take(self) -> None:
-        """Make the journal on this machine the newest one, before it is opened.
+        """Take over the copy of the journal if another machine ran last; call before the journal is opened.
 
         Raises:
             BulkError: another run is writing there.
@@ -87,13 +87,13 @@ class Handover:
             with ThreadPoolExecutor(1, "humanparse-journal") as self._copier:
                 yield
         except BaseException:
-            with suppress(StorageError):  # the first error is the one to tell
+            with suppress(StorageError):  # report the first error
                 self._end(thread)
             raise
         self._end(thread)
 
     def tick(self) -> None:
-        """After each batch: copy the journal if it is time.
+        """Copy the journal if it is time; call after each batch.
 
         Raises:
             BulkError: another run has taken over.
@@ -126,7 +126,7 @@ class Handover:
                     return
                 beat += 1
                 self._write_lease(beat, ended=False)
-            except StorageError:  # a storage that is away for a while; the next beat tries again
+            except StorageError:  # the next beat tries again
                 continue
 
     def _refuse_living(self, lease: dict[str, Any]) -> None:
@@ -144,7 +144,7 @@ class Handover:
             )
 
     def _adopt(self) -> bool:
-        """Take the copy as the journal of this machine; whether there is one."""
+        """Replace this machine's journal by the copy. Returns whether there is one."""
         part = self._path.with_name(f".{self._path.name}.{secrets.token_hex(4)}.part")
         try:
             with self._store.copy(self._copy_name) as copy:
@@ -157,7 +157,7 @@ class Handover:
         return True
 
     def _copy(self) -> float:
-        """Copy the journal; the seconds that it took."""
+        """Copy the journal. Returns the seconds that it took."""
         begin = time.monotonic()
         with (
             self._store.replacing(self._copy_name) as path,
@@ -165,7 +165,7 @@ class Handover:
             closing(sqlite3.connect(path)) as copy,
         ):
             journal.backup(copy)
-            copy.execute("PRAGMA journal_mode = DELETE")  # one file, whole by itself
+            copy.execute("PRAGMA journal_mode = DELETE")  # a single file, without a log
         return time.monotonic() - begin
 
     def _lease(self) -> dict[str, Any] | None:

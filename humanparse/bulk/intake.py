@@ -1,4 +1,4 @@
-"""Inputs that are listed while the first ones are labelled: a bucket of a million takes minutes to list."""
+"""Lists inputs while the first ones are labelled: a bucket of a million objects takes minutes to list."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PAGE = 1000
 """Inputs that enter the journal together."""
 
 _AHEAD = 8
-"""Pages that may wait for it."""
+"""Pages that may wait for the journal."""
 
 
 class Intake:
@@ -32,7 +32,7 @@ class Intake:
         Thread(target=self._fill, args=(iter(listing),), name="humanparse-list", daemon=True).start()
 
     def close(self) -> None:
-        """List no further."""
+        """Stop listing."""
         self._closed.set()
 
     def page(self, wait: bool) -> list[Listing]:
@@ -63,7 +63,7 @@ class Intake:
         """
         number = 0
         while True:
-            for _ in range(_AHEAD):  # not more, as a fast listing would hold up the batch
+            for _ in range(_AHEAD):  # not more: a fast listing would delay the batch
                 if not (page := self.page(wait=False)):
                     break
                 journal.add(page)

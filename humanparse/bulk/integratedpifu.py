@@ -1,7 +1,7 @@
 """Part maps for IntegratedPIFu, as the label extractor of its authors (a fork of SCHP) writes them.
 
 IntegratedPIFu (Chan et al., ECCV 2022) renders each subject from 36 sides and needs a float32 map of seven
-parts for each picture. Names, folders and values are the fork's. Its faults are mended: the test list is
+parts for each picture. Names, folders and values are the fork's. Its bugs are fixed: the test list is
 labelled, too; the output folder may exist; a subject may be in both lists; a list may have a single line; and
 "image" in a subject's name is kept.
 """
@@ -49,18 +49,18 @@ class SubjectSource:
             yield from sorted(pictures, key=lambda found: found.place)
 
     def read(self, found: Listing) -> Content:
-        """Decode one of them."""
+        """Decode a picture."""
         photo = self.photo(found)
         if isinstance(photo, Path):
             return read_picture(photo, found.place)
         return read_object(photo, found.place, found.size, found.modified)
 
     def left_out(self) -> Counter[str]:
-        """Nothing."""
+        """An empty counter."""
         return Counter()
 
     def photo(self, found: Listing) -> Path | str:
-        """The file or the address of one of them."""
+        """The path or address of a picture."""
         return self._below(f"{_PICTURES}/{found.place}")
 
     def _below(self, name: str) -> Path | str:
@@ -128,17 +128,17 @@ def label_subjects(
 
     Args:
         root: IntegratedPIFu's folder, or its address in remote storage.
-        dest: folder of the maps, made if need be, or its address in remote storage.
+        dest: folder of the maps, which is made if it does not exist, or its address in remote storage.
         model: a model's name, or `ParserOptions`.
         split: which subjects to label; the fork only labels `"train"`.
-        approximate: accept models with other labels, which do not tell upper from lower limbs. Visible arms
-            count as lower arms, visible legs as lower legs, trousers and skirts as upper legs.
+        approximate: accept models whose labels do not distinguish upper from lower limbs. Visible arms count
+            as lower arms, visible legs as lower legs, trousers and skirts as upper legs.
         batch: pictures that go through the network together.
         options: how the run is done: resume, threads, progress.
 
     Raises:
         BulkError: a list or a subject is missing, or the run cannot start or continue.
-        SchemeError: the model has other labels, and `approximate` is False.
+        SchemeError: the model has such labels, and `approximate` is False.
     """
     if split not in get_args(Split):
         raise BulkError(f"`split` takes {', '.join(get_args(Split))}, not {split!r}")

@@ -136,7 +136,7 @@ class RunOptions:
         loading: called with the parser once it is loaded.
         journal: file of the journal, on a disk of this machine; None: beside outputs on a disk, else in
             humanparse's own folder.
-        telling: called with what a person should know, such as why a run waits.
+        telling: called with messages for the user, such as why a run waits.
     """
 
     resume: bool = False
@@ -179,9 +179,9 @@ def label(
             standard input), a WebDataset tar or a glob of such, or a video. All may be in remote storage,
             such as `s3://bucket/photos`; see `humanparse.remote`. A video there is copied to a folder beside
             the journal until the run ends.
-        dest: folder of the outputs, made if need be; or its address in remote storage, such as
-            `s3://bucket/labels`. Then the journal is kept on a disk of this machine, and a copy of it beside
-            the outputs, so that another machine can resume the run.
+        dest: folder of the outputs, which is made if it does not exist; or its address in remote storage,
+            such as `s3://bucket/labels`. Then the journal is kept on a disk of this machine, and a copy of it
+            beside the outputs, so that another machine can resume the run.
         model: a model's name, or `ParserOptions`.
         settings: what is written; None: label PNGs.
         options: how the run is done: resume, threads, progress. Nothing in it changes an output.
@@ -192,7 +192,7 @@ def label(
             counted in `left_out`.
         keep_suffix: keep the input's suffix in the names of its outputs.
         shard: (number from 1, count): only this part of the inputs.
-        engine: what does the work, such as `bulk.ray.Cluster()`; None: threads of this process.
+        engine: does the work, such as `bulk.ray.Cluster()`; None: threads of this process.
 
     Raises:
         BulkError: the run cannot start or continue; the message says what to do.
@@ -213,19 +213,19 @@ def label(
 
 
 def _named(source: str) -> str:
-    """How the journal names a source, so that it is found from any folder."""
+    """The source as the journal stores it, so that it is found from any working folder."""
     if is_remote(source):
         return printable(source)
     return source if "*" in source else str(Path(source).absolute())
 
 
 def run(job: Job, options: RunOptions, engine: StartEngine | None = None) -> Summary:
-    """Do a job.
+    """Do a job: label its inputs.
 
     Args:
         job: what to label.
         options: how the run is done.
-        engine: what does the work; None: threads of this process.
+        engine: does the work; None: threads of this process.
 
     Raises:
         BulkError: the run cannot start or continue.
@@ -238,7 +238,7 @@ def run(job: Job, options: RunOptions, engine: StartEngine | None = None) -> Sum
     destination = Destination(store, job.shard, options.journal)
     with ExitStack() as opened:
         opened.enter_context(destination.held())
-        if destination.beside:  # a journal that was kept elsewhere before is the older one from now on
+        if destination.beside:  # from now on, a journal elsewhere is the older one
             (destination.state / "lease.json").unlink(missing_ok=True)
         handover = None if destination.beside else _handed_over(destination, opened, options.telling)
         journal = opened.enter_context(closing(destination.journal(options.telling)))
@@ -277,7 +277,7 @@ def run(job: Job, options: RunOptions, engine: StartEngine | None = None) -> Sum
 
 
 def _handed_over(destination: Destination, opened: ExitStack, tell: Callable[[str], None]) -> Handover:
-    """Take the journal from the machine that had the run before; keep its copy fresh until `opened` ends."""
+    """Take over the journal from the machine that ran before; keep its copy current until `opened` ends."""
     owner = destination.state / "owner"
     handover = Handover(destination.store, destination.folder, destination.path, owner, tell)
     handover.take()
@@ -316,7 +316,7 @@ def _work(
         fresh += len(outcomes)
         reached = max((outcome.number for outcome in outcomes), default=0) // packs.size
         if reached > pack:
-            with suppress(StorageError):  # what is not packed now is packed at the end
+            with suppress(StorageError):  # the end of the run packs the rest
                 packs.finish(pack * packs.size, reached * packs.size)
             pack = reached
         counts = _moved(counts, outcomes, counts.total if intake is None else intake.count)

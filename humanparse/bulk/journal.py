@@ -58,10 +58,11 @@ class Journal:
     """The rows of one run.
 
     Args:
-        path: the SQLite file, made if need be. Secrets in URLs that an older version stored are removed.
+        path: the SQLite file, which is made if it does not exist. Secrets in URLs that an older version
+            stored are removed.
         writable: False only reads, even while another process writes.
         dest: the destination, for messages.
-        wal: whether to use SQLite's write-ahead log, which a network file system cannot.
+        wal: whether to use SQLite's write-ahead log, which does not work on a network file system.
 
     Raises:
         BulkError: it cannot be opened, or is not a journal.
@@ -125,7 +126,7 @@ class Journal:
                 refuse_case_clash(db)
 
     def add(self, listing: Iterable[Listing]) -> None:
-        """Add inputs after `begin`; raises as that does."""
+        """Add inputs after `begin`; raises the same errors."""
         with self._transaction() as db:
             add_inputs(db, listing)
 
@@ -133,7 +134,7 @@ class Journal:
         """Record that no more inputs follow.
 
         Raises:
-            BulkError: two inputs would have the same outputs on a disk that does not tell case.
+            BulkError: two inputs would have the same outputs on a case-insensitive disk.
         """
         if self.listed:
             return

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ..results import Parsing
 
 _PATIENCE = 20
-"""If the network fails on so many inputs in a row, the network or its device is at fault."""
+"""If this many inputs in a row fail, the network, its device or the storage is at fault."""
 
 SPOOL = "spool"
 
@@ -96,7 +96,7 @@ class Labeller:
         return [photo.error if photo.content is None else self._told(next(outcomes)) for photo in photos]
 
     def _told(self, outcome: Parsing | Exception) -> Parsing | str:
-        """A parsing, or in words why the network failed; raises `BulkError` if it fails on everything."""
+        """A parsing, or the reason why the network failed; raises `BulkError` if it fails on everything."""
         if not isinstance(outcome, Exception):
             self._failed_in_a_row = 0
             return outcome
@@ -133,7 +133,7 @@ class Labeller:
         return Outcome(number, "done", photo.content.sha256, outputs, statistics, labels=labels)
 
     def _unwritten(self, error: StorageError) -> str:
-        """Why an input failed whose outputs cannot be written; raises `BulkError` if none can."""
+        """The reason for outputs that cannot be written; raises `BulkError` if none can."""
         self._unwritten_in_a_row += 1
         if self._unwritten_in_a_row >= _PATIENCE:
             raise BulkError(
@@ -148,7 +148,7 @@ class Labeller:
 
     def _remove(self, item: JournalRow) -> None:
         """Remove the outputs of an input that failed while they were written."""
-        with suppress(StorageError):  # they are in no row of the journal, and written over when it is retried
+        with suppress(StorageError):  # the journal has none of them, and a retry overwrites them
             self.store.remove(self._names(item))
 
     def remove_parts(self, item: JournalRow) -> None:
@@ -175,7 +175,7 @@ class Labeller:
         return outputs
 
     def _to_pack(self, number: int, parsing: Parsing) -> bytes:
-        """Put labels into the spool of packs; or return them if that is not within reach."""
+        """Put labels into the spool of packs; or return them if it cannot be reached from here."""
         if not self._packs:
             return b""
         labels = writers.encoded("png", parsing)

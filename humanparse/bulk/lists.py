@@ -26,7 +26,7 @@ _COLUMNS = ("url", "path", "file", "file_name", "filename", "image", "image_path
 
 @dataclass(frozen=True)
 class ListSource:
-    """A list of URLs, or of paths relative to the list's folder. Their pictures are assumed never to change.
+    """A list of URLs, or of paths relative to its folder. Pictures not on a disk are assumed never to change.
 
     With `stdin` the list comes from standard input, one entry per line, with paths relative to the folder of
     `path`. A URL is stored as `addresses.distinct` returns it; only this object knows the secrets in it.
@@ -58,7 +58,7 @@ class ListSource:
                     yield found_file(entry, self.path.parent / entry, key)
 
     def read(self, found: Listing) -> Content:
-        """Decode one of them; a URL is downloaded."""
+        """Decode a picture; a URL is downloaded."""
         photo = self.photo(found)
         if isinstance(photo, Path):
             return read_picture(photo, shorten(found.place))
@@ -67,11 +67,11 @@ class ListSource:
         return Content(image.load(photo))
 
     def left_out(self) -> Counter[str]:
-        """Rows without a value."""
+        """The number of rows without a value."""
         return self.others
 
     def photo(self, found: Listing) -> Path | str:
-        """The file or the address of one of them."""
+        """The path or address of a picture."""
         if "://" in found.place:
             return self._address(found.place)
         return beside(self.path, found.place)

@@ -22,9 +22,9 @@ def key_of_path(path: str, keep_suffix: bool = False) -> str:
     """`"a/b.jpg"` -> `"a/b"`: relative, inside the destination, fit for any file system.
 
     Args:
-        path: as the source names it, with `/` between folders; absolute ones lose their root, and `..`
-            becomes `__`.
-        keep_suffix: `"a/b.jpg"` stays as it is, so that it does not meet `"a/b.png"`.
+        path: the source's name, with `/` between folders; an absolute path loses its root, and `..` becomes
+            `__`.
+        keep_suffix: `"a/b.jpg"` stays as it is, so that it does not clash with `"a/b.png"`.
     """
     folders = [part for part in path.split("/") if part not in ("", ".")]
     if folders and not keep_suffix:
@@ -33,7 +33,7 @@ def key_of_path(path: str, keep_suffix: bool = False) -> str:
 
 
 def key_of_url(url: str, keep_suffix: bool = False) -> str:
-    """`"https://me:pw@host.org/a/b.jpg?w=9"` -> `"host.org/a/b-…"`, where what follows `?` became a hash."""
+    """`"https://me:pw@host.org/a/b.jpg?w=9"` -> `"host.org/a/b-…"`, with a hash of the query at its end."""
     host, _, path = re.split("[?#]", printable(url).partition("://")[2], maxsplit=1)[0].partition("/")
     path = key_of_path(f"{host.rpartition('@')[2]}/{unquote(path)}", keep_suffix)
     query = query_hash(url)
@@ -45,19 +45,19 @@ def _component(name: str) -> str:
     if name == "..":
         return "__"
     if name.startswith("."):
-        name = "_" + name[1:]  # hidden names are kept for the run's own files
+        name = "_" + name[1:]  # hidden names are reserved for the run's own files
     if _DEVICE.match(name):
         name = "_" + name
-    if name.endswith((".", " ")):  # which Windows would leave out
+    if name.endswith((".", " ")):  # Windows would drop it
         name = f"{name[:-1]}%{ord(name[-1]):02X}"
     return name if len(name.encode()) <= _LONGEST else shortened(name)
 
 
 def shortened(name: str) -> str:
-    """A name that is too long for a file, cut, with a hash of the whole."""
+    """A name that is too long for a file, cut, with a hash of the whole name."""
     return f"{name.encode('utf-8', 'replace')[: _LONGEST - 9].decode(errors='ignore')}-{hash_of(name)}"
 
 
 def hash_of(text: str) -> str:
-    """Eight digits that tell names apart."""
+    """Eight hex digits that distinguish names."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]

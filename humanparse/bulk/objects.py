@@ -1,4 +1,4 @@
-"""Pictures in a bucket as the inputs of a run, and which source an address on the command line is."""
+"""Pictures in a bucket as the inputs of a run, and the sources that addresses stand for."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def open_objects(
         column, member, keep_suffix, every: see `open_source`.
 
     Raises:
-        BulkError: there is nothing there, or it is of no known kind.
+        BulkError: there is nothing there, or its kind is unknown.
     """
     suffix = suffix_of(address)
     inside = str(dest) if remote.is_remote(str(dest)) else ""
@@ -55,7 +55,7 @@ def open_objects(
 
 
 def _matching(address: str, dest: str, member: str | None, keep_suffix: bool) -> Source:
-    """The objects of a glob: all tars, if the pattern ends so, or all pictures."""
+    """The objects that match a glob: tars if the pattern ends with `.tar`, else pictures."""
     root, pattern = _split(address)
     if not pattern.lower().endswith(".tar"):
         return ObjectSource(root, dest, keep_suffix, pattern)
@@ -78,12 +78,12 @@ def _split(address: str) -> tuple[str, str]:
 
 
 def _fixed(pattern: str) -> str:
-    """What all names begin with that a pattern matches; a listing need not go through the others."""
+    """The common beginning of all names that match a pattern; a listing can skip the others."""
     return re.split(r"[*?[]", pattern, maxsplit=1)[0]
 
 
 def _matcher(pattern: str) -> re.Pattern[str]:
-    """A glob as `glob.glob(..., recursive=True)` takes it: `*` stays in a folder and skips hidden names."""
+    """A glob with the rules of `glob.glob(..., recursive=True)`: `*` does not match `/` or hidden names."""
     found = ""
     *folders, last = pattern.split("/")
     for part in folders:
@@ -107,16 +107,16 @@ def _one_of(piece: str) -> str:
 
 @dataclass(frozen=True)
 class ObjectSource:
-    """All pictures below an address, by name, or those that match a pattern.
+    """All pictures below an address, sorted by name, or those that match a pattern.
 
-    As in a folder, hidden folders are skipped and hidden pictures are counted. Outputs mirror what follows
-    `root`. A picture that changed since it was listed fails.
+    As in a folder, hidden folders are skipped and hidden pictures are counted. Outputs mirror the folders
+    below `root`. A picture that changed since it was listed fails.
 
     Attributes:
         root: a bucket, or a folder in it, without `/` at its end.
         dest: an address; nothing below it is an input. "" for outputs on a disk.
         keep_suffix: outputs keep the suffix of their input in their name.
-        pattern: only names that match it, relative to `root`; "" takes all.
+        pattern: a glob relative to `root`; "" takes all names.
     """
 
     root: str
@@ -127,7 +127,7 @@ class ObjectSource:
     in_order = False
 
     def listing(self) -> Iterator[Listing]:
-        """The pictures; those on the first page come at once."""
+        """The pictures, page by page."""
         self.others.clear()
         match = _matcher(self.pattern).fullmatch if self.pattern else None
         own = f"{self.dest.rstrip('/')}/" if self.dest else ""
@@ -147,13 +147,13 @@ class ObjectSource:
                 yield Listing(one.name, key, 0, one.size, one.mark)
 
     def read(self, found: Listing) -> Content:
-        """Decode one of them."""
+        """Decode a picture."""
         return read_object(self.photo(found), found.place, found.size, found.modified)
 
     def left_out(self) -> Counter[str]:
-        """What looks like a picture and is not listed."""
+        """Numbers of picture-like files that are not listed, by reason."""
         return self.others
 
     def photo(self, found: Listing) -> str:
-        """The address of one of them."""
+        """The address of a picture."""
         return remote.join(self.root, found.place)

@@ -83,7 +83,7 @@ class Packs:
                 FolderStore(self.state).put(spooled(outcome.number), outcome.labels)
 
     def holds(self, item: JournalRow, size: Callable[[str], int]) -> bool:
-        """Whether the labels of a finished input are in the spool or in its packs; `size` as for a store."""
+        """Whether the labels of a finished input are in the spool or in its packs; `size`: see `Store`."""
         if not self.kinds or self._spooled(item.number).is_file():
             return True
         sizes = self.journal.packed(item.number // self.size)
@@ -151,7 +151,7 @@ class Packs:
 
 
 def import_pyarrow() -> Any:
-    """`pyarrow.parquet`.
+    """Import `pyarrow.parquet`.
 
     Raises:
         BulkError: pyarrow is not installed; the message names the extra.

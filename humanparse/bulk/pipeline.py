@@ -66,7 +66,7 @@ def label_batches(
                 for batch in islice(remaining, count + _AHEAD - len(parsing)):
                     reading = [readers.submit(labeller.read, item) for item in batch]
                     parsing.append(network.submit(parse, reading))
-                    del reading  # otherwise the last batch's photos stay in memory
+                    del reading  # else the last batch's photos stay in memory
                 if not parsing or stopping():
                     break
                 writing.append(parsing.popleft().result())
@@ -76,7 +76,7 @@ def label_batches(
             while writing:
                 yield [future.result() for future in writing.popleft()]
         finally:
-            readers.shutdown(wait=False, cancel_futures=True)  # whoever waits for them in a lane ends, too
+            readers.shutdown(wait=False, cancel_futures=True)  # lanes that wait for them end, too
             network.shutdown(wait=True, cancel_futures=True)
             writers.shutdown(wait=True, cancel_futures=True)
 

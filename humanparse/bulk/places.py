@@ -1,4 +1,4 @@
-"""How the journal stores inputs: their places are UTF-8 text, which SQLite needs, and without secrets."""
+"""How the journal stores places of inputs: as UTF-8, which SQLite needs, and without secrets."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ def add_inputs(db: sqlite3.Connection, listing: Iterable[Listing]) -> None:
 
 
 def refuse_case_clash(db: sqlite3.Connection) -> None:
-    """See that no two outputs have names that differ in case only.
+    """Check that no two outputs have names that differ only in case.
 
     Raises:
-        BulkError: two have.
+        BulkError: two outputs have such names.
     """
     db.create_function("folded", 1, folded, deterministic=True)
     query = "SELECT min(place), max(place) FROM inputs GROUP BY folded(key) HAVING count(*) > 1"

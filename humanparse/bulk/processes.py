@@ -1,4 +1,4 @@
-"""Shares work out among processes of this machine, each of which loads the model."""
+"""Divides work among processes of this machine, each of which loads the model."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Work: TypeAlias = "Callable[[Iterable[Item]], Iterator[Result]]"
 """Takes items as it needs them, in its own thread, and yields the result of each, in order."""
 
 _LEAD = 64
-"""Items for each process that may be finished out of order; their results wait for the earlier ones."""
+"""Items per process that may be finished out of order; their results wait for the earlier ones."""
 
 _FAREWELL = 60.0
 """Seconds that a process gets to finish the files that it is writing, before it is killed."""
@@ -43,15 +43,15 @@ _FAREWELL = 60.0
 
 @dataclass(frozen=True)
 class Processes:
-    """Does runs of `label` in processes: `bulk.label(source, dest, engine=bulk.Processes(4))`.
+    """Runs `label` in several processes: `bulk.label(source, dest, engine=bulk.Processes(4))`.
 
     Journal and lock stay with the process that calls `label`. Each of the others loads the model, and reads,
-    parses and writes batches of inputs. They share out the threads that torch has here, and the threads that
-    read and write. If a batch has several threads, on more than eight cores, their number decides how float
-    sums are rounded, and a few labels at borders may differ from those of one process.
+    parses and writes batches of inputs. They share torch's threads, and the threads that read and write. If
+    several threads compute a batch, on more than eight cores, their number affects how float sums are
+    rounded, and a few labels at borders may differ from those of one process.
 
-    A program that calls this must guard its main part with `if __name__ == "__main__":`, because processes
-    are spawned.
+    Processes are spawned, so the calling program must guard its main part with
+    `if __name__ == "__main__":`.
 
     Attributes:
         count: number of processes, at least 1. Each holds the model in memory.
@@ -103,8 +103,8 @@ class _Worker:
     """A process, as the one that started it sees it.
 
     Attributes:
-        process, pipe: it, and the connection to it.
-        in_hand: positions of the items that it has, the first one first.
+        process, pipe: the process, and the connection to it.
+        in_hand: positions of the items that it holds, in order.
         told: whether it was told that there are no more items.
     """
 
@@ -117,20 +117,20 @@ class _Worker:
 def spread(
     start: Callable[[], Work[Item, Result]], items: Iterable[Item], count: int, advice: str = ""
 ) -> Generator[Result]:
-    """Share items out among processes.
+    """Divide items among processes.
 
     Args:
-        start: is pickled, and called in each process; gives what does the work there.
+        start: pickled, and called in each process; returns the function that does the work there.
         items: taken in the caller's thread when a process asks for one.
-        count: how many processes.
-        advice: for the message about a process that died.
+        count: number of processes.
+        advice: added to the message about a process that died.
 
     Yields:
         The result of each item, in the order of the items.
 
     Raises:
         BulkError: a process died.
-        Exception: what the work raised in a process, with its traceback there as a note.
+        Exception: an exception of the work, with its traceback in the process as a note.
     """
     import torch
 
@@ -138,7 +138,7 @@ def spread(
     threads = max(1, torch.get_num_threads() // count)
     through = False
     try:
-        with _deaf_to_ctrl_c():  # those who start now stay so; this process decides when to stop
+        with _deaf_to_ctrl_c():  # new processes stay so; this one decides when to stop
             for _ in range(count):
                 ours, theirs = context.Pipe()
                 process = context.Process(target=_worker, args=(theirs, start, threads), daemon=True)
@@ -184,7 +184,7 @@ def _shared_out(workers: list[_Worker], items: Iterator[tuple[int, Item]], advic
             following += 1
         for worker in asking.copy():
             if given - following >= _LEAD * len(workers) and following not in worker.in_hand:
-                continue  # too far ahead of the one that works on the first item of all
+                continue  # too far ahead of the worker with the next result
             asking.remove(worker)
             position, item = next(items, (given, None))
             worker.told = item is None
@@ -248,9 +248,9 @@ class _Starter:
 
 
 def _worker(pipe: Connection, start: Callable[[], Work[Any, Any]], threads: int) -> None:
-    """What a process does."""
+    """The main function of a process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends what it does as Ctrl-C would
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the work as Ctrl-C would
     starter = _Starter(pipe)
     try:
         import torch
@@ -269,7 +269,7 @@ def portable(error: Exception) -> Exception:
     """An exception that can travel to another process, with its traceback as a note (Python 3.11)."""
     try:
         pickle.loads(pickle.dumps(error))
-    except Exception:  # of a class whose objects cannot be made from their arguments
+    except Exception:  # its class cannot be made again from its arguments
         error = RuntimeError(said(error)).with_traceback(error.__traceback__)
     if sys.version_info >= (3, 11):
         error.add_note("".join(traceback.format_exception(error)))

@@ -32,7 +32,7 @@ class Settings:
         pack_size: inputs per tar or Parquet file.
         people: `"detect"` tells people apart, like `Parser.predict`, in all formats but png, tar and
             parquet. Models that find people by themselves always do.
-        min_area, fill, smooth: how the model's labels are cleaned, before all else; see `cleaning.Cleaning`.
+        min_area, fill, smooth: how the model's labels are cleaned first; see `cleaning.Cleaning`.
 
     Raises:
         BulkError: a value is out of range.
@@ -66,7 +66,7 @@ class Settings:
             raise BulkError("`min_confidence` needs confidence; leave `confidence=False` out")
 
     def described(self) -> dict[str, Any]:
-        """The settings as a journal stores them; unused cleaning is None, as in journals older than it."""
+        """The settings as a journal stores them; unused cleaning is None, as in older journals."""
         cleaning = {word: getattr(self, word) or None for word in ("min_area", "fill", "smooth")}
         return {**asdict(self), "formats": list(self.formats), **cleaning}
 
@@ -79,7 +79,7 @@ class Settings:
         """The settings, completed with what depends on the model.
 
         Raises:
-            BulkError: overlays are requested of photos that are decoded smaller.
+            BulkError: overlays are requested, but photos are decoded at a reduced size.
             ModelError: confidence is requested, but the model has none; or `people` is set, but the model
                 finds people by itself.
             SchemeError: the labels cannot be remapped as requested, or holes cannot be filled because the

@@ -1,4 +1,4 @@
-"""Folders and globs of pictures as the inputs of a run, and which source a word on the command line is."""
+"""Folders and globs of pictures as the inputs of a run, and the sources that arguments stand for."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ def open_source(
     member: str | None = None,
     keep_suffix: bool = False,
 ) -> Source:
-    """The inputs that a word on the command line stands for.
+    """The inputs that a command-line argument stands for.
 
     Args:
-        text: a folder; a glob of pictures or of tars; a list (`.txt`, a line each; `.csv`, `.tsv`,
-            `.parquet`) of paths or URLs, `-` for one on standard input; a `.tar`; a video.
+        text: a folder; a glob of pictures or of tars; a list of paths or URLs (`.txt`, one per line; `.csv`,
+            `.tsv`, `.parquet`; `-` is a list on standard input); a `.tar`; a video.
         dest: where outputs go; nothing in it is an input.
-        every: of a video every n-th frame is taken.
-        column: of a list with columns; None looks for `url`, `path` and the like.
-        member: of a tar's samples with several pictures; see `TarSource`. Several with commas.
+        every: take every n-th frame of a video.
+        column: column of a table; None looks for `url`, `path` and the like.
+        member: which picture of a tar's samples, or several separated by commas; see `TarSource`.
         keep_suffix: outputs keep the suffix of their input in their name.
 
     Raises:
-        BulkError: there is nothing of that name, or it is of no known kind.
+        BulkError: nothing has that name, or its kind is unknown.
     """
     if is_remote(text):
         from .objects import open_objects
@@ -57,7 +57,7 @@ def open_source(
         return open_objects(text, dest, column, member, keep_suffix, every)
     path, suffix = Path(text), Path(text).suffix.lower()
     own = None if is_remote(str(dest)) else Path(dest)
-    if text == STDIN or (path.name == STDIN and not path.exists()):  # as a journal names it
+    if text == STDIN or (path.name == STDIN and not path.exists()):  # as the journal stores it
         return open_list(path.absolute(), column, keep_suffix, stdin=True)
     if path.is_dir():
         if own is not None and path.resolve() == own.resolve():
@@ -84,7 +84,7 @@ def open_source(
 
 
 def _matching(text: str, dest: Path | None, member: str | None, keep_suffix: bool) -> Source:
-    """The files of a glob, all tars or all pictures."""
+    """The files that match a glob: its tars, or else its pictures."""
     if "://" in text:
         raise BulkError(f"{text}: write addresses into a text file, a line each, and give that")
     if not glob.has_magic(text):
@@ -138,13 +138,13 @@ def open_list(path: Path | RemoteFile, column: str | None, keep_suffix: bool, st
 
 
 def read_picture(path: Path, name: str) -> Content:
-    """Read a file once, so that hash and pixels are of the same bytes.
+    """Read a file once, so that hash and pixels come from the same bytes.
 
     Raises:
-        ImageError: missing, no regular file, damaged, or written to while it was read.
+        ImageError: it is missing, not a regular file, damaged, or changed while it was read.
     """
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # before it is opened: a pipe would wait for ever
+        if not stat.S_ISREG(path.stat().st_mode):  # checked before opening: a pipe would block
             raise ImageError(f"{name}: not a regular file")
         with path.open("rb") as file:
             before = os.fstat(file.fileno())
@@ -165,7 +165,7 @@ def read_object(address: str, name: str, size: int | None = None, mark: int | No
     """Decode a picture in remote storage.
 
     Raises:
-        ImageError: it cannot be read, has changed, or is no picture.
+        ImageError: it cannot be read, has changed, or is not a picture.
     """
     try:
         content = read(address, size, mark)
@@ -175,10 +175,10 @@ def read_object(address: str, name: str, size: int | None = None, mark: int | No
 
 
 def decoded(content: bytes, name: str) -> Content:
-    """The bytes of a picture -> its pixels and their hash.
+    """Decode the bytes of a picture, and hash them.
 
     Raises:
-        ImageError: no picture, or a damaged one.
+        ImageError: they are not a picture, or a damaged one.
     """
     pixels = decode.stream_to_rgb(io.BytesIO(content), name, image.MAX_PIXELS)
     return Content(pixels, hashlib.sha256(content).hexdigest())
@@ -186,7 +186,7 @@ def decoded(content: bytes, name: str) -> Content:
 
 @dataclass(frozen=True)
 class FolderSource:
-    """All pictures in a folder and the folders in it, sorted by their path, as a bucket lists them.
+    """All pictures in a folder and its subfolders, sorted by path, as a bucket lists them.
 
     Hidden folders and links to folders are not followed; hidden pictures and such links are counted.
     """
@@ -217,7 +217,7 @@ class FolderSource:
                 yield found_file(place, Path(entry.path), key_of_path(place, self.keep_suffix))
 
     def _entries(self, folder: str) -> list[tuple[str, os.DirEntry[str]]]:
-        """What is in a folder, the last first, where a folder's name ends with `/`."""
+        """The entries of a folder, sorted in reverse, as if names of folders ended with `/`."""
         try:
             with os.scandir(self.root / folder) as entries:
                 inside = sorted(entries, key=lambda entry: entry.name + "/" * entry.is_dir(), reverse=True)
@@ -229,21 +229,21 @@ class FolderSource:
         return [(f"{folder}/{entry.name}" if folder else entry.name, entry) for entry in inside]
 
     def read(self, found: Listing) -> Content:
-        """Decode one of them."""
+        """Decode a picture."""
         return read_picture(self.root / found.place, found.place)
 
     def left_out(self) -> Counter[str]:
-        """What looks like a picture and is not listed."""
+        """Numbers of picture-like files that are not listed, by reason."""
         return self.others
 
     def photo(self, found: Listing) -> Path:
-        """The file of one of them."""
+        """The file of a picture."""
         return self.root / found.place
 
 
 @dataclass(frozen=True)
 class PictureSource:
-    """Some files; outputs mirror the folder that holds all of them."""
+    """Some files; outputs mirror the folders below the one that contains all of them."""
 
     paths: tuple[Path, ...]
     root: Path
@@ -259,20 +259,20 @@ class PictureSource:
             yield found_file(inside, path, key_of_path(inside, self.keep_suffix))
 
     def read(self, found: Listing) -> Content:
-        """Decode one of them."""
+        """Decode a picture."""
         return read_picture(self.root / found.place, found.place)
 
     def left_out(self) -> Counter[str]:
-        """What looks like a picture and is not listed."""
+        """Numbers of picture-like files that are not listed, by reason."""
         return self.others
 
     def photo(self, found: Listing) -> Path:
-        """The file of one of them."""
+        """The file of a picture."""
         return self.root / found.place
 
 
 def size_and_mark(path: Path | RemoteFile) -> tuple[int, int]:
-    """Size in bytes of a file or an object, and what tells whether it changed: nanoseconds, or its mark.
+    """A file's size in bytes and time of its last change in nanoseconds; or an object's size and mark.
 
     Raises:
         OSError: there is no such file.
@@ -286,7 +286,7 @@ def size_and_mark(path: Path | RemoteFile) -> tuple[int, int]:
 
 
 def found_file(place: str, path: Path, key: str) -> Listing:
-    """A file with what tells whether it changed; one that is not there is found out when it is read."""
+    """A file with its size and time; a missing file is reported when it is read."""
     try:
         return Listing(place, key, 0, *size_and_mark(path))
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Where the outputs of a run go: a folder on a disk, or in a bucket. A file there is whole or not there."""
+"""Where the outputs of a run go: a folder on a disk or in a bucket. Files there are complete or missing."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Store(Protocol):
 
     @property
     def folds_case(self) -> bool:
-        """Whether names that differ in case only are one file."""
+        """Whether names that differ only in case are one file."""
 
 
 def open_store(dest: str | Path) -> Store:
@@ -76,7 +76,7 @@ class FolderStore:
     """A folder on a disk.
 
     Args:
-        root: the folder; made if need be.
+        root: the folder; it is made if it does not exist.
     """
 
     def __init__(self, root: Path) -> None:
@@ -131,7 +131,7 @@ class FolderStore:
             part.unlink(missing_ok=True)
 
     def synchronise(self, names: Iterable[str]) -> None:
-        """Make files survive a power cut: the files themselves are on the disk, their names need not be."""
+        """Make files survive a power cut: their content is on the disk already, their names may not be."""
         with writing(self.root):
             for folder in {(self.root / name).parent for name in names}:
                 sync_folder(folder)
@@ -146,7 +146,7 @@ class FolderStore:
 
     @property
     def folds_case(self) -> bool:
-        """Whether names that differ in case only are one file."""
+        """Whether names that differ only in case are one file."""
         return folds_case(self.root)
 
 
@@ -201,7 +201,7 @@ class BucketStore:
 
     @contextmanager
     def sizes(self) -> Iterator[Callable[[str], int]]:
-        """`size` from one listing, kept in a temporary file: a request for each object would take long."""
+        """`size` from one listing, kept in a temporary file: a request per object would take too long."""
         database = sqlite3.connect("")
         try:
             database.execute("CREATE TABLE objects (name TEXT PRIMARY KEY, size INTEGER) WITHOUT ROWID")
@@ -221,10 +221,10 @@ class BucketStore:
         remote.remove(map(self._address, names))
 
     def remove_parts(self, name: str) -> None:
-        """Nothing: an object that was not finished is not there. See `abort_uploads`."""
+        """Do nothing: an unfinished object does not appear. See `abort_uploads`."""
 
     def synchronise(self, names: Iterable[str]) -> None:
-        """Nothing: what the storage confirmed is kept."""
+        """Do nothing: the storage keeps what it has confirmed."""
 
     def folder(self, name: str) -> str:
         """The address of the folder of an object."""
@@ -237,7 +237,7 @@ class BucketStore:
 
     @property
     def folds_case(self) -> bool:
-        """Whether names that differ in case only are one object: they never are."""
+        """False: names that differ only in case are different objects."""
         return False
 
     def _address(self, name: str) -> str:

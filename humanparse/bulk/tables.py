@@ -20,14 +20,14 @@ from .packs import import_pyarrow
 from .sources import decoded, read_object, read_picture, size_and_mark
 
 _ROWS = 8  # read at a time: each may hold a photo of some megabytes
-_BLOCK = 4 << 20  # bytes read at a time: a column of a group of rows may have gigabytes
+_BLOCK = 4 << 20  # bytes read at a time: a column of a row group may have gigabytes
 
 
 def open_table(path: Path | RemoteFile, column: str | None, keep_suffix: bool) -> Source:
     """The inputs of a Parquet file, whatever its column holds.
 
     Raises:
-        BulkError: it is no Parquet file, has no such column, or that holds neither pictures nor their names.
+        BulkError: it is not a Parquet file, or has no such column with pictures or their names.
     """
     with _opened(path) as table:
         name, kind = _column(path, table, column)
@@ -51,10 +51,10 @@ def strings(path: Path | RemoteFile, column: str | None) -> Iterator[str | None]
 
 
 class TableSource:
-    """Pictures in a column: encoded bytes, or `{"bytes", "path"}`, where missing bytes are those at the path.
+    """Pictures in a column: encoded bytes, or `{"bytes", "path"}`; missing bytes are read from the path.
 
-    Outputs are named by the path, or by the number of the row where there is none. A table in remote
-    storage is read in parts, and never copied.
+    Outputs are named by the path, or by the row number if there is none. A table in remote storage is read in
+    parts, and never copied.
     """
 
     in_order = True
@@ -65,7 +65,7 @@ class TableSource:
         self._next = self._end = 0
 
     def __getstate__(self) -> dict[str, Any]:
-        """What travels to another process, which opens the file itself."""
+        """The state for another process, which opens the file itself."""
         return {**self.__dict__, "_rows": None, "_next": 0, "_end": 0}
 
     def listing(self) -> Iterator[Listing]:
@@ -76,10 +76,10 @@ class TableSource:
             yield Listing(place, self._key(row, name), row, size, modified, fixed=True)
 
     def read(self, found: Listing) -> Content:
-        """Decode the picture of a row; going back within a group of rows means reading that from its front.
+        """Decode the picture of a row. Going back within a row group reads it again from its start.
 
         Raises:
-            ImageError: there is none, or it cannot be read.
+            ImageError: there is no picture, or it cannot be read.
         """
         value = picture_in(self._value(found), found.place)
         if isinstance(value, bytes):
@@ -91,11 +91,11 @@ class TableSource:
         return read_object(photo, name) if is_remote(photo) else Content(image.load(photo, name=name))
 
     def left_out(self) -> Counter[str]:
-        """Nothing."""
+        """An empty counter."""
         return Counter()
 
     def photo(self, found: Listing) -> str:
-        """The name of the picture in its row, or of the row."""
+        """The name of the row, such as `photos.parquet row 3`."""
         return found.place
 
     def _names(self) -> Iterator[str | None]:
@@ -122,7 +122,7 @@ class TableSource:
                 if number == row:
                     return value
         except (BulkError, OSError, ValueError) as error:
-            self._end = 0  # the next row begins again
+            self._end = 0  # the next read starts again
             raise ImageError(f"{found.place}: the table cannot be read: {said(error)}") from error
         raise ImageError(f"{found.place}: there is no such row any more")
 
@@ -144,7 +144,7 @@ class TableSource:
 
 
 def picture_in(value: Any, place: str) -> Any:
-    """`inside`, which must be something.
+    """The content of a value, see `inside`, which must not be empty.
 
     Raises:
         ImageError: it is empty.
@@ -156,7 +156,7 @@ def picture_in(value: Any, place: str) -> Any:
 
 
 def inside(value: Any) -> Any:
-    """Of a struct as the Hugging Face hub has them the bytes, or else the path; any other value as it is."""
+    """The bytes, or else the path, of a struct as on the Hugging Face hub; any other value as it is."""
     if isinstance(value, Mapping) and {"bytes", "path"} & set(value):
         return value["bytes"] if value.get("bytes") is not None else value.get("path")
     return value

@@ -18,12 +18,12 @@ from .naming import key_of_path
 from .sources import decoded, size_and_mark
 
 _FIRST = ("jpg", "jpeg", "jpe", "jfif", "webp", "avif", "heic", "png")
-"""What the picture of a sample is likely to be: a mask is seldom a JPEG."""
+"""Extensions of a sample's photo, the likeliest first: a mask is seldom a JPEG."""
 
 _CALLED = frozenset(("image", "img", "photo", "picture", "rgb", "color", "colour", "input"))
-"""How a sample's picture is called where others have names, too: `0.rgb.png`."""
+"""Names of a sample's photo if its other pictures are named, too: `0.rgb.png`."""
 
-_HOPS = 40  # that links to links may take, as in Linux
+_HOPS = 40  # most links to follow in a row, as in Linux
 
 _BESIDE = (
     "beside the picture of their sample; name another one with `member`, or take all with `keep_suffix=True`"
@@ -32,7 +32,7 @@ _BESIDE = (
 
 @dataclass(frozen=True)
 class _Picture:
-    """A picture in a tar: its name, where its bytes are, and what its outputs are called."""
+    """A picture in a tar: its name, where its bytes are, and the name of its outputs."""
 
     name: str
     start: int = -1
@@ -41,13 +41,13 @@ class _Picture:
 
     @property
     def sample(self) -> str:
-        """All before the first dot of the file's name, as WebDataset has it."""
+        """Everything before the first dot of the file name, as in WebDataset."""
         folder, slash, file = self.name.rpartition("/")
         return f"{folder}{slash}{file.partition('.')[0]}"
 
     @property
     def extension(self) -> str:
-        """All after it, in lower case."""
+        """Everything after that dot, in lower case."""
         return self.name.rpartition("/")[2].partition(".")[2].lower()
 
 
@@ -55,18 +55,18 @@ class _Picture:
 class TarSource:
     """The pictures in one tar or several.
 
-    A sample is all files whose names are alike before their first dot, as WebDataset has it, and gives its
-    outputs that name; with several tars the name of the tar stands before it. Of a sample one picture is
-    labelled: that of `member`; else the one with nothing between its first dot and its suffix, a JPEG before
-    others; else the one that is called image, rgb or the like. Where none of these tells, the names just have
-    dots in them, and all are labelled, each under its own name.
+    A sample is all files whose names are equal before the first dot, as in WebDataset. Its outputs have that
+    name; with several tars, the name of the tar precedes it. One picture of each sample is labelled: that of
+    `member`; else the one with nothing between its first dot and its suffix, a JPEG before others; else the
+    one that is called image, rgb or the like. If none of these applies, dots are part of the names, and all
+    pictures are labelled, each under its own name.
 
     Attributes:
         paths: the tars, on a disk or in remote storage.
-        member: what stands behind the first dot of a sample's picture (`"jpg"`, `"rgb.png"`); several in
-            order of preference.
+        member: the text after the first dot of a sample's picture (`"jpg"`, `"rgb.png"`); several in order of
+            preference.
         keep_suffix: every picture is labelled, under its whole name.
-        beside: what else is left out, by reason.
+        beside: number of other pictures that are left out, by reason.
     """
 
     paths: tuple[Path | RemoteFile, ...]
@@ -77,7 +77,7 @@ class TarSource:
     in_order = False
 
     def listing(self) -> Iterator[Listing]:
-        """The pictures, tar by tar, as they lie in it."""
+        """The pictures, tar by tar, in the order of the tar."""
         self.others.clear()
         for number, path in enumerate(self.paths):
             try:
@@ -91,7 +91,7 @@ class TarSource:
                 yield Listing(place, key_of_path(key, keep_suffix=True), one.start, one.size, modified)
 
     def read(self, found: Listing) -> Content:
-        """Decode one of them; raises `ImageError` where the tar ends before, or the picture is bad."""
+        """Decode a picture; raises `ImageError` if the tar is truncated, or the picture is damaged."""
         number, _, name = found.place.partition(":")
         if found.start < 0:
             raise ImageError(f"{name}: a link to what is not in the tar")
@@ -112,15 +112,15 @@ class TarSource:
         return decoded(content, name)
 
     def left_out(self) -> Counter[str]:
-        """What looks like a picture and is not listed."""
+        """Numbers of picture-like files that are not listed, by reason."""
         return self.beside + self.others
 
     def photo(self, found: Listing) -> str:
-        """The name of one of them in its tar."""
+        """The name of a picture in its tar."""
         return found.place.partition("/")[2]
 
     def _pictures(self, path: Path | RemoteFile) -> list[_Picture]:
-        """All pictures of a tar, links among them; of several with one name the last, as `tar -x` does."""
+        """All pictures of a tar, including links; the last of several with one name, as with `tar -x`."""
         found: dict[str, _Picture] = {}
         links: dict[str, str] = {}
         for member in _members(path):
@@ -190,15 +190,15 @@ class TarSource:
 def _members(path: Path | RemoteFile) -> Iterator[tarfile.TarInfo]:
     with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as archive:
         for member in archive:
-            archive.members = []  # type: ignore[attr-defined]  # else every header stays in memory
+            archive.members = []  # type: ignore[attr-defined]  # else all headers stay in memory
             yield member
         file.seek(archive.offset)
-        if file.read(tarfile.BLOCKSIZE).strip(b"\0"):  # which tarfile takes for the end
+        if file.read(tarfile.BLOCKSIZE).strip(b"\0"):  # tarfile takes bad bytes for the end
             raise tarfile.ReadError(f"it is damaged at byte {archive.offset}")
 
 
 def _followed(path: Path | RemoteFile, found: dict[str, _Picture], links: dict[str, str]) -> list[_Picture]:
-    """The pictures, links with the bytes of what they lead to in the end."""
+    """The pictures; links get the bytes of the file that they lead to."""
     goals = {name: _goal(normpath(name), links) for name, one in found.items() if one.start < 0}
     wanted, files = set(goals.values()), {}
     for member in _members(path):
@@ -211,7 +211,7 @@ def _followed(path: Path | RemoteFile, found: dict[str, _Picture], links: dict[s
 
 
 def _goal(name: str, links: dict[str, str]) -> str:
-    """Where a link leads in the end; it, or a folder on the way, may be a link to a link."""
+    """The file that a link leads to; the link, or a folder on the way, may lead to another link."""
     for _ in range(_HOPS):
         on_the_way = (part.as_posix() for part in (PurePosixPath(name), *PurePosixPath(name).parents))
         link = next((part for part in on_the_way if part in links), None)

@@ -25,7 +25,7 @@ class VideoSource:
         every: 1 takes all frames.
 
     Attributes:
-        copied: of a copy, size and mark of the object; else None.
+        copied: size and mark of the object that this is a copy of; else None.
 
     Raises:
         BulkError: `every` is less than 1.
@@ -41,12 +41,12 @@ class VideoSource:
         self._reader: VideoReader | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """What travels to another process, which opens the file itself."""
+        """The state for another process, which opens the file itself."""
         return {**self.__dict__, "_reader": None}
 
     @contextmanager
     def on_disk(self, folder: Path, tell: Callable[[str], None]) -> Iterator[VideoSource]:
-        """The source as it is, or for a video in remote storage that of a copy, which is removed in the end.
+        """The source itself; for a video in remote storage, that of a copy, which is removed at the end.
 
         Args:
             folder: where the copy is kept, in a folder of its own; what an earlier run left there is removed.
@@ -68,7 +68,7 @@ class VideoSource:
         finally:
             if source._reader is not None:
                 source._reader.close()
-            rmtree(place, ignore_errors=True)  # else the next run removes it
+            rmtree(place, ignore_errors=True)  # if this fails, the next run removes it
 
     def _fetch(self, video: RemoteFile) -> None:
         assert isinstance(self._path, Path)
@@ -85,9 +85,9 @@ class VideoSource:
             ) from error
 
     def listing(self) -> Iterator[Listing]:
-        """The frames, counted by going through them: what a container's header says is often wrong.
+        """The frames, counted by reading them: the header of a container is often wrong.
 
-        A damaged frame is the last; reading it says what is wrong.
+        A damaged frame is the last one; reading it raises the error.
         """
         found = self.copied
         size, modified = (found.size, found.mark) if found else size_and_mark(self._path)
@@ -109,10 +109,10 @@ class VideoSource:
         reader.close()
 
     def read(self, found: Listing) -> Content:
-        """The frame; going back means reading from the front again.
+        """Decode a frame. Going back reads the video again from its start.
 
         Raises:
-            ImageError: the video ends before, or the frame is damaged.
+            ImageError: the video ends earlier, or the frame is damaged.
         """
         if self._reader is None or found.start < self._reader.position:
             self._reader = self._opened()
@@ -130,11 +130,11 @@ class VideoSource:
         return Content(frame)
 
     def left_out(self) -> Counter[str]:
-        """Nothing."""
+        """An empty counter."""
         return Counter()
 
     def photo(self, found: Listing) -> str:
-        """What a frame is called."""
+        """The name of a frame."""
         return found.place
 
     def _opened(self) -> VideoReader:

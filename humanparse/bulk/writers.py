@@ -49,7 +49,7 @@ _OFFERED: Mapping[str, Format] = {
 }
 
 FORMATS: Mapping[str, Format] = {**_OFFERED, INTEGRATEDPIFU.kind: INTEGRATEDPIFU}
-"""Formats of one file per photo, which is called by the input's key and the format's ending."""
+"""Formats of one file per photo, named by the input's key and the format's ending."""
 
 PACKED = ("tar", "parquet")
 """Formats that hold many inputs in one file."""
@@ -58,10 +58,10 @@ OFFERED = (*_OFFERED, *PACKED)
 
 
 def check_formats(names: tuple[str, ...]) -> None:
-    """See that all formats are known, each is named once, and no two photos can have one output.
+    """Check that all formats are known, each is named once, and no two photos can have the same output.
 
     Raises:
-        BulkError: none, unknown, named twice, or two whose outputs can meet.
+        BulkError: there is no format, an unknown one, one named twice, or two whose outputs can clash.
     """
     unknown = [name for name in names if name not in (*FORMATS, *PACKED)]
     if unknown or not names or len(set(names)) < len(names):
@@ -84,7 +84,7 @@ def encoded(name: str, parsing: Parsing, photo: Photo | None = None) -> bytes:
         photo: for formats that name or show it.
 
     Raises:
-        FormatError: it holds no pixels.
-        BulkError: IntegratedPIFu's format of other labels than Pascal's.
+        FormatError: the parsing has no pixels.
+        BulkError: IntegratedPIFu's format is requested for labels other than Pascal's.
     """
     return FORMATS[name].encode(replace(parsing, logits=None), photo or Photo())

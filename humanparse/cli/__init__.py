@@ -58,7 +58,7 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _options(
     debug: Annotated[
-        bool, typer.Option("--debug", help="Show tracebacks; works anywhere in a line.")
+        bool, typer.Option("--debug", help="Show tracebacks; works anywhere on the line.")
     ] = False,
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
@@ -68,14 +68,14 @@ def _options(
 
 
 def main() -> None:
-    """Run the command line: an error is one red line, and its traceback comes only with `--debug`.
+    """Run the command line. An error is one red line; `--debug` adds its traceback.
 
-    People add `--debug` at the end of the line that failed, so it is looked for before typer runs.
+    `--debug` is read before typer runs, because people add it at the end of the line that failed.
     """
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
     warnings.showwarning = _show_warning
-    for stream in (sys.stdout, sys.stderr):  # a name that the terminal's encoding lacks must end no run
+    for stream in (sys.stdout, sys.stderr):  # characters that the terminal lacks must not end a run
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:

@@ -25,8 +25,8 @@ def agnostic(
         str | None,
         typer.Option(
             "--for",
-            help="Mask, photo and label map as a project makes them, named after it: viton-hd, catvton, "
-            "ootdiffusion, idm-vton or fashn.",
+            help="Write mask, photo and label map as this project makes them: viton-hd, catvton, "
+            "ootdiffusion, idm-vton or fashn. Files are named after it.",
             show_default=False,
         ),
     ] = None,
@@ -40,23 +40,28 @@ def agnostic(
         ),
     ] = None,
     image: Annotated[
-        Path | None, typer.Option(help="Also the photo with grey there, as PNG.", show_default=False)
+        Path | None,
+        typer.Option(help="Also write the photo, grey under the mask, as PNG.", show_default=False),
     ] = None,
     labels: Annotated[
-        Path | None, typer.Option(help="Also the label map without it, as PNG.", show_default=False)
+        Path | None,
+        typer.Option(help="Also write the label map without garment and limbs, as PNG.", show_default=False),
     ] = None,
     dilate: Annotated[
         int | None,
         typer.Option(
-            help="Pixels by which the mask grows; without it 1% of the long side.", show_default=False
+            help="Grow the mask by this many pixels (default: 1% of the long side).", show_default=False
         ),
     ] = None,
     also: Annotated[
-        str | None, typer.Option(help="Parts or groups to hide, too, with commas: scarf.", show_default=False)
+        str | None,
+        typer.Option(help="Comma-separated parts or groups to hide, too, such as scarf.", show_default=False),
     ] = None,
     keep: Annotated[
         str | None,
-        typer.Option(help="Parts or groups to leave visible, with commas: arms.", show_default=False),
+        typer.Option(
+            help="Comma-separated parts or groups to leave visible, such as arms.", show_default=False
+        ),
     ] = None,
     min_area: MinArea = "0",
     fill: Fill = "0",
@@ -68,7 +73,7 @@ def agnostic(
     *,
     options: ParserOptions,
 ) -> None:
-    """Hide a garment and the limbs it covers, as virtual try-on takes it: mask, photo, label map."""
+    """Hide a garment and the limbs it covers, for virtual try-on: mask, photo, label map."""
     if recipe is not None:
         from ..adapters.recipes import get_recipe
 
@@ -104,7 +109,7 @@ def agnostic(
 
 
 def _named(photo: str, recipe: str | None, cloth: str, kind: str) -> Path | None:
-    """What a file for a project is called: `me_catvton_upper_mask.png`, `…_grey.png`, `…_labels.png`."""
+    """The name of a recipe's file: `me_catvton_upper_mask.png`, `…_grey.png` or `…_labels.png`."""
     if recipe is None:
         return None
     from ..formats import photo_name

@@ -27,17 +27,17 @@ def bench(
     batch: Annotated[int, typer.Option(help="Photos that go through the network together.")] = 1,
     size: Annotated[str, typer.Option(help="WIDTHxHEIGHT of the photo.")] = "550x830",
     photo: Annotated[
-        Path | None, typer.Option(help="A photo of your own instead.", show_default=False)
+        Path | None, typer.Option(help="Your own photo instead of a synthetic one.", show_default=False)
     ] = None,
-    runs: Annotated[int, typer.Option(help="How often; medians are shown.")] = 5,
+    runs: Annotated[int, typer.Option(help="Number of runs; medians are shown.")] = 5,
     random: Annotated[
-        bool, typer.Option("--random", help="Untrained weights, as fast; nothing is downloaded.")
+        bool, typer.Option("--random", help="Use untrained weights: the same speed, and no download.")
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     *,
     options: ParserOptions,
 ) -> None:
-    """Time each stage from file to label PNG, and hold the network against this machine's matmul."""
+    """Time each stage from file to label PNG, and compare the network with this machine's matmul."""
     width, height = _size(size)
     content = _read(photo) if photo is not None else None
     spec = hub.find_model(model, offline=options.offline)
@@ -46,7 +46,7 @@ def bench(
     from ..bench import measure, random_weights, synthetic_photo
     from ..parser import Parser
 
-    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # Windows keeps weights that are mapped
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # Windows cannot delete mapped weights
         options = replace(options, model=model)
         if random:
             options = replace(options, weights=random_weights(registry.single(spec), Path(folder)))

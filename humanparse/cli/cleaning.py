@@ -1,4 +1,4 @@
-"""Options of all commands that clean labels or edge masks, in the same words."""
+"""Options that all commands share that clean labels or edge masks."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import typer
 
 MinArea = Annotated[
     str,
-    typer.Option(help="Islands smaller than that take the label they touch most: pixels, or 0.1%."),
+    typer.Option(help="Give islands smaller than this the label they touch most: pixels, or 0.1%."),
 ]
-Fill = Annotated[str, typer.Option(help="Holes inside a part up to that are filled: pixels, or 0.1%.")]
-Smooth = Annotated[int, typer.Option(help="Radius in pixels to which borders are smoothed.")]
-Grow = Annotated[int, typer.Option(help="Pixels by which the mask grows.")]
-Shrink = Annotated[int, typer.Option(help="Pixels by which the mask then shrinks.")]
-Feather = Annotated[int, typer.Option(help="Pixels over which edges fade inwards.")]
+Fill = Annotated[str, typer.Option(help="Fill holes inside a part up to this size: pixels, or 0.1%.")]
+Smooth = Annotated[int, typer.Option(help="Smooth borders within this radius in pixels.")]
+Grow = Annotated[int, typer.Option(help="Grow the mask by this many pixels.")]
+Shrink = Annotated[int, typer.Option(help="Then shrink the mask by this many pixels.")]
+Feather = Annotated[int, typer.Option(help="Fade edges inwards over this many pixels.")]

@@ -1,4 +1,4 @@
-"""Where the command line prints: results to standard output, all else to standard error."""
+"""Where the command line prints: results to standard output, everything else to standard error."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from typer.core import TyperGroup
 from ..errors import HumanParseError
 from ..messages import presentable, said
 
-_ARGUMENT = re.compile(r"`(\w+)(?:=([^`]+))?`")  # as the library's messages spell one: `resume=True`
+_ARGUMENT = re.compile(r"`(\w+)(?:=([^`]+))?`")  # an argument in the library's messages: `resume=True`
 
 Item = TypeVar("Item")
 
-_PIPE_WIDTH = 10_000  # a table sent to a file keeps one line for each row
+_PIPE_WIDTH = 10_000  # in a file, each row of a table stays on one line
 
 
 def _console(stderr: bool) -> Console:
@@ -34,10 +34,10 @@ err = _console(stderr=True)
 
 
 class Commands(TyperGroup):
-    """Commands whose errors name options where the library's name arguments."""
+    """Commands whose errors name options instead of the library's arguments."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command that was asked for."""
+        """Run the command."""
         try:
             return super().invoke(ctx)
         except HumanParseError as error:
@@ -46,11 +46,11 @@ class Commands(TyperGroup):
 
 
 def with_options(message: str, params: Iterable[Any]) -> str:
-    """A message of the library, its arguments spelled as a command's options.
+    """A message of the library, with its arguments written as a command's options.
 
     Args:
-        message: names arguments as Python does: `` `batch` ``, `` `resume=True` ``, `` `device='cpu'` ``.
-        params: of the command, as click has them; other arguments stay as they are.
+        message: names arguments as in Python: `` `batch` ``, `` `resume=True` ``, `` `device='cpu'` ``.
+        params: click's parameters of the command; other arguments stay as they are.
     """
     options = {param.name: param for param in params if param.param_type_name == "option"}
 
@@ -67,7 +67,7 @@ def with_options(message: str, params: Iterable[Any]) -> str:
 
 
 def show(table: Table) -> None:
-    """Print a table to standard output, without the blanks that rich puts at the end of each line."""
+    """Print a table to standard output, without rich's trailing blanks."""
     with out.capture() as printed:
         out.print(table, highlight=False)
     lines = [line.rstrip(" ") for line in printed.get().splitlines()]
@@ -75,7 +75,7 @@ def show(table: Table) -> None:
 
 
 def with_progress(items: Sequence[Item], what: str, quiet: bool) -> Iterator[Item]:
-    """Give the items one after the other, with a progress bar when people watch and there are several."""
+    """Yield the items; if there are several and standard error is a terminal, show a progress bar."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     hidden = quiet or not err.is_terminal or len(items) == 1
     with Progress(*columns, console=err, disable=hidden, transient=True) as progress:
@@ -86,7 +86,7 @@ def with_progress(items: Sequence[Item], what: str, quiet: bool) -> Iterator[Ite
 
 
 def report(error: Exception, *, debug: bool, about: str = "") -> None:
-    """Print an error: its first line in red, then the details; anything but our own errors is called a bug.
+    """Print an error: its first line in red, then the details. All but our own errors are called bugs.
 
     Args:
         error: what was raised.

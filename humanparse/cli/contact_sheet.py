@@ -1,4 +1,4 @@
-"""`humanparse contact-sheet`: the most doubtful outputs of a run, to look at."""
+"""`humanparse contact-sheet`: shows the most doubtful outputs of a run."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from .console import out
 def contact_sheet(
     dest: Annotated[str, typer.Argument(help="Folder, or s3://…, that `humanparse label -o` wrote to.")],
     path: Annotated[Path, typer.Option("-o", "--output", help=".jpg or .png picture, or .html page.")],
-    count: Annotated[int, typer.Option(help="How many outputs, at most.")] = 100,
+    count: Annotated[int, typer.Option(help="Most outputs to show.")] = 100,
     order: Annotated[
         str,
         typer.Option(
-            help="Doubtful: low mean confidence, many unsure pixels (see --min-confidence), or little person."
+            help="What is doubtful: confidence (a low mean), unsure (many pixels below the run's "
+            "--min-confidence) or person (few pixels)."
         ),
     ] = "confidence",
-    columns: Annotated[int, typer.Option(help="Of the picture.")] = 10,
-    side: Annotated[int, typer.Option(help="Pixels that an output may take in width and height.")] = 240,
+    columns: Annotated[int, typer.Option(help="Columns of the picture.")] = 10,
+    side: Annotated[int, typer.Option(help="Largest width and height of an output, in pixels.")] = 240,
 ) -> None:
     """Show the most doubtful outputs of a run in one picture or page."""
     from .. import bulk

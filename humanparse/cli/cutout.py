@@ -27,14 +27,14 @@ def cutout(
     keep: Annotated[
         str | None,
         typer.Option(
-            help="Parts or groups to keep, with commas: hair,face or clothes; default: all.",
+            help="Comma-separated parts or groups to keep, such as hair,face (default: all).",
             show_default=False,
         ),
     ] = None,
     drop: Annotated[
-        str | None, typer.Option(help="Parts or groups to leave out, with commas.", show_default=False)
+        str | None, typer.Option(help="Comma-separated parts or groups to leave out.", show_default=False)
     ] = None,
-    crop: Annotated[bool, typer.Option("--crop", help="Cut the picture to what is kept.")] = False,
+    crop: Annotated[bool, typer.Option("--crop", help="Crop the picture to the kept parts.")] = False,
     min_area: MinArea = "0",
     fill: Fill = "0",
     smooth: Smooth = 0,
@@ -42,16 +42,16 @@ def cutout(
     shrink: Shrink = 0,
     feather: Feather = 0,
     matte: Annotated[
-        bool, typer.Option("--matte", help='Soft edges of hair and cloth; needs "humanparse[matting]".')
+        bool, typer.Option("--matte", help="Soft edges of hair and cloth; needs the extra `matting`.")
     ] = False,
     background: Annotated[
-        str | None, typer.Option(help="A colour to put behind: white, #e0e0e0.", show_default=False)
+        str | None, typer.Option(help="Background colour, such as white or #e0e0e0.", show_default=False)
     ] = None,
     quiet: Quiet = False,
     *,
     options: ParserOptions,
 ) -> None:
-    """Cut parts out of a photo: a PNG of its size with what is kept, transparent elsewhere."""
+    """Cut parts out of a photo: a PNG of the same size, transparent outside the kept parts."""
     check_output(output, photo)
     from ..adapters.cutout import cutout as cut
     from ..cleaning import Cleaning
@@ -74,10 +74,10 @@ def split(words: str) -> list[str]:
 
 
 def check_output(path: Path, photo: str) -> None:
-    """See, before any work, that a picture may be written to `path`.
+    """Check, before any work, that a picture may be written to `path`.
 
     Raises:
-        FormatError: another suffix than .png, no such folder, or it is the photo itself.
+        FormatError: the suffix is not .png, the folder does not exist, or it is the photo itself.
     """
     if path.suffix.lower() != ".png":
         raise FormatError(f"{path}: the name of the result must end in .png")
@@ -88,7 +88,7 @@ def check_output(path: Path, photo: str) -> None:
 
 
 def write_png(picture: Image, path: Path, quiet: bool) -> None:
-    """Write a picture; it appears under its name only when it is whole.
+    """Write a picture; it appears under its name only when it is complete.
 
     Raises:
         FormatError: it cannot be written.

@@ -1,4 +1,4 @@
-"""`humanparse doctor`: what this machine has, and what would get in the way."""
+"""`humanparse doctor`: what this machine has, and what may cause problems."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ _HUBS = ("https://huggingface.co", "https://github.com", "https://drive.google.c
 
 
 def doctor(
-    offline: Annotated[bool, typer.Option("--offline", help="Do not try the hubs.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Do not contact the hubs.")] = False,
 ) -> None:
-    """Show versions, the device and why, OpenCV's generation, the cache, and which hubs answer."""
+    """Show versions, the device and the reason for it, the cache, and which hubs answer."""
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")

@@ -17,7 +17,7 @@ def download(
     names: Annotated[list[str], typer.Argument(help="Models, by name or pattern such as 'schp-*'.")],
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress bar.")] = False,
 ) -> None:
-    """Download and verify weights, of all its networks where a model has several; prints where they are."""
+    """Download and verify the weights of all networks of models, and print where they are."""
     wanted = [spec for name in names for spec in _files(name)]
     failed = False
     for name, spec in {spec.name: spec for spec in wanted}.items():
@@ -33,7 +33,7 @@ def download(
 
 
 def _files(name: str) -> list[registry.Published]:
-    """What a name or pattern stands for: models, the networks of one that has several, detectors."""
+    """The networks and detectors that a name or pattern stands for; a model may have several networks."""
     found: list[registry.Published] = [
         network for model in registry.names(name) for network in registry.get(model).networks().values()
     ]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 _UNCHANGED = ParserOptions(precision="float32")
-"""What `eval` passes when no option of the model is given."""
+"""The options of `eval` if none of the model's is given."""
 
 
 @with_parser_options(without=("model", "protocol"), precision=_UNCHANGED.precision)
@@ -34,8 +34,8 @@ def evaluate(
     dataset: Annotated[
         str,
         typer.Option(
-            help="lip, atr, pascal, cihp or mhpv2; or own: a folder with images/ and labels/, PNG label maps "
-            "of the same stems in the labels of --model.",
+            help="lip, atr, pascal, cihp or mhpv2; or own: a folder with images/ and labels/ (PNG label maps "
+            "with the same stems, in the labels of --model).",
             show_default=False,
         ),
     ],
@@ -44,20 +44,22 @@ def evaluate(
     predictions: Annotated[
         Path | None, typer.Option(help="Score this folder: label maps, or a CIHP or LV-MHP submission.")
     ] = None,
-    split: Annotated[str | None, typer.Option(help="Default: the one that papers score on.")] = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Also write JSON.")] = None,
+    split: Annotated[str | None, typer.Option(help="Split (default: the one that papers score).")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Also write the scores as JSON.")
+    ] = None,
     convention: Annotated[
         str | None, typer.Option(help="How absent classes count: schp_ce2p, mce2p or ssseg.")
     ] = None,
     keep: Annotated[
         Path | None,
-        typer.Option(help="Folder for the model's label maps, from which a stopped run resumes."),
+        typer.Option(help="Folder for the model's label maps; a stopped run resumes from it."),
     ] = None,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress, tables only.")] = False,
     *,
     options: ParserOptions,
 ) -> None:
-    """Score a model, or predictions, on a data set: mIoU, and AP and PCP where people are known apart."""
+    """Score a model, or predictions, on a data set: mIoU, and AP and PCP if people are told apart."""
     from ..metrics.datasets import read_dataset
     from ..metrics.evaluation import Evaluation
     from ..metrics.predictions import Predictions
@@ -71,8 +73,8 @@ def evaluate(
     kept: Kept | None = None
     if model is not None and spec is not None:
         _refuse_other_labels(spec, data)
-        # As the scripts did that printed the published scores. A model that finds people is scored on a
-        # submission of them, where each pixel is one person's.
+        # Like the scripts behind the published scores. A model that finds people is scored on a submission,
+        # where each pixel belongs to one person.
         options = replace(options, model=model, protocol="extract" if spec.finds_people else "score")
         predictions = keep or Path("predictions") / f"{data.key}-{data.split}-{spec.filename.lower()}"
         kept = _kept(options, predictions, {"dataset": data.key, "root": str(root.resolve())}, quiet)
@@ -99,11 +101,11 @@ def evaluate(
 
 
 _RARE = ("runtime", "test_size", "detector", "rule", "fast_decode")
-"""Options that the settings of kept label maps name only where they are given, as those made before do."""
+"""Options stored with kept label maps only if they are set: older folders lack them."""
 
 
 def _kept(options: ParserOptions, folder: Path, about: dict[str, str], quiet: bool) -> Kept:
-    """Load the model, and make the folder of its label maps or see that it was made like this."""
+    """Load the model, and make the folder of its label maps or check that its settings are the same."""
     from ..metrics.kept import Kept
     from ..parser import Parser
 
@@ -167,7 +169,7 @@ def _write(scores: dict[str, Any], path: Path) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """JSON has no NaN: where nothing was counted stands null."""
+    """Replace NaN by None, because JSON has no NaN."""
     if isinstance(value, dict):
         return {key: _plain(entry) for key, entry in value.items()}
     if isinstance(value, list):

@@ -20,17 +20,17 @@ def export(
     to: Annotated[str, typer.Option("--to", help="onnx or openvino.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The .onnx or .xml file to write.")],
     weights: Annotated[
-        Path | None, typer.Option(help="A checkpoint file of your own.", show_default=False)
+        Path | None, typer.Option(help="Your own checkpoint file.", show_default=False)
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     offline: Annotated[bool, typer.Option("--offline", help="Never use the network for weights.")] = False,
 ) -> None:
-    """Write a model for another runtime, and say how well the file agrees with the model.
+    """Write a model for another runtime, and print how closely the file agrees with the model.
 
-    The file takes batches of any size, and carries label names and how a photo becomes its input.
+    The file takes batches of any size. It contains the label names and how a photo becomes its input.
     """
     spec = hub.find_network(model, offline=offline or None)
-    kind = cast("Kind", to)  # `check_export` says which kinds there are
+    kind = cast("Kind", to)  # `check_export` refuses unknown kinds
     from ..runtimes.export import check_export
     from ..runtimes.export import export as write
     from ..runtimes.loading import load_network

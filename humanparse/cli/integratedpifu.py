@@ -24,9 +24,10 @@ def integratedpifu(
     dest: Annotated[
         str, typer.Option("--output-dir", "-o", help="Folder for the maps, or s3://….")
     ] = "render_human_parse_results",
-    split: Annotated[str, typer.Option(help="Whose pictures: train, test or both.")] = "both",
+    split: Annotated[str, typer.Option(help="Subjects to label: train, test or both.")] = "both",
     approximate: Annotated[
-        bool, typer.Option("--approximate", help="Accept labels that do not tell upper from lower limbs.")
+        bool,
+        typer.Option("--approximate", help="Accept labels that do not distinguish upper from lower limbs."),
     ] = False,
     resume: Resume = False,
     restart: Restart = False,
@@ -38,7 +39,7 @@ def integratedpifu(
     *,
     options: ParserOptions,
 ) -> None:
-    """Part maps for IntegratedPIFu: float32 .npy, 0 and 0.5 to 1.0, named and placed as its code expects."""
+    """Write part maps for IntegratedPIFu: float32 .npy, 0 and 0.5 to 1.0, with the names its code expects."""
     from .. import bulk
     from ..bulk.integratedpifu import label_subjects
 

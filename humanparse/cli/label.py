@@ -1,4 +1,4 @@
-"""`humanparse label`: a data set -> its labels, in a run that can be stopped, killed and gone on with."""
+"""`humanparse label`: labels a data set, in a run that can be stopped or killed, and resumed."""
 
 from __future__ import annotations
 
@@ -28,15 +28,17 @@ if TYPE_CHECKING:
 
 _KINDS = ", ".join(one.kind for one in FORMATS.values() if one.of_any_photo)
 
-Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in DEST, or begin one.")]
-Restart = Annotated[bool, typer.Option("--restart", help="Delete the run in DEST with its outputs first.")]
-RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="With --resume: failed inputs again.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Resume the run in the output folder, or start one.")]
+Restart = Annotated[
+    bool, typer.Option("--restart", help="First delete the run in the output folder, and its outputs.")
+]
+RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="With --resume: retry failed inputs.")]
 Journal = Annotated[
     Path | None,
     typer.Option(help="File for the journal, on a disk of this machine.", show_default=False),
 ]
 Workers = Annotated[
-    int | None, typer.Option(help="Threads that read, and as many that write.", show_default=False)
+    int | None, typer.Option(help="Number of reading threads, and of writing threads.", show_default=False)
 ]
 Batch = Annotated[int, typer.Option(help="Inputs that go through the network together.")]
 
@@ -57,13 +59,16 @@ def label(
         typer.Option("-o", "--output", help="Folder for the outputs, or s3://….", show_default=False),
     ] = None,
     formats: Annotated[
-        str, typer.Option("--format", help=f"{_KINDS}, tar, parquet; several with commas.")
+        str, typer.Option("--format", help=f"Comma-separated: {_KINDS}, tar, parquet.")
     ] = "png",
     resume: Resume = False,
     restart: Restart = False,
     retry_failed: RetryFailed = False,
     status: Annotated[
-        str | None, typer.Option(help="Say how far the run in DEST is, and what failed.", show_default=False)
+        str | None,
+        typer.Option(
+            help="Show the progress and the failures of the run in this folder.", show_default=False
+        ),
     ] = None,
     journal: Journal = None,
     shard: Annotated[
@@ -71,19 +76,22 @@ def label(
     ] = None,
     batch: Batch = 8,
     workers: Workers = None,
-    every: Annotated[int, typer.Option(help="Of a video every n-th frame.")] = 1,
+    every: Annotated[int, typer.Option(help="Take every n-th frame of a video.")] = 1,
     column: Annotated[
         str | None, typer.Option(help="Column of a list with paths or URLs.", show_default=False)
     ] = None,
     member: Annotated[
         str | None,
-        typer.Option(help="Picture of a tar's samples, such as jpg or rgb.png.", show_default=False),
+        typer.Option(help="Picture to label in a tar's samples, such as jpg or rgb.png.", show_default=False),
     ] = None,
     keep_suffix: Annotated[
         bool, typer.Option("--keep-suffix", help="a.jpg becomes a.jpg.png, not a.png.")
     ] = False,
     confidence: Annotated[
-        bool, typer.Option("--confidence/--no-confidence", help="For statistics, npz and contact sheets.")
+        bool,
+        typer.Option(
+            "--confidence/--no-confidence", help="Compute confidence: statistics, npz, contact sheets."
+        ),
     ] = True,
     people: Annotated[
         str | None,
@@ -92,14 +100,11 @@ def label(
         ),
     ] = None,
     min_confidence: Annotated[
-        float | None, typer.Option(help="Pixels below it (0-1) become 255.", show_default=False)
+        float | None, typer.Option(help="Pixels with less confidence (0-1) become 255.", show_default=False)
     ] = None,
     remap: Annotated[
         str | None,
-        typer.Option(
-            help="Write another label set: one of those that `humanparse info MODEL` lists.",
-            show_default=False,
-        ),
+        typer.Option(help="Write another label set, such as coarse.", show_default=False),
     ] = None,
     approximate: Annotated[
         bool, typer.Option("--approximate", help="Accept a --remap without exact counterparts.")
@@ -112,13 +117,16 @@ def label(
     engine: Annotated[str, typer.Option(help="local, or ray: workers on a Ray cluster.")] = "local",
     address: Annotated[
         str | None,
-        typer.Option(help="Of the Ray cluster; else RAY_ADDRESS, or one is started.", show_default=False),
+        typer.Option(
+            help="Address of the Ray cluster (default: RAY_ADDRESS, else one on this machine).",
+            show_default=False,
+        ),
     ] = None,
     concurrency: Annotated[
-        int | None, typer.Option(help="Workers on Ray; else as many as fit.", show_default=False)
+        int | None, typer.Option(help="Workers on Ray (default: as many as fit).", show_default=False)
     ] = None,
     gpus_per_worker: Annotated[
-        float | None, typer.Option(help="GPUs of each worker on Ray, such as 0.5.", show_default=False)
+        float | None, typer.Option(help="GPUs per worker on Ray, such as 0.5.", show_default=False)
     ] = None,
     quiet: Quiet = False,
     *,
@@ -182,7 +190,7 @@ def read_engine(
     gpus_per_worker: float | None,
     processes: int | None,
 ) -> StartEngine | None:
-    """What does the work; None: threads of this process."""
+    """The engine that these options ask for; None: threads of this process."""
     if name == "ray":
         if processes is not None:
             raise BulkError("--processes is for --engine local; on Ray, --concurrency says how many workers")
@@ -201,7 +209,7 @@ def read_engine(
 
 
 def watched(work: Callable[[RunOptions], Summary], options: RunOptions, quiet: bool) -> Summary:
-    """Do a run with a progress bar when people watch, and let Ctrl-C end it after what is under way."""
+    """Do a run, with a progress bar on a terminal; Ctrl-C ends it after the batches in progress."""
     columns = (
         *(TextColumn("labelling"), BarColumn(), MofNCompleteColumn()),
         *(TextColumn("{task.fields[rate]}"), TimeRemainingColumn(), TextColumn("{task.fields[failed]}")),
@@ -230,7 +238,7 @@ def watched(work: Callable[[RunOptions], Summary], options: RunOptions, quiet: b
 
 @contextmanager
 def interruptible() -> Iterator[Callable[[], bool]]:
-    """Give what tells whether Ctrl-C, or SIGTERM, asked to stop; a second Ctrl-C stops at once."""
+    """Yield a function that returns whether Ctrl-C or SIGTERM came; a second Ctrl-C stops at once."""
     asked = threading.Event()
     before = {kind: signal.getsignal(kind) for kind in (signal.SIGINT, signal.SIGTERM)}
 
@@ -249,13 +257,13 @@ def interruptible() -> Iterator[Callable[[], bool]]:
 
 
 def finish(summary: Summary, dest: str | Path, quiet: bool, params: Iterable[Any] = ()) -> None:
-    """Say what came of a run; exit with 130 when it was stopped, with 1 when inputs failed.
+    """Print the result of a run; exit with 130 if it was stopped, with 1 if inputs failed.
 
     Args:
-        summary: of the run.
-        dest: folder of its outputs.
+        summary: the result.
+        dest: folder of the outputs.
         quiet: whether to print failures only.
-        params: of the command, see `with_options`.
+        params: see `with_options`.
     """
     counts = summary.counts
     if not quiet:
@@ -276,7 +284,7 @@ def finish(summary: Summary, dest: str | Path, quiet: bool, params: Iterable[Any
 
 
 def show_status(dest: str) -> None:
-    """Print how far a run is; exit with 0 when all is labelled, 1 when inputs failed, 3 when some remain."""
+    """Print the progress of a run; exit with 0 if all is labelled, 1 if inputs failed, 3 if some remain."""
     from .. import bulk
 
     counts, errors, settings = bulk.status(dest)

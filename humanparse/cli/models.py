@@ -1,4 +1,4 @@
-"""`humanparse models` and `humanparse info`: what there is."""
+"""`humanparse models` and `humanparse info`: all models, and one in detail."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from .console import out, show
 
 def list_models(
     patterns: Annotated[
-        list[str] | None, typer.Argument(help="Shell patterns, such as 'schp-*'; without any, all models.")
+        list[str] | None, typer.Argument(help="Shell patterns, such as 'schp-*' (default: all models).")
     ] = None,
     commercial: Annotated[
         bool, typer.Option("--commercial", help="Only models whose weights may be used commercially.")
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print records as JSON.")] = False,
 ) -> None:
-    """List the models: labels, input, claimed accuracy, size, licence, what is here, what was verified.
+    """List the models: labels, input, claimed accuracy, size, licence; which are here, which verified.
 
     The column `commercial` says whether the weights may be used commercially: yes, no or unclear; `humanparse
     info MODEL` says why.
@@ -70,7 +70,7 @@ def info(
     name: Annotated[str, typer.Argument(help="A model's name.")],
     json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
 ) -> None:
-    """Say all about one model: labels, input, files and where they come from, claims, licences."""
+    """Show everything about one model: labels, input, files and where they come from, claims, licences."""
     spec = hub.find_model(name)
     if json:
         typer.echo(jsonlib.dumps(_record(spec), indent=2))
@@ -175,7 +175,7 @@ def _here(spec: Spec) -> str:
 
 
 def _verified(spec: Spec) -> tuple[str, str]:
-    """What `humanparse verify` found with these weights on this machine, in a word; and the details."""
+    """The last result of `humanparse verify` with these weights on this machine, and its details."""
     record = read_record(spec)
     if record is None:
         return "never", f"(humanparse verify {spec.name})"

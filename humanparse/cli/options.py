@@ -1,4 +1,4 @@
-"""Options that several commands share, above all those of `Parser`, which all that parse photos have."""
+"""Options that several commands share, above all those of `Parser`."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def _option(*names: str, help: str, **more: Any) -> Any:
 
 
 class _Offered:
-    """How each field of `ParserOptions` is spelled; see `with_parser_options`."""
+    """The command-line option of each field of `ParserOptions`; see `with_parser_options`."""
 
     model: Annotated[str, _option("-m", "--model", help="See `humanparse models`.")]
     weights: Annotated[
         list[str] | None,
-        _option(help="A checkpoint file of your own; ROLE=FILE for one of several.", show_default=False),
+        _option(help="Your own checkpoint file; ROLE=FILE for one of several networks.", show_default=False),
     ]
     device: Annotated[str, _option(help="auto, cpu, cuda, cuda:N or mps.")]
     precision: Annotated[str, _option(help="auto, float32, bf16 or fp16.")]
@@ -37,30 +37,30 @@ class _Offered:
         _option("--flip/--no-flip", help="Average with the mirrored photo.", show_default=False),
     ]
     scales: Annotated[
-        str | None, _option(help="Average over sizes, such as 0.75,1,1.25.", show_default=False)
+        str | None, _option(help="Average over scales, such as 0.75,1,1.25.", show_default=False)
     ]
     protocol: Annotated[
         str,
         _option(
-            help="How logits come back to the photo: extract, paper or score, as the originals' scripts."
+            help="How logits become labels of the photo, as in the original scripts: extract, paper or score."
         ),
     ]
     test_size: Annotated[
         str | None,
         _option(
-            help="HEIGHT,WIDTH of the network's input; of models that keep the aspect, short side and limit "
-            "of the long one.",
+            help="HEIGHT,WIDTH of the network's input; for models that keep the aspect, the short side and "
+            "the limit of the long side.",
             show_default=False,
         ),
     ]
     detector: Annotated[
         str | None,
-        _option(help="Finds people instead of the model, where people are detected.", show_default=False),
+        _option(help="Detect people with this detector instead of the default.", show_default=False),
     ]
     rule: Annotated[
         str | None,
         _option(
-            help="How people's logits and the photo's are fused: schp, schp-original or mce2p.",
+            help="How logits of people and of the whole photo are fused: schp, schp-original or mce2p.",
             show_default=False,
         ),
     ]
@@ -68,9 +68,9 @@ class _Offered:
         bool,
         _option(
             "--fast-decode",
-            help="Decode large JPEGs at 1/2, 1/4 or 1/8, still twice what the network sees. Labels are of "
-            "the photo's size; on photos of 7 to 11 megapixels 99.7% of lite-atr's are the same, 99.0% of "
-            "people's.",
+            help="Decode large JPEGs at 1/2, 1/4 or 1/8 of their size, at least twice what the network sees. "
+            "Labels have the photo's size; on photos of 7 to 11 megapixels, 99.7% of lite-atr's labels were "
+            "the same, and 99.0% of those on people.",
         ),
     ]
     offline: Annotated[bool, _option("--offline", help="Never use the network for weights.")]
@@ -81,8 +81,8 @@ Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress, errors 
 Processes = Annotated[
     int | None,
     typer.Option(
-        help="Share the work out among so many processes of this machine, each with its model and its share "
-        "of the threads; for small models on many cores, or on a busy machine.",
+        help="Divide the work among this many processes, each with its model and its share of the threads; "
+        "for small models on many cores, or on a busy machine.",
         show_default=False,
     ),
 ]
@@ -95,7 +95,7 @@ def with_parser_options(without: Sequence[str] = (), **defaults: Any) -> Callabl
 
     Args:
         without: options that the command does not offer.
-        defaults: values of options where the command's default is another than `Parser`'s.
+        defaults: the command's defaults that differ from `Parser`'s.
     """
 
     def decorate(command: Command) -> Command:
@@ -131,7 +131,7 @@ def with_parser_options(without: Sequence[str] = (), **defaults: Any) -> Callabl
 
 
 def _read(asked: dict[str, Any]) -> ParserOptions:
-    """The options that the words of a command line stand for."""
+    """The options of a command line's values."""
     readers: dict[str, Callable[[Any], Any]] = {
         "weights": _weights,
         "scales": _scales,

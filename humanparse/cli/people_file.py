@@ -13,16 +13,16 @@ from ..errors import PeopleError
 class PeopleFile:
     """People of photos, read from JSON.
 
-    Known are, for one photo, a list of boxes, a list of COCO results, and an object with `boxes`, `scores`;
-    for many photos, a COCO data set (`images`, `annotations`) and an object of photo names with any of the
-    former.
+    For one photo, the file has a list of boxes, a list of COCO results, or an object with `boxes` and
+    `scores`; for many photos, a COCO data set (`images`, `annotations`), or an object with any of the former
+    for each photo name.
 
     Args:
         path: the file.
-        photos: how many photos it is meant for.
+        photos: number of photos that are parsed.
 
     Raises:
-        PeopleError: no JSON, or people of one photo where there are more.
+        PeopleError: it is not JSON, or does not say which photo people are in although there are several.
     """
 
     def __init__(self, path: Path, photos: int) -> None:

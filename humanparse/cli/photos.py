@@ -1,4 +1,4 @@
-"""The photos that the words of a command line stand for, and what their results are called."""
+"""The photos that command-line arguments stand for, and the names of their results."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 STDIN = "-"
 
 _LONGEST = 220
-"""Bytes of a stem; most file systems take names of 255, and endings and a mark while writing are added."""
+"""Most bytes of a stem; most file systems allow names of 255, and endings and a temporary mark are added."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class Job:
 
     Attributes:
         source: path, address, or `-` for standard input.
-        folder: of the results: a path, or an address in remote storage.
-        stem: what the names of its results begin with.
+        folder: folder of the results: a path, or an address in remote storage.
+        stem: beginning of the names of its results.
     """
 
     source: str
@@ -48,21 +48,21 @@ class Job:
 
     @property
     def is_file(self) -> bool:
-        """Whether it is a file, which its owner may rename."""
+        """Whether it is a file on a disk, which the user can rename."""
         return self.source != STDIN and not _is_url(self.source)
 
 
 def find_photos(words: list[str], tell: Callable[[str], None], dest: str = "") -> list[str]:
-    """What the words of a command line stand for, in order.
+    """The photos that command-line arguments stand for, in order.
 
     Args:
         words: files, folders, globs, addresses, `-`.
-        tell: called with what was left out of a folder although it looks like a picture.
-        dest: folder of the results; where it lies inside a folder of a bucket that is a word, nothing in it
-            is an input.
+        tell: called with the picture-like files that were left out of a folder.
+        dest: folder of the results; if it lies inside one of the bucket folders in `words`, nothing in it is
+            an input.
 
     Raises:
-        ImageError: a word stands for nothing.
+        ImageError: an argument stands for nothing.
     """
     found: list[str] = []
     for word in words:
@@ -112,7 +112,7 @@ def _inside(folder: Path, tell: Callable[[str], None]) -> list[str]:
 
 
 def read_photo(source: str) -> NDArray[np.uint8]:
-    """RGB uint8 (H, W, 3) of a path, an address or, for `-`, standard input.
+    """Read a path, an address or, for `-`, standard input, as RGB uint8 (H, W, 3).
 
     Raises:
         ImageError: it cannot be read.
@@ -121,12 +121,12 @@ def read_photo(source: str) -> NDArray[np.uint8]:
 
 
 def content_of(source: str) -> str | bytes:
-    """What `load_photo` takes: the path or the address, or the content of standard input, read here."""
+    """The input of `load_photo`: the path or address itself, or the content of standard input."""
     return sys.stdin.buffer.read() if source == STDIN else source
 
 
 def load_photo(source: str, content: str | bytes) -> NDArray[np.uint8]:
-    """Decode a photo; in any thread.
+    """Decode a photo as RGB uint8 (H, W, 3); may be called in any thread.
 
     Raises:
         ImageError: it cannot be read.
@@ -143,15 +143,15 @@ def load_photo(source: str, content: str | bytes) -> NDArray[np.uint8]:
 def named(
     sources: Iterable[str], folder: Path | str, outputs: Callable[[Job], Iterable[Path | str]]
 ) -> list[Job]:
-    """Name the results of photos; addresses, which nobody can rename, get different names where they meet.
+    """Name the results of photos. Addresses, which nobody can rename, get a hash if names clash.
 
     Args:
-        sources: of the photos.
-        folder: for the results: a path, or an address in remote storage.
-        outputs: the files of a photo.
+        sources: paths or addresses of the photos.
+        folder: folder of the results: a path, or an address in remote storage.
+        outputs: returns the files of a photo.
 
     Raises:
-        FormatError: a result would overwrite an input, or that of another photo.
+        FormatError: a result would overwrite an input, or a result of another photo.
     """
     from ..bulk.naming import hash_of
 
@@ -196,7 +196,7 @@ def _refuse_clashes(
             owners[path] = job.source
     alike: dict[str, Path] = {}
     for path in owners:
-        if isinstance(path, str):  # names that differ in case only are two objects
+        if isinstance(path, str):  # names of objects are case-sensitive
             continue
         twin = alike.setdefault(folded(str(path)), path)
         if twin != path and folds_case(path.parent):
@@ -218,4 +218,4 @@ def _stem(source: str) -> str:
 
 
 def _is_url(source: str) -> bool:
-    return "://" in source  # `image.load` says which kinds it takes
+    return "://" in source  # `image.load` refuses unknown kinds

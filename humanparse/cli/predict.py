@@ -40,12 +40,16 @@ def predict(
         str,
         typer.Option("-o", "--output", help="Folder for the results, also in a bucket (s3://…); or a video."),
     ] = "parsed",
-    overlay: Annotated[bool, typer.Option("--overlay", help="Also the photo with its parts tinted.")] = False,
-    legend: Annotated[bool, typer.Option("--legend", help="Add names to the overlay (implies it).")] = False,
-    json: Annotated[
-        bool, typer.Option("--json", help="Also a list of parts with boxes and RLE masks.")
+    overlay: Annotated[
+        bool, typer.Option("--overlay", help="Also write the photo with tinted parts.")
     ] = False,
-    npz: Annotated[bool, typer.Option("--npz", help="Also labels and confidence as arrays.")] = False,
+    legend: Annotated[
+        bool, typer.Option("--legend", help="Add part names to the overlay (implies --overlay).")
+    ] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Also write parts with boxes and RLE masks as JSON.")
+    ] = False,
+    npz: Annotated[bool, typer.Option("--npz", help="Also write labels and confidence as arrays.")] = False,
     people: Annotated[
         str | None,
         typer.Option(
@@ -55,7 +59,7 @@ def predict(
     ] = None,
     formats: Annotated[
         list[str] | None,
-        typer.Option("--format", help=f"Also one of {', '.join(FORMATS)}.", show_default=False),
+        typer.Option("--format", help=f"Also write one of {', '.join(FORMATS)}.", show_default=False),
     ] = None,
     labels: VideoLabels = None,
     min_area: MinArea = "0",
@@ -63,8 +67,8 @@ def predict(
     smooth: Annotated[
         str | None,
         typer.Option(
-            help="Radius in pixels to which borders are smoothed; of a video, against flicker: exponential "
-            "or flow (better).",
+            help="Smooth borders within this radius in pixels; for a video, against flicker: exponential or "
+            "flow (better).",
             show_default=False,
         ),
     ] = None,
@@ -76,7 +80,7 @@ def predict(
 ) -> None:
     """Label every pixel: writes DIR/<stem>.png (label numbers, colour palette), and what else you ask for.
 
-    Of a video, one with its parts tinted, and with --labels one of label numbers.
+    For a video, writes a video with tinted parts, and with --labels one of label numbers.
     """
     origin = context.get_parameter_source("output")
     folder = output if is_remote(output) else Path(output)
@@ -159,7 +163,7 @@ def _told(quiet: bool) -> Callable[[str], None]:
 
 def _make_folder(folder: Path | str) -> None:
     if isinstance(folder, str):
-        file_system(folder)  # which raises `StorageError` where nothing can be stored there
+        file_system(folder)  # raises `StorageError` if nothing can be stored there
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)

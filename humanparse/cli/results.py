@@ -1,4 +1,4 @@
-"""The results of photos: parses them in turn, reads ahead of that and writes behind it, in threads."""
+"""Parses photos, while threads read the next ones and write the results of earlier ones."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class Wanted:
     """What is written for each photo.
 
     Attributes:
-        cleaning: how labels are cleaned before.
+        cleaning: how labels are cleaned first.
         kinds: some of `formats.FORMATS`.
         legend: whether overlays get a legend.
-        people: as for `Parser.predict`, or a file that says it for each photo.
+        people: as for `Parser.predict`, or a file with the people of each photo.
 
     Raises:
         FormatError: an unknown kind.
@@ -52,21 +52,21 @@ class Wanted:
 
     @property
     def shows_photo(self) -> bool:
-        """Whether the photos' pixels are needed to the end."""
+        """Whether a format needs the photos' pixels."""
         return any(one.shows_photo for one in self.formats())
 
     @property
     def confidence(self) -> bool:
-        """Whether something keeps confidence."""
+        """Whether a format stores confidence."""
         return any(one.confidence for one in self.formats())
 
     def files(self, job: Job) -> list[Path | str]:
-        """All files, as far as they are known beforehand."""
+        """The files that every photo has."""
         return [job.place(name) for one in self.formats() for name in one.names(job.stem)]
 
 
 class _Photo:
-    """A photo that is read in a thread; its pixels are kept where an overlay shows them."""
+    """A photo that is read in a thread; its pixels are kept if an overlay shows them."""
 
     def __init__(self, job: Job, keep: bool) -> None:
         self.job, self._keep = job, keep
@@ -74,7 +74,7 @@ class _Photo:
         self.pixels: Picture | None = None
 
     def load(self) -> Picture:
-        content, self._content = self._content, ""  # of standard input, which may be large
+        content, self._content = self._content, ""  # standard input may be large
         pixels = load_photo(self.job.source, content)
         self.pixels = pixels if self._keep else None
         return pixels
@@ -83,16 +83,17 @@ class _Photo:
 def write_results(
     parser: Parser, wanted: Wanted, threads: int, jobs: Iterable[Job]
 ) -> Generator[Exception | None]:
-    """Parse photos and write what is wanted of each.
+    """Parse photos and write their results.
 
     Args:
         parser: the model.
         wanted: what to write.
-        threads: that read, and that write; at most so many photos are read ahead, and wait to be written.
+        threads: number of reading threads, and of writing threads; also the most photos that are read ahead,
+            and that wait to be written.
         jobs: the photos; taken as they are needed.
 
     Yields:
-        For each photo, in order, None once its files are written, or what went wrong with it.
+        For each photo, in order: None once its files are written, or its error.
 
     Raises:
         HumanParseError: no photo can be parsed with these options.
@@ -122,12 +123,12 @@ def write_results(
 def write_in_processes(
     load: Callable[[], Parser], wanted: Wanted, threads: int, jobs: Sequence[Job], processes: int
 ) -> Generator[Exception | None]:
-    """`write_results` in processes that share out the threads and the photos.
+    """`write_results` in several processes, which share the threads and the photos.
 
     Args:
         load: loads the model; it is pickled, and called in each process.
         wanted, threads, jobs: as for `write_results`.
-        processes: how many.
+        processes: number of processes.
 
     Raises:
         FormatError: one of the photos is standard input.
@@ -154,7 +155,7 @@ def _error(done: Future[None]) -> Exception | None:
 
 
 def _parsed(parser: Parser, photos: Iterator[_Photo], wanted: Wanted, ahead: int) -> Any:
-    """A generator of each photo's parsing, or what it met."""
+    """A generator of each photo's parsing, or its error."""
     from ..pipelines.snapshots import Snapshot
 
     if isinstance(wanted.people, PeopleFile):
@@ -175,7 +176,7 @@ def _with_own_people(
         try:
             mine = people.of(photo.job.source)
             yield parser.predict(photo.load(), people=mine, confidence=confidence)
-        except Exception as error:  # whatever one photo meets, the others are parsed
+        except Exception as error:  # an error with one photo must not stop the others
             yield error
 
 

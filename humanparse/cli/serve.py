@@ -18,31 +18,31 @@ from .options import with_parser_options
 def serve(
     models: Annotated[
         list[str] | None,
-        typer.Option("-m", "--model", help="Several times for several models; the first is the default."),
+        typer.Option("-m", "--model", help="A model to serve; may be repeated, the first is the default."),
     ] = None,
-    host: Annotated[str, typer.Option(help="Address to listen at; 0.0.0.0 is all.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="0 takes a free one.")] = 8000,
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 means all.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 picks a free one.")] = 8000,
     workers: Annotated[int, typer.Option(help="Processes, each with its own models.")] = 1,
     max_pixels: Annotated[int, typer.Option(help="Largest height x width of a photo.")] = 50_000_000,
-    max_mb: Annotated[float, typer.Option(help="Largest photo as a file, in megabytes.")] = 20,
+    max_mb: Annotated[float, typer.Option(help="Largest file of a photo, in megabytes.")] = 20,
     timeout: Annotated[float, typer.Option(help="Seconds from the end of an upload to its answer.")] = 60,
     upload_seconds: Annotated[float, typer.Option(help="Seconds that an upload may take.")] = 30,
-    queue: Annotated[int, typer.Option(help="Most photos that wait, per process; then 429.")] = 256,
+    queue: Annotated[int, typer.Option(help="Most photos that wait, per process; more get a 429.")] = 256,
     batch: Annotated[
-        int, typer.Option(help="Photos that go through the network together; 0: 1 on a CPU, 8 else.")
+        int, typer.Option(help="Photos that go through the network together; 0: 1 on a CPU, else 8.")
     ] = 0,
     api_key: Annotated[
         str | None,
-        typer.Option(envvar="HUMANPARSE_API_KEY", help="What callers must show.", show_default=False),
+        typer.Option(envvar="HUMANPARSE_API_KEY", help="Key that clients must send.", show_default=False),
     ] = None,
     allow_urls: Annotated[
-        bool, typer.Option("--allow-urls", help="Fetch photos by address, public ones only.")
+        bool, typer.Option("--allow-urls", help="Also fetch photos from public URLs.")
     ] = False,
     people: Annotated[
         bool | None,
         typer.Option(
             "--people/--no-people",
-            help="Offer people=detect for models that need a detector; unless said, where its file is here.",
+            help="Offer people=detect for models that need a detector (default: if its file is here).",
             show_default=False,
         ),
     ] = None,
@@ -53,7 +53,7 @@ def serve(
     *,
     options: ParserOptions,
 ) -> None:
-    """Answer over HTTP: POST /v1/parse, a page for browsers at /, all of it described at /docs."""
+    """Serve over HTTP: POST /v1/parse, a page for browsers at /, and a description at /docs."""
     from ..serve import ServeSettings, run
 
     names, files = models or [DEFAULT], read_weights(weights or [])

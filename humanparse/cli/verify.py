@@ -1,4 +1,4 @@
-"""`humanparse verify`: proof that published weights work here."""
+"""`humanparse verify`: checks that published weights work here."""
 
 from __future__ import annotations
 
@@ -23,24 +23,28 @@ _COLOURS = {"verified": "green", "plausible": "cyan", "failed": "red", "unreacha
 def verify(
     models: Annotated[
         list[str] | None,
-        typer.Argument(help="Names, or patterns such as 'schp-*'; by default all with a known answer."),
+        typer.Argument(help="Names, or patterns such as 'schp-*' (default: all with a known answer)."),
     ] = None,
-    all_models: Annotated[bool, typer.Option("--all", help="All models that a program can fetch.")] = False,
+    all_models: Annotated[
+        bool, typer.Option("--all", help="All models that can be fetched automatically.")
+    ] = False,
     shard: Annotated[
         str | None, typer.Option(help="i/n: every n-th of the models, from the i-th.", show_default=False)
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps; always in float32.")] = "auto",
-    offline: Annotated[bool, typer.Option("--offline", help="Say what would be fetched.")] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Fetch nothing; say what would be fetched.")
+    ] = False,
     picture: Annotated[
         Path | None,
-        typer.Option(help="A folder for pictures: photo, theirs, ours, difference.", show_default=False),
+        typer.Option(help="Folder for pictures: photo, theirs, ours, difference.", show_default=False),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress bar.")] = False,
 ) -> None:
-    """Fetch models, run them on photos with known answers, and say how far the two agree.
+    """Fetch models, run them on photos with known answers, and print how closely the results agree.
 
-    Exit status: 0, all are verified or plausible; 1, one failed; 3, none failed, but files could not be
+    Exit status: 0 if all are verified or plausible; 1 if one failed; 3 if none failed, but files could not be
     fetched.
     """
     from ..verification import select, verdicts
@@ -69,7 +73,7 @@ def _status(found: list[Verdict], all_models: bool) -> int:
 
 
 def _show(verdict: Verdict, offline: bool) -> None:
-    """One line, and one below it for each thing that went wrong."""
+    """Print one line, and below it one for each problem."""
     line = Text(f"{verdict.model}: ").append(verdict.status, style=_COLOURS.get(verdict.status, ""))
     facts = _facts(verdict)
     out.print(line.append("".join(f", {fact}" for fact in facts)), soft_wrap=True, highlight=False)
@@ -81,7 +85,7 @@ def _show(verdict: Verdict, offline: bool) -> None:
 
 
 def _facts(verdict: Verdict) -> list[str]:
-    """What the line says after the status."""
+    """The text after the status."""
     facts, agreement = [], verdict.agreement
     if agreement is not None:
         facts += [f"{agreement.equal:.3%} of the pixels equal", f"mIoU {agreement.mean_iou:.4f}"]

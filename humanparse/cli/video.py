@@ -1,4 +1,4 @@
-"""`humanparse predict` of videos: each becomes one to look at, and one of its labels."""
+"""`humanparse predict` for videos: writes a video with tinted parts, and one of labels."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 VideoLabels = Annotated[
     Path | None,
-    typer.Option(help="Of a video also its labels: a lossless .mkv, or a new folder.", show_default=False),
+    typer.Option(help="Also write a video's labels: a lossless .mkv, or a new folder.", show_default=False),
 ]
-VideoEvery = Annotated[int, typer.Option(help="Of a video every n-th frame.")]
+VideoEvery = Annotated[int, typer.Option(help="Take every n-th frame of a video.")]
 
 
 @dataclass(frozen=True)
 class _Film:
-    """A video, where it goes with its parts tinted, and where its labels go; None writes none."""
+    """A video, and where its tinted copy and its labels are written; None writes none."""
 
     source: Path
     overlay: Path | None
@@ -46,7 +46,7 @@ class Films:
     every: int
 
     def refuse(self, **options: Any) -> None:
-        """See that nothing is asked for that only photos have.
+        """Check that no option is set that is only for photos.
 
         Raises:
             FormatError: one of these options is set.
@@ -56,12 +56,12 @@ class Films:
                 raise FormatError(f"--{name} is for photos; of a video there are -o VIDEO and --labels PATH")
 
     def parse(self, parser: Parser, quiet: bool, debug: bool, detect: bool) -> None:
-        """Parse and write them one after the other, with people if `detect`; exit with 1 when one failed."""
+        """Parse and write them one after the other, with people if `detect`; exit with 1 if one failed."""
         failures = 0
         for film in self.films:
             try:
                 self._parse(parser, film, quiet, detect)
-            except Exception as error:  # whatever one video meets, the others are parsed
+            except Exception as error:  # an error with one video must not stop the others
                 failures += 1
                 report(error, debug=debug, about=str(film.source))
         if failures:
@@ -86,16 +86,17 @@ class Films:
 def read_films(
     given: list[str], output: Path | str | None, labels: Path | None, smooth: str | None, every: int
 ) -> Films | None:
-    """The videos among the words of a command line; None where all are of photos.
+    """The videos among command-line arguments; None if all are photos.
 
     Args:
         given: files, or globs of them.
-        output: a video, or a folder for videos; None is "parsed", or nothing where only labels are wanted.
+        output: a video, or a folder for videos; None is "parsed", or nothing if only labels are wanted.
         labels: see `ParsedVideo.save`.
         smooth, every: see `Parser.predict_video`.
 
     Raises:
-        FormatError: photos and videos together, options of videos for photos, or two outputs of one name.
+        FormatError: photos and videos are mixed, an option for videos is set for photos, or two outputs have
+            the same name.
     """
     films = [path for word in given for path in _named(word)]
     if not films:
@@ -134,7 +135,7 @@ def _make_folder(folder: Path) -> None:
 
 
 def _named(word: str) -> list[Path]:
-    """The videos that a word on the command line stands for."""
+    """The videos that a command-line argument stands for."""
     if Path(word).is_file():
         found = [Path(word)]
     else:
@@ -146,7 +147,7 @@ def _named(word: str) -> list[Path]:
 
 @contextmanager
 def _watched(name: str, expected: int, quiet: bool) -> Iterator[Callable[[VideoFrame], None]]:
-    """Give what counts frames, with a progress bar, its rate and the time to go, when people watch."""
+    """Yield a function to call after each frame; on a terminal, it updates a progress bar."""
     columns = (
         *(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()),
         *(TextColumn("{task.fields[rate]}"), TimeRemainingColumn()),

@@ -1,4 +1,4 @@
-"""Arrays and a label scheme -> files, and back; `FORMATS` is the table of all formats."""
+"""Writes labels to files and reads them back; `FORMATS` is the table of all formats."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from .table import find as find
 
 
 def write(record: Record, path: Path) -> None:
-    """Write by suffix, in a format that `read` takes: `.png`, `.npz` or `.json`.
+    """Write a file in the format of its suffix, one that `read` takes: `.png`, `.npz` or `.json`.
 
-    The file appears under its name only when it is whole.
+    The file appears under its name only when it is complete.
 
     Raises:
         FormatError: unknown suffix, no pixels, or the file cannot be written.
@@ -39,7 +39,7 @@ def encode(record: Record, kind: str, photo: Photo | None = None) -> bytes:
 
     Args:
         record: what to write.
-        kind: a format of one file.
+        kind: a format with one file per photo.
         photo: for formats that name or show it.
 
     Raises:
@@ -49,14 +49,15 @@ def encode(record: Record, kind: str, photo: Photo | None = None) -> bytes:
 
 
 def read(path: Path, scheme: LabelScheme | None = None) -> Record:
-    """Read what `write` wrote, or any 8-bit label PNG when the scheme is given.
+    """Read what `write` wrote, or any 8-bit label PNG if the scheme is given.
 
     Args:
         path: `.png`, `.npz` or `.json`.
-        scheme: what the numbers mean; None takes what the file says.
+        scheme: the labels' scheme; None takes the one that the file names.
 
     Raises:
-        FormatError: missing, damaged, no label map, labels outside its scheme, or a PNG that does not say it.
+        FormatError: the file is missing, damaged or not a label map; it has labels outside its scheme; or it
+            is a PNG that names no scheme.
     """
     return _of_suffix(path).read(path, scheme)
 
@@ -64,13 +65,13 @@ def read(path: Path, scheme: LabelScheme | None = None) -> Record:
 def export(record: Record, kind: str, folder: Path, stem: str, photo: Photo) -> list[Path]:
     """Write a photo's files in any format.
 
-    Each appears under its name only when it is whole.
+    Each appears under its name only when it is complete.
 
     Args:
         record: what to write.
         kind: one of `FORMATS`.
         folder: must exist; sub-folders are made.
-        stem: name of the files without what their format adds.
+        stem: name of the files, without the folder and the ending that the format adds.
         photo: for formats that name or show it.
 
     Returns:

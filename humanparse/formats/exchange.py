@@ -24,11 +24,11 @@ CIHP_FILES = (
     "global_tag/*.png",
     "global_tag/*.txt",
 )
-"""What `write_cihp` gives, with `*` for the photo's stem."""
+"""The files of `write_cihp`, with `*` for the photo's stem."""
 
 
 def write_cihp(record: Record, stem: str) -> dict[str, bytes]:
-    """CIHP's submission, and M-CE2P's of LV-MHP: line k of a text is about id k of the picture beside it."""
+    """CIHP's submission, and M-CE2P's for LV-MHP: line k of a text file is about id k of its picture."""
     labels, people = record.labels, record.people
     size = (labels.shape[0], labels.shape[1])
     tags = paint_people(people, size)
@@ -54,7 +54,7 @@ def write_cihp(record: Record, stem: str) -> dict[str, bytes]:
 
 
 def write_mhp(record: Record, stem: str) -> dict[str, bytes]:
-    """A label PNG per person, `<stem>_<people>_<id>.png`, as LV-MHP is annotated."""
+    """A label PNG per person, `<stem>_<people>_<id>.png`, as in LV-MHP's annotations."""
     files = {}
     for person in record.people:
         whole = np.zeros_like(record.labels)
@@ -65,9 +65,9 @@ def write_mhp(record: Record, stem: str) -> dict[str, bytes]:
 
 
 def write_coco(record: Record, photo: Photo) -> bytes:
-    """One photo's parts, and who they belong to where people were told apart, in COCO's form.
+    """The parts of one photo as COCO JSON, with the people that they belong to if people were told apart.
 
-    Parts keep their label as category; `person` is the next number after the labels. Run lengths are not
+    The category of a part is its label; `person` is the next number after the labels. Run lengths are not
     compressed.
     """
     labels, scheme, people = record.labels, record.scheme, record.people
@@ -114,17 +114,17 @@ def write_coco(record: Record, photo: Photo) -> bytes:
 
 
 def _parts(person: Person) -> list[Part]:
-    """A person's parts, without the pixels that carry no statement."""
+    """A person's parts, without unlabelled pixels (255)."""
     return [part for part in person.parts() if part.label != IGNORE]
 
 
 def _nobodys(labels: Labels, scheme: LabelScheme) -> Person:
-    """All parts, where nobody was told apart."""
+    """All parts of a photo, for results without people."""
     return Person.cut(0, (0, 0, 0, 0), 1.0, labels, labels != IGNORE, scheme)
 
 
 def write_labelme(record: Record, photo: Photo) -> bytes:
-    """A mask per part, grouped by person where people were told apart (LabelMe 5.3 or newer)."""
+    """A mask per part, grouped by person if people were told apart (LabelMe 5.3 or newer)."""
     shapes: list[dict[str, Any]] = []
     for person in record.people or (_nobodys(record.labels, record.scheme),):
         for part in _parts(person):
@@ -154,7 +154,7 @@ def write_labelme(record: Record, photo: Photo) -> bytes:
 
 
 def _png(ids: npt.NDArray[Any]) -> bytes:
-    """P mode with the PASCAL-VOC palette; 16-bit grey where there are more than 255 ids."""
+    """P mode with the PASCAL-VOC palette; 16-bit grey if there are more than 255 ids."""
     height, width = ids.shape
     if ids.max(initial=0) > 255:
         picture = Image.frombytes("I;16", (width, height), ids.astype("<u2").tobytes())

@@ -1,7 +1,6 @@
-"""Our own files of labels: P-mode PNG, npz and JSON.
+"""Our own label files: P-mode PNG, npz and JSON.
 
-Every file says in itself which scheme and model it comes from, so that it can be read back without being
-told.
+Every file names its scheme and model, so that it can be read back without further information.
 """
 
 from __future__ import annotations
@@ -53,7 +52,7 @@ def read_png(path: Path, scheme: LabelScheme | None) -> Record:
 
 
 def stated_scheme(path: Path) -> LabelScheme | None:
-    """The label scheme that a PNG of ours names in itself; None where it does not, or is no PNG."""
+    """The label scheme that a PNG of ours names; None for any other file."""
     try:
         with Image.open(path) as picture:
             text = picture.info.get(_TAG)
@@ -63,7 +62,7 @@ def stated_scheme(path: Path) -> LabelScheme | None:
 
 
 def write_npz(record: Record, photo: Photo) -> bytes:
-    """All of a record as arrays."""
+    """The whole record, as arrays."""
     meta = _meta(record)
     if record.people:
         meta["people"] = [person_records.describe(person) for person in record.people]
@@ -126,12 +125,12 @@ def described(record: Record) -> dict[str, Any]:
 
 
 def write_json(record: Record, photo: Photo) -> bytes:
-    """What `described` gives."""
+    """The JSON of `described`."""
     return json.dumps(described(record)).encode()
 
 
 def read_json(path: Path, scheme: LabelScheme | None) -> Record:
-    """The inverse of `write_json`; takes the answers of the service, too."""
+    """The inverse of `write_json`; also reads the service's answers."""
     content = json.loads(path.read_text(encoding="utf-8"))
     own = _from_meta({**content, "names": [one["name"] for one in content["classes"]]})
     labels = np.zeros(content["size"], dtype=np.uint8)

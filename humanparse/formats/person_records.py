@@ -1,4 +1,4 @@
-"""People of our own npz and JSON files."""
+"""People in our own npz and JSON files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .rle import decode_rle
 
 
 def describe(person: Person) -> dict[str, Any]:
-    """All of a person that is no array."""
+    """A person's values, without the arrays."""
     return {
         "id": person.id,
         "box": list(person.box),
@@ -25,7 +25,7 @@ def describe(person: Person) -> dict[str, Any]:
 
 
 def to_arrays(people: tuple[Person, ...]) -> dict[str, npt.NDArray[Any]]:
-    """Per person two arrays of the size of their box."""
+    """For each person, two arrays of the size of the person's box."""
     arrays: dict[str, npt.NDArray[Any]] = {}
     for person in people:
         arrays[f"person{person.id}_labels"] = person.labels
@@ -53,7 +53,7 @@ def from_arrays(
 
 
 def from_json(record: dict[str, Any], scheme: LabelScheme, size: tuple[int, int]) -> Person:
-    """A person of a JSON file, whose run lengths cover the whole picture."""
+    """A person in a JSON file, whose run lengths cover the whole picture."""
     x0, y0, x1, y1 = record["box"]
     silhouette = decode_rle(record["rle"], (x0, y0, x1, y1))
     labels = np.zeros(silhouette.shape, dtype=np.uint8)

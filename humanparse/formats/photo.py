@@ -1,4 +1,4 @@
-"""How a file of labels names the photo that it is about."""
+"""How a label file names its photo."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Place = str | os.PathLike[str]
 
 @dataclass(frozen=True)
 class PhotoName:
-    """A photo as readers look for it.
+    """The name of a photo in label files.
 
     Attributes:
-        file: path with its suffix, relative to the file that names it, `/` between folders. The last part of
-            the path where the photo was downloaded.
-        url: where it was downloaded, without its secrets (see `addresses`); "" for files.
+        file: path with its suffix, relative to the label file, with `/` between folders. For a downloaded
+            photo, the last part of its address's path.
+        url: address of a downloaded photo, without its secrets (see `addresses`); "" for files.
     """
 
     file: str
@@ -33,15 +33,15 @@ class PhotoName:
 
 
 def photo_name(photo: Place, folder: Place) -> PhotoName:
-    """Name a photo in a file that lies in `folder`.
+    """Name a photo in a label file.
 
     Args:
         photo: path or address.
-        folder: where the file lies that names it.
+        folder: folder of the label file.
     """
     text = os.fspath(photo)
     there = os.fspath(folder)
-    if "://" in text and text.split("/")[:3] == there.split("/")[:3]:  # in one bucket
+    if "://" in text and text.split("/")[:3] == there.split("/")[:3]:  # in the same bucket
         return PhotoName(posixpath.relpath(text.partition("://")[2], there.partition("://")[2]))
     if "://" in text:
         url = printable(text).replace(f"://{HIDDEN}@", "://", 1)

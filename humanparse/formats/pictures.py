@@ -1,4 +1,4 @@
-"""Pictures for people to look at: the photo with its parts tinted."""
+"""Pictures to look at: the photo with its parts tinted."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from .record import Photo, Record
 
 
 def overlay_png(record: Record, photo: Photo) -> bytes:
-    """Lossless; compressed little, which is several times faster and a sixth larger."""
+    """A lossless overlay, with little compression: several times faster, and a sixth larger."""
     return _encoded(_overlay(record, photo), "PNG", compress_level=1)
 
 
 def overlay_jpeg(record: Record, photo: Photo) -> bytes:
-    """A smaller one, for data sets."""
+    """A smaller overlay, for data sets."""
     return _encoded(_overlay(record, photo), "JPEG", quality=90)
 
 

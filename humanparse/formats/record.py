@@ -1,4 +1,4 @@
-"""What files of labels hold, and what they are told of the photo."""
+"""The content of label files, and what they need to know about the photo."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from .photo import PhotoName
 
 @dataclass(frozen=True)
 class Record:
-    """What a file holds.
+    """The content of a label file.
 
     Attributes:
         labels: uint8 (H, W).
-        scheme: what the numbers mean.
-        model: name of the model that made them, may be empty.
+        scheme: the labels' scheme.
+        model: name of the model that made them; may be empty.
         confidence: float16 (H, W), 0-1, or None.
         logits: float32 (C, h, w), or None.
-        people: who is there; PNG files don't keep them.
+        people: the people in the photo; PNG files do not store them.
         cleaning: how the labels were cleaned, the first step first.
     """
 
@@ -44,12 +44,12 @@ NAMELESS = PhotoName("image")
 
 @dataclass(frozen=True)
 class Photo:
-    """The photo that labels are of, for formats that name or show it.
+    """The photo of a label file, for formats that name or show it.
 
     Attributes:
-        name: what files call it; `image` where nothing is known.
+        name: its name in files; `image` if it is unknown.
         pixels: RGB uint8 (H, W, 3), for formats that show it; else None.
-        legend: whether a picture of it gets a legend.
+        legend: whether an overlay gets a legend.
     """
 
     name: PhotoName = NAMELESS
@@ -58,10 +58,10 @@ class Photo:
 
 
 def check_labels(labels: npt.NDArray[Any], scheme: LabelScheme) -> None:
-    """See that labels are uint8 (H, W), each one of the scheme's or 255.
+    """Check that labels are uint8 (H, W), and that each is in the scheme or 255.
 
     Raises:
-        SchemeError: another shape or type, or labels that the scheme does not have.
+        SchemeError: their shape or type is wrong, or the scheme lacks some of them.
     """
     if labels.ndim != 2 or labels.dtype != np.uint8:
         raise SchemeError(f"labels must be uint8 (H, W), not {labels.dtype} {labels.shape}")
@@ -76,12 +76,12 @@ def check_labels(labels: npt.NDArray[Any], scheme: LabelScheme) -> None:
 
 
 def parts(labels: Labels, scheme: LabelScheme, background: bool = False) -> list[dict[str, Any]]:
-    """Per label that is there: number, name, pixel count, share of the picture, box.
+    """For each label in the picture: number, name, pixel count, share of the picture, box.
 
     Args:
         labels: uint8 (H, W).
-        scheme: gives the names.
-        background: whether the background is listed too.
+        scheme: the labels' scheme.
+        background: whether to list the background, too.
 
     Returns:
         Dicts with `label`, `name`, `pixels`, `share` (0-1), `box` (x0, y0, x1, y1 in pixels, half-open).

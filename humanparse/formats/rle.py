@@ -1,4 +1,4 @@
-"""COCO's run lengths of a mask: columns first, the first run counts zeros."""
+"""COCO's run lengths of a mask, column by column; the first run counts zeros."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ def encode_rle(mask: Mask, box: Box | None = None, size: tuple[int, int] | None 
     """COCO's uncompressed run lengths of a mask.
 
     Args:
-        mask: bool (H, W); or, with `box` and `size`, only what lies in that box of the picture.
-        box: x0, y0, x1, y1 in pixels, half-open; nothing is set beyond it.
+        mask: bool (H, W); or, with `box` and `size`, only the part in that box of the picture.
+        box: x0, y0, x1, y1 in pixels, half-open; the mask is empty outside it.
         size: (height, width) of the picture.
     """
     height, width = mask.shape if size is None else size
@@ -31,17 +31,17 @@ def encode_rle(mask: Mask, box: Box | None = None, size: tuple[int, int] | None 
 
 
 def decode_rle(rle: Mapping[str, Any], box: Box | None = None) -> Mask:
-    """The inverse of `encode_rle`; takes COCO's compressed counts (text) too.
+    """The inverse of `encode_rle`; also takes COCO's compressed counts (text).
 
     Args:
         rle: `size` (height, width) and `counts`.
-        box: x0, y0, x1, y1: only decode this part of the picture, outside which nothing may be set.
+        box: x0, y0, x1, y1 in pixels, half-open: only decode this part; the mask must be empty outside it.
 
     Returns:
-        bool (H, W), or (y1 - y0, x1 - x0).
+        bool (H, W); with `box` (y1 - y0, x1 - x0).
 
     Raises:
-        ValueError: the counts do not make up the size, or reach beyond the box.
+        ValueError: the counts do not add up to the size, or the mask reaches beyond the box.
     """
     counts = rle["counts"]
     if isinstance(counts, str | bytes):
@@ -62,7 +62,10 @@ def decode_rle(rle: Mapping[str, Any], box: Box | None = None) -> Mask:
 
 
 def _uncompressed(text: str | bytes) -> list[int]:
-    """Six-bit groups, least first: five bits of the number, one for "more follows"; then differences."""
+    """The counts of COCO's compressed text.
+
+    It has six-bit groups, the least significant first: five bits of the number, one for "more follows".
+    """
     symbols = text.encode("ascii") if isinstance(text, str) else text
     counts: list[int] = []
     value = shift = 0
@@ -74,8 +77,7 @@ def _uncompressed(text: str | bytes) -> list[int]:
             continue
         if group & 0x10:
             value -= 1 << shift
-        counts.append(
-            value + counts[-2] if len(counts) > 2 else value
-        )  # each is relative to the last but one
+        # From the fourth on, each is relative to the last but one.
+        counts.append(value + counts[-2] if len(counts) > 2 else value)
         value = shift = 0
     return counts

@@ -1,7 +1,8 @@
-"""The table of formats: what each is called, how it is written and read, and what it needs.
+"""The table of formats: their names, how they are written and read, and what they need.
 
-All that writes labels uses it: `Parsing.save`, `encode` and `export`, `humanparse predict` and `label`, and
-the service. To add a format, add a line to `FORMATS` with its writer, and its reader if files keep enough.
+Everything that writes labels uses it: `Parsing.save`, `encode` and `export`, `humanparse predict` and
+`label`, and the service. To add a format, add a line to `FORMATS` with its writer, and a reader if its files
+store enough.
 """
 
 from __future__ import annotations
@@ -20,21 +21,22 @@ from .record import Photo, Record, check_labels
 
 @dataclass(frozen=True)
 class Format:
-    """A form in which the labels of a photo are written: as one file, or as several.
+    """A format for the labels of a photo, with one file per photo or several.
 
     Attributes:
         kind: its name in `Parsing.encode`, `--format` and the service's `format`.
-        holds: what is in it, in a few words.
-        ending: what follows the photo's stem in the file's name; "" for several files.
-        writer: gives the content of its one file.
-        reader: the inverse; None where too little is kept for that. `Parsing.save` writes what can be read.
-        media_type: of its one file.
-        confidence: whether it keeps confidence, which is computed only for such formats.
+        holds: its content, in a few words.
+        ending: the end of the file's name, after the photo's stem; "" for several files.
+        writer: returns the content of the one file.
+        reader: the inverse; None if files store too little for that. `Parsing.save` only writes formats with
+            a reader.
+        media_type: media type of the one file.
+        confidence: whether it stores confidence, which is computed only for such formats.
         shows_photo: whether the photo's pixels are needed.
-        needs_people: whether it is of people only, and empty where nobody was looked for.
-        several: gives the contents of several files by their names, which begin with the photo's stem, or
-            with a folder and the stem.
-        always: names of the files among those that every photo has, with `*` for its stem.
+        needs_people: whether it only has people, and is empty if they were not told apart.
+        several: returns name -> content of several files. Names begin with the photo's stem, or with a folder
+            and the stem.
+        always: names of those of several files that every photo has, with `*` for its stem.
     """
 
     kind: str
@@ -51,22 +53,22 @@ class Format:
 
     @property
     def one_file(self) -> bool:
-        """Whether it is one file, as `Parsing.encode` gives it."""
+        """Whether it has one file per photo, as `Parsing.encode` needs."""
         return self.writer is not None
 
     @property
     def of_any_photo(self) -> bool:
-        """Whether it is one file of any photo, as `humanparse label` and the service give it."""
+        """Whether it has one file for any photo, as `humanparse label` and the service need."""
         return self.one_file and not self.needs_people
 
     def names(self, stem: str) -> list[str]:
-        """The files that are written of every photo, below their folder."""
+        """Names of the files that every photo has, relative to their folder."""
         if self.one_file:
             return [f"{stem}{self.ending}"]
         return [name.replace("*", stem) for name in self.always]
 
     def contents(self, record: Record, stem: str, photo: Photo) -> dict[str, bytes]:
-        """Name below their folder -> content, of all files; raises as `encode`."""
+        """Name relative to the folder -> content of all files; raises the errors of `encode`."""
         if self.several is None:
             return {f"{stem}{self.ending}": self.encode(record, photo)}
         self._refuse_empty(record)
@@ -76,20 +78,20 @@ class Format:
         """The content of its one file.
 
         Raises:
-            FormatError: there is no pixel, or the photo is needed and missing.
+            FormatError: there are no pixels, or the photo is needed and missing.
         """
         assert self.writer is not None
         self._refuse_empty(record)
         return self.writer(record, photo)
 
     def read(self, path: Path, scheme: LabelScheme | None = None) -> Record:
-        """What a file holds; see `formats.read`."""
+        """Read a file; see `formats.read`."""
         assert self.reader is not None
         try:
             record = self.reader(path, scheme)
         except FormatError:
             raise
-        except Exception as error:  # decoders stumble over damaged bytes in many ways
+        except Exception as error:  # decoders raise many kinds of errors
             raise FormatError(f"{path}: not a readable label file ({error})") from error
         if scheme is not None:
             renamed = tuple(replace(person, scheme=scheme) for person in record.people)
@@ -140,14 +142,14 @@ FORMATS: Mapping[str, Format] = {
 
 
 def find(kind: str, fits: Callable[[Format], bool] = lambda one: True) -> Format:
-    """The format of that name.
+    """The format with a name.
 
     Args:
         kind: its name.
-        fits: tells which formats may be asked for.
+        fits: returns whether a format is allowed.
 
     Raises:
-        FormatError: there is none that fits; the message lists those.
+        FormatError: no allowed format has this name; the message lists the allowed ones.
     """
     if kind in FORMATS and fits(FORMATS[kind]):
         return FORMATS[kind]

@@ -28,8 +28,10 @@ def shares(small: bool, device: torch.device) -> tuple[int, int]:
         device: where the network runs.
     """
     threads = torch.get_num_threads()
-    count = min(threads, _MOST) if small and device.type == "cpu" else 1
-    return count, threads // count
+    if not small or device.type != "cpu":
+        return 1, threads
+    share = -(-threads // _MOST)
+    return threads // share, share
 
 
 @contextmanager

@@ -88,7 +88,7 @@ def _open(protocol: str) -> Any:
             f"the package that adds it; s3:// and gs:// come with {install}"
         ) from error
     if "s3" in kind.protocol:
-        fs.retries = 1  # `patiently` repeats
+        fs.retries = 1  # `patiently` retries
     return fs
 
 
@@ -107,7 +107,7 @@ def patiently(address: str, attempt: Callable[[], Value]) -> Value:
             raise
         except FileNotFoundError as error:
             raise GoneError(f"{shown}: there is no such {_missing(error)}") from error
-        except Exception as error:  # each storage has its own kinds
+        except Exception as error:  # each storage raises its own kinds
             why = _ACCESS_KEY.sub(HIDDEN, " ".join(said(error).split()))
             if _is_refusal(error):
                 raise StorageError(

@@ -138,5 +138,5 @@ def _mark(about: dict[str, Any]) -> int:
 
 
 def number_of(text: str) -> int:
-    """The mark that stands for a text."""
+    """The mark for a text."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1

@@ -68,7 +68,7 @@ def _is_of(content: bytes, mark: int) -> bool:
 
 
 def read_part(address: str, start: int, size: int, mark: int | None) -> bytes:
-    """`size` bytes of an object from `start` on; raises what `read` raises."""
+    """`size` bytes of an object from `start` on; raises the errors of `read`."""
     content = _range(address, start, size)
     _refuse_change(address, mark)
     return content
@@ -128,7 +128,7 @@ class RemoteFile:
         return io.BufferedReader(_Parts(self.address, self.info().size), _BLOCK)
 
     def refuse_change(self, mark: int | None) -> None:
-        """Raise `StorageError` if its mark is another one now, `GoneError` if it does not exist any more."""
+        """Raise `StorageError` if its mark has changed, `GoneError` if it no longer exists."""
         _refuse_change(self.address, mark)
 
     def fetch(self, path: Path) -> Found:

@@ -1,4 +1,4 @@
-"""HEAD on every page that takes GET, as load balancers and monitors ask."""
+"""HEAD for every path that takes GET: load balancers and monitors use it."""
 
 from __future__ import annotations
 

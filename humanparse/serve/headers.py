@@ -1,4 +1,4 @@
-"""Headers that every answer carries: browsers load nothing from elsewhere, and guess no types."""
+"""Headers of every answer: browsers load nothing from other sites, and do not guess types."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def run(settings: ServeSettings, host: str, port: int, workers: int) -> None:
         threads = settings.threads or max(1, (os.cpu_count() or 1) // workers)
         settings = replace(settings, threads=threads, load_first=True)
     os.environ[VARIABLE] = settings.to_json()
-    if workers == 1:  # no folder to remove afterwards: uvicorn ends by the signal that it was sent
+    if workers == 1:  # without a folder: uvicorn ends by the signal, so nothing could remove it
         return _serve(settings, host, port, workers)
     with tempfile.TemporaryDirectory(prefix="humanparse-serve-", ignore_cleanup_errors=True) as folder:
         os.environ[metrics.FOLDER] = folder
@@ -58,7 +58,7 @@ def _serve(settings: ServeSettings, host: str, port: int, workers: int) -> None:
 
 
 def fetch(settings: ServeSettings) -> None:
-    """Check all models and download their files, so that what is missing is an error at once.
+    """Check the options of all models and download their files, so that a mistake fails at once.
 
     Raises:
         DeviceError: a model's device, precision or runtime is unknown or unavailable.
@@ -81,7 +81,7 @@ def _check_address(host: str, port: int) -> None:
     try:
         kind = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         with socket.socket(kind[0]) as probe:
-            if os.name != "nt":  # on Windows it would take an address that is in use
+            if os.name != "nt":  # on Windows this would allow an address in use
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(kind[4])
     except OSError as error:

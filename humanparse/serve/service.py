@@ -38,7 +38,7 @@ Value = TypeVar("Value")
 _NAME = "the picture"
 _PIECE = 1 << 18
 _GONE = 499
-"""Status under which clients are counted that disconnect before their answer."""
+"""Status that counts clients that disconnect before their answer."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,8 @@ class ParseRequest:
 class HeldAnswer(Response):
     """An answer whose bytes count as held until the client has read them.
 
-    It is sent in pieces, each when the one before is nearly gone, so that a slow connection can be told from
-    a dead one.
+    It is sent in pieces, each when the one before is nearly sent, so that a slow connection can be
+    distinguished from a dead one.
 
     Args:
         content: the body.

@@ -40,7 +40,7 @@ class ServeSettings:
         buffer_bytes: most bytes of uploads and unsent answers held at a time; 0 means 8 photos of
             `max_bytes`.
         buffer_pixels: most decoded pixels held at a time; 0 means 4 photos of `max_pixels`.
-        api_key: key that clients must send; None lets everybody in.
+        api_key: key that clients must send; None: no key is needed.
         allow_urls: whether clients may send the URL of a photo.
         allow_local: whether such a URL may lead to this machine or a private network. Use it only if all
             clients may see everything that this machine sees.

@@ -2,7 +2,7 @@
 
 `Cluster` uses Ray's actors, not Ray Data. A run takes inputs from its journal, records them batch by batch,
 and stops after the batches in progress. It must also end if an input kills every worker that opens it; Ray
-Data repeats such an input for ever.
+Data repeats such an input forever.
 """
 
 from .cluster import Cluster as Cluster

@@ -30,28 +30,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Cluster:
-    """Does runs of `label` on Ray: `bulk.label(source, dest, engine=Cluster())`.
+    """Runs `label` on Ray: `bulk.label(source, dest, engine=Cluster())`.
 
-    Journal and lock stay with the process that calls `label`; each worker, an actor with a model of its own,
-    reads, parses and writes batches of inputs. So source and destination must be reachable by all machines
-    under the same names, in remote storage (`s3://…`) or on a network file system, and humanparse be
-    installed on all of them. Credentials for remote storage come from the environment of each machine.
+    Journal and lock stay with the process that calls `label`; each worker, an actor with its own model,
+    reads, parses and writes batches of inputs. So all machines must reach source and destination under the
+    same names, in remote storage (`s3://…`) or on a network file system, and humanparse must be installed on
+    all of them. Credentials for remote storage come from the environment of each machine.
 
-    Outputs have the bytes that the local engine gives: batches are the same, and a worker computes as this
-    process would, on the same kind of device, in the same precision, with as many threads. (The threads
-    decide how float sums are rounded. For many small workers on a CPU set `OMP_NUM_THREADS=1`, here and for
-    local runs to compare with.) A mixed cluster may differ in last bits from machine to machine.
+    Outputs have the same bytes as with the local engine: batches are the same, and a worker computes as this
+    process would, on the same kind of device, in the same precision, with as many threads. (Their number
+    affects how float sums are rounded. For many small workers on a CPU, set `OMP_NUM_THREADS=1`, also for
+    local runs to compare with.) On a mixed cluster, last bits may differ between machines.
 
-    A worker that dies, with its machine or alone, is replaced, and another one gets its inputs. An input that
-    kills several workers fails, with that as its reason.
+    A worker that dies, alone or with its machine, is replaced, and another worker gets its inputs. An input
+    that kills several workers fails, and its reason says so.
 
     Attributes:
-        address: of a cluster, as `ray.init` takes it. None: that of `RAY_ADDRESS`; without it a cluster that
-            runs on this machine, else one that is started here for this run.
-        concurrency: workers; None: as many as the cluster has room for now. With a number given the run
-            also waits for machines that are still to join.
-        gpus_per_worker: GPUs of each worker, a fraction to let workers share one; None: 1 where the model
-            runs on a GPU, 0 elsewhere.
+        address: address of a cluster, as for `ray.init`. None: that of `RAY_ADDRESS`; without it, a cluster
+            that runs on this machine, or else a new one for this run.
+        concurrency: number of workers; None: as many as the cluster has room for now. With a number, the run
+            also waits for machines that join later.
+        gpus_per_worker: GPUs of each worker; with a fraction, workers share one. None: 1 if the model runs on
+            a GPU, else 0.
     """
 
     address: str | None = None
@@ -127,15 +127,15 @@ def workers_for(
     """How many workers, and how many CPUs each of them reserves.
 
     Args:
-        ray: connected.
-        concurrency: workers that are asked for; None: as many as there is room for.
-        gpus: GPUs of each.
-        threads: that each computes with on a CPU; it reserves as many, or fewer where the workers that are
-            asked for would have no room.
+        ray: the module, connected.
+        concurrency: requested number of workers; None: as many as there is room for.
+        gpus: GPUs of each worker.
+        threads: threads of each worker on a CPU. It reserves as many CPUs, or fewer if the requested workers
+            would not fit.
         beside: leave half of the CPUs to others.
 
     Raises:
-        BulkError: the cluster has no room for one.
+        BulkError: the cluster has no room for a worker.
     """
     there = ray.cluster_resources()
     cpus = int(there.get("CPU", 0)) // (2 if beside else 1)
@@ -158,7 +158,7 @@ def workers_for(
 
 @contextmanager
 def connected(address: str | None) -> Iterator[Any]:
-    """`ray`, connected; what is connected or started here is left or stopped again."""
+    """Yield `ray`, connected; then close the connection, and stop a cluster that was started here."""
     ray = import_ray()
     if ray.is_initialized():
         yield ray
@@ -174,7 +174,7 @@ def connected(address: str | None) -> Iterator[Any]:
         ) from error
     finally:
         if main:
-            signal.signal(signal.SIGTERM, before)  # Ray takes it, and `label` has its own use for it
+            signal.signal(signal.SIGTERM, before)  # Ray replaces the handler of `label`
     try:
         yield ray
     finally:
@@ -182,7 +182,7 @@ def connected(address: str | None) -> Iterator[Any]:
 
 
 def import_ray() -> Any:
-    """`ray`.
+    """Import `ray`.
 
     Raises:
         BulkError: it is not installed; the message names the extra.

@@ -59,51 +59,51 @@ def label_dataset(
 ) -> Any:
     """Add labels to a dataset, lazily: nothing is done before the result is read or written.
 
-    Takes the `image` column of `ray.data.read_images` and of `read_webdataset` (there it is called by its
-    suffix, such as `"jpg"`), or encoded pictures, as `read_binary_files` and most Parquet files hold them.
-    Prefer encoded ones: `read_images` and the decoder of `read_webdataset` (leave that out with
-    `decoder=None`) end with an error at the first broken picture, and do not turn photos upright.
+    Takes encoded pictures, as in `read_binary_files` and most Parquet files, or decoded ones, as in
+    `ray.data.read_images` and `read_webdataset` (where the column is named by the suffix, such as `"jpg"`).
+    Prefer encoded ones: `read_images` and the decoder of `read_webdataset` (turn it off with `decoder=None`)
+    fail at the first broken picture, and do not turn photos upright.
 
     Each row keeps its columns, and gets
         - `labels`: a P-mode PNG, as `Parsing.save` writes it;
         - `height`, `width`: of the picture, in pixels;
         - `parts`: JSON, part -> its share (0-1) of the picture;
         - `confidence`, `person_share`, `unsure_share`: see `bulk.items.Statistics`;
-        - `error`: "", or why there are no labels, and then all else is null.
+        - `error`: "", or the reason why there are no labels; then all other new columns are null.
 
     A broken picture never ends the execution. Ray Data replaces workers that die and repeats their inputs
-    without end; if an input kills every worker, use `label` with `Cluster`, which records it as failed.
+    endlessly; if an input kills every worker, use `label` with `Cluster`, which records it as failed.
 
     There is no journal. To resume an execution that was killed, use Ray Data's own checkpoints, if the
     installed Ray has them: give rows an id, set `ray.data.DataContext.get_current().checkpoint_config` to a
     `ray.data.checkpoint.CheckpointConfig` before the dataset is made, and end with a `write_...`. They need
-    CPUs, too: with two in all, Ray 2.60 waited for ever; with four it finished.
+    CPUs, too: with two in all, Ray 2.60 waited forever; with four it finished.
 
-    Rows go through the network in batches as Ray Data cuts them, and float sums of two batches may differ
-    in last bits; with `Settings(batch=1)` the bytes are those of a run of `label` with that.
+    Ray Data decides which rows go through the network together, which affects the last bits of float sums.
+    With `Settings(batch=1)` the bytes are those of a run of `label` with that setting.
 
     Args:
         ds: a `ray.data.Dataset`.
         dest: also write files there, named by `key_column`, in `settings.formats`; None writes none.
         model: a name, or `ParserOptions`; it is loaded once in each worker.
-        settings: batch, formats and the like; None: the default ones.
-        image_column: holds encoded pictures (bytes, or a struct of bytes and path), arrays (H, W, 3),
+        settings: batch, formats and the like; None: `Settings()`.
+        image_column: column of encoded pictures (bytes, or a struct of bytes and path), arrays (H, W, 3),
             (H, W, 4) or (H, W), PIL images, or paths or URLs (str).
-        key_column: path, URL or key of each row, no two alike; outputs are named `<key>.png`, where a path
-            loses its suffix and the `/` at its beginning.
-        prefix: stands before the names of the added columns.
-        concurrency: workers; None: as many as there are GPUs for, on a CPU as fit into half of the cluster,
-            because reading needs CPUs, too.
-        gpus_per_worker: a fraction lets workers share one; None: 1 where the cluster has GPUs and the model
-            may run there, 0 elsewhere.
+        key_column: column with a different path, URL or key in each row; outputs are named `<key>.png`, where
+            a path loses its suffix and the `/` at its beginning.
+        prefix: beginning of the names of the added columns.
+        concurrency: number of workers; None: as many as the GPUs allow or, on CPUs, as fit into half of the
+            cluster, because reading needs CPUs, too.
+        gpus_per_worker: GPUs of each worker; with a fraction, workers share one. None: 1 if the cluster has
+            GPUs and the model may run there, else 0.
 
     Returns:
         A `ray.data.Dataset`.
 
     Raises:
-        BulkError: `dest` lacks a `key_column` or a format needs a run's journal; the cluster has no room.
-            In workers, and so from Ray when the dataset is executed: a column is missing or there already,
-            `dest` cannot be written to, or the network fails on everything.
+        BulkError: `dest` is given without `key_column`, or a format needs a run's journal; or the cluster has
+            no room. When Ray executes the dataset: a column is missing or exists already, `dest` cannot be
+            written to, or the network fails on everything.
     """
     import torch
 
@@ -142,7 +142,7 @@ def _gpus(ray: Any, options: ParserOptions, asked: float | None) -> float:
 
 @dataclass(frozen=True)
 class Rows:
-    """What a worker must know of a dataset; see `label_dataset` and `worker.Task`."""
+    """What a worker must know about a dataset; see `label_dataset` and `worker.Task`."""
 
     model: ParserOptions
     settings: Settings
@@ -163,20 +163,20 @@ class Pictures:
         self._values = values
 
     def listing(self) -> list[Listing]:
-        """None: they are read by their place in the batch."""
+        """Empty: pictures are read by their position in the batch."""
         return []
 
     def read(self, found: Listing) -> Content:
-        """Decode one of them."""
+        """Decode a picture."""
         value = picture_in(self._values[found.start], found.place)
         return decoded(value, found.place) if isinstance(value, bytes) else Content(image.load(value))
 
     def left_out(self) -> Counter[str]:
-        """Nothing."""
+        """An empty counter."""
         return Counter()
 
     def photo(self, found: Listing) -> Path | str:
-        """The file or the address of one of them, where its row has that, or its key."""
+        """The path or address in a picture's row, or else its key."""
         value = self._values[found.start]
         name = value if isinstance(value, str) else found.place
         return Path(name) if "://" not in name and os.path.isfile(name) else name
@@ -195,7 +195,7 @@ class LabelRows:
         self._files = ThreadPoolExecutor(default_workers())
 
     def __call__(self, table: Any) -> Any:
-        """A pyarrow table with `_COLUMNS` more."""
+        """The pyarrow table with `_COLUMNS` added."""
         import pyarrow
 
         rows, names = self._rows, table.column_names
@@ -212,7 +212,7 @@ class LabelRows:
         return table
 
     def _label(self, table: Any) -> list[dict[str, Any]]:
-        """Of each row its new columns; those that are left out are null."""
+        """The new columns of each row; missing ones are null."""
         rows = self._rows
         pictures = Pictures([value.as_py() for value in table.column(rows.image_column)])
         dest = rows.dest or rows.folder  # nothing is written there without a dest

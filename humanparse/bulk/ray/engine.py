@@ -52,8 +52,8 @@ class WorkerPool:
     """The workers of a run.
 
     Args:
-        ray: connected.
-        labeller: of this process; removes what dead workers left half-written.
+        ray: the module, connected.
+        labeller: this process's; removes half-written files of dead workers.
         hire: starts a worker.
         count: number of workers.
         depth: number of chunks that a worker holds at a time.
@@ -62,9 +62,9 @@ class WorkerPool:
     def __init__(self, ray: Any, labeller: Labeller, hire: Callable[[], Any], count: int, depth: int) -> None:
         self._ray, self._labeller, self._hire = ray, labeller, hire
         self._count, self._depth = count, depth
-        self._starting: dict[Any, Any] = {}  # what its loading will give -> worker
+        self._starting: dict[Any, Any] = {}  # reference to the result of loading -> worker
         self._in_hand: dict[Any, list[Chunk]] = {}  # worker -> its chunks
-        self._out: dict[Any, tuple[Any, Chunk]] = {}  # what a chunk will give -> its worker, the chunk
+        self._out: dict[Any, tuple[Any, Chunk]] = {}  # reference to a chunk's result -> its worker, the chunk
         self._again: deque[Chunk] = deque()  # chunks that workers died on
         self._results: dict[int, Result] = {}
         self._died_early = 0
@@ -153,7 +153,7 @@ class WorkerPool:
                 self._returned(given, value)
 
     def _refuse_full(self, error: Any) -> None:
-        """End the run where a result has no room; it would have none from another worker either."""
+        """End the run if there is no room for a result; another worker's would have none either."""
         known = self._ray.exceptions
         if isinstance(error, known.ObjectStoreFullError | known.OutOfDiskError):
             raise BulkError(

@@ -20,19 +20,19 @@ from ..settings import Settings, revision_of, weights_hashes
 
 @dataclass(frozen=True)
 class Task:
-    """What a worker must know of a run.
+    """What a worker must know about a run.
 
     Attributes:
-        model: the model, with device, precision and runtime as they are in the process that began the run.
-        weights: role -> sha256 of the files there.
+        model: the model, with the device, precision and runtime of the process that started the run.
+        weights: role -> sha256 of that process's file.
         source: where inputs are read.
         settings: what is written.
         dest: path or address of the folder of the outputs.
-        state: folder of the run's own files in it; None where that is out of reach.
-        folder: where relative paths begin.
-        threads: that the network computes with on a CPU.
-        files: threads that read, and as many that write.
-        revision: commit of the model's repository there, under its name in the journal; empty for others.
+        state: folder of the run's own files in it; None if workers cannot reach it.
+        folder: working folder, where relative paths begin.
+        threads: threads of the network on a CPU.
+        files: number of reading threads, and of writing threads.
+        revision: commit of that process's model, see `revision_of`; empty if it has none.
     """
 
     model: ParserOptions
@@ -48,12 +48,12 @@ class Task:
 
     @property
     def depth(self) -> int:
-        """Batches that a worker has in hand: one is read, one in the network, one written."""
+        """Batches that a worker holds: one being read, one in the network, one being written."""
         return 1 if self.source.in_order else 3
 
 
 class Worker:
-    """Labels batches, each in a thread of its caller's; the network takes one after the other.
+    """Labels batches. Calls may overlap; the network takes one batch after the other.
 
     Args:
         task: the run.
@@ -68,7 +68,7 @@ class Worker:
         self._writers = ThreadPoolExecutor(task.files)
 
     def load(self) -> str:
-        """Load the model; "" or why it cannot be loaded on this machine."""
+        """Load the model. Returns "", or why it cannot be loaded on this machine."""
         from ...parser import Parser
 
         task = self._task
@@ -82,7 +82,7 @@ class Worker:
         return ""
 
     def label(self, batch: Sequence[JournalRow]) -> list[Outcome] | BulkError:
-        """What became of the inputs of a batch, once it is written; an error that ends the run."""
+        """The outcomes of a batch, once it is written; or an error that ends the run."""
         labeller = self._labeller
         assert labeller is not None
         try:
@@ -92,13 +92,13 @@ class Worker:
             pairs = [pair for pair in zip(photos, parsings, strict=True) if not still_true(pair[0])]
             return list(self._writers.map(labeller.write, *zip(*pairs, strict=True))) if pairs else []
         except BulkError as error:
-            return BulkError(str(error))  # without its cause, which need not travel
+            return BulkError(str(error))  # without its cause
 
 
 def settle(folder: Path, threads: int) -> None:
-    """Let a worker's process, which does nothing else, see paths and compute as the one that began it."""
+    """Give this worker process the working folder and the threads of the process that started the run."""
     import torch
 
-    with suppress(OSError):  # on another machine it need not be there, where all paths are absolute
+    with suppress(OSError):  # another machine may lack it, but then all paths are absolute
         os.chdir(folder)
     torch.set_num_threads(threads)

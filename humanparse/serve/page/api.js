@@ -1,10 +1,10 @@
-// The service's answers, or why there are none in words.
+// Requests to the service; the message of an error says what to do.
 
 const ATTEMPTS = 6;
 
 let key = "";
 
-/** Show this key from now on; it is kept until the page is left. */
+/** Send this key from now on; it is kept until the page is closed. */
 export function setKey(value) {
   key = value;
 }
@@ -23,12 +23,12 @@ export async function listModels() {
 }
 
 /**
- * Parse a photo; while the service is busy or its model is being loaded, wait as it says and try again.
+ * Parse a photo. While the service is busy or its model is being loaded, wait as long as it says and try again.
  *
  * @param file the photo, in any format that the service reads.
- * @param wish {model, scheme, people, format}; what is empty is the service's default.
+ * @param wish {model, scheme, people, format}; an empty value means the service's default.
  * @param signal of an AbortController.
- * @param onWait told the reason and the seconds before each wait.
+ * @param onWait called before each wait, with the reason and the seconds.
  */
 export async function parse(file, wish, signal, onWait = () => {}) {
   const query = new URLSearchParams(Object.entries(wish).filter(([, value]) => value));

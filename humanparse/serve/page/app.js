@@ -1,4 +1,4 @@
-// The page: a photo goes to the service, its parts come back and can be looked at.
+// The page: sends a photo to the service and shows the parts that come back.
 
 import { listModels, parse } from "./api.js";
 import { withKey } from "./key.js";
@@ -15,7 +15,7 @@ const legend = new Legend(light, (hidden) => view.setHidden(hidden));
 let models = new Map();
 let photo = null; // {file, bitmap: promise of an ImageBitmap or null, shown}
 let parsing = null;
-let running = new AbortController(); // of the newest question; answers to older ones are not looked at
+let running = new AbortController(); // of the newest request; answers to older ones are ignored
 let again = null;
 
 const PERMANENT = ["malformed_image", "unsupported_media_type", "too_many_bytes", "too_many_pixels"];
@@ -77,7 +77,7 @@ async function run() {
   clearError();
   setWorking(`Parsing ${file.name} …`);
   const answer = ask(file, signal);
-  answer.catch(() => {}); // it is looked at below, once the photo is there
+  answer.catch(() => {}); // handled below, once the photo is decoded
   const bitmap = await photo.bitmap;
   if (signal.aborted) return;
   if (!photo.shown) showAlone(bitmap);
@@ -85,7 +85,7 @@ async function run() {
     const found = await answer;
     if (signal.aborted) return;
     showParts(found, bitmap);
-    if (!models.size) offerModels(); // the service was not there when the page was opened
+    if (!models.size) offerModels(); // the service did not answer when the page was opened
   } catch (error) {
     if (signal.aborted) return;
     setWorking("", parsing ? summary(parsing, bitmap) : "");
@@ -101,7 +101,7 @@ async function ask(file, signal) {
   return new Parsing(await response.text(), { file, people: wish.people });
 }
 
-// The new photo before its parts are known, or nothing where the browser cannot show it.
+// Show the new photo before its parts are known, or nothing if the browser cannot show it.
 function showAlone(bitmap) {
   photo.shown = true;
   parsing = null;
@@ -169,7 +169,7 @@ function listenForPointers(pane) {
   pane.addEventListener("pointermove", point);
   pane.addEventListener("pointerdown", point);
   pane.addEventListener("pointerleave", (event) => {
-    if (event.pointerType === "mouse") leave(); // a finger that is lifted leaves what it tapped lit
+    if (event.pointerType === "mouse") leave(); // after a tap, the part stays highlighted
   });
 }
 
@@ -236,14 +236,14 @@ function clearError() {
   find("error").hidden = true;
 }
 
-// What the service works at; when it is done, `text` is empty and `outcome` stands in its place.
+// Show what the service is doing; when it is done, `text` is empty and `outcome` replaces it.
 function setWorking(text, outcome = "") {
   find("working").hidden = text === "";
   find("stage").setAttribute("aria-busy", String(text !== ""));
   find("status").textContent = text || outcome;
 }
 
-// A message of the service as a sentence; a name that it begins with, such as a model's, stays as it is.
+// A message of the service as a sentence; a name at its beginning, such as a model's, stays as it is.
 function sentence(text) {
   const whole = text.replace(/^[a-z]+(?=[ ,:;])/, (word) => word.charAt(0).toUpperCase() + word.slice(1));
   return /[.!?]$/.test(whole) ? whole : `${whole}.`;

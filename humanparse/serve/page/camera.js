@@ -41,7 +41,7 @@ async function open() {
   }
 }
 
-// Whether the photo is to be taken; false when the dialog was left.
+// Whether to take the photo; false if the dialog was closed.
 function shot() {
   const shoot = document.getElementById("shoot");
   shoot.disabled = true;
@@ -56,7 +56,7 @@ function shot() {
   });
 }
 
-// Until the camera's own pictures are shown: a black one at time 0 comes before them.
+// Wait for the camera's first picture; a black one at time 0 comes before it.
 async function running() {
   do {
     await new Promise((resolve) => {

@@ -1,4 +1,4 @@
-// Asking for the API key, where the service wants one.
+// Asks for the API key if the service needs one.
 
 import { Refused, setKey } from "./api.js";
 
@@ -8,7 +8,7 @@ const field = document.getElementById("key");
 let asking = null;
 let asked = false;
 
-/** The answer of `work`; while the service wants a key, or another one, ask for it and try again. */
+/** The result of `work`; while the service refuses the key, ask for one and try again. */
 export async function withKey(work) {
   for (;;) {
     try {

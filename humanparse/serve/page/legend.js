@@ -1,4 +1,5 @@
-// The lists beside the picture: parts with a box to hide each and a button for each group, people with a button to keep each outlined.
+// The lists beside the picture: parts, with a box to hide each and a button for each group; and people, with a
+// button to keep each outlined.
 
 import { percent } from "./parsing.js";
 
@@ -12,8 +13,8 @@ export class Legend {
   #pinned = null;
 
   /**
-   * @param onLight told {label} or {person} that the pointer or the focus is at, or null.
-   * @param onHide told the labels that are hidden.
+   * @param onLight called with the {label} or {person} at the pointer or the focus, or null.
+   * @param onHide called with the hidden labels.
    */
   constructor(onLight, onHide) {
     this.#onLight = onLight;
@@ -32,12 +33,12 @@ export class Legend {
     this.#people.replaceChildren(...parsing.people.map((person) => this.#personRow(person)));
   }
 
-  /** What is lit when nothing is pointed at: the person that was picked, or null. */
+  /** What is highlighted when nothing is pointed at: the person that was picked, or null. */
   get kept() {
     return this.#pinned === null ? null : { person: this.#pinned };
   }
 
-  /** Mark the row of a part; null: none. */
+  /** Mark the row of a part; null marks none. */
   mark(label) {
     for (const row of this.#parts.children) row.classList.toggle("lit", row.dataset.label === String(label));
   }

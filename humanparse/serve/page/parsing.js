@@ -1,11 +1,11 @@
-// What the service found in a photo, as maps that can be asked for a pixel.
+// What the service found in a photo, as maps with a value for each pixel.
 
 import { paint } from "./rle.js";
 
 export class Parsing {
   /**
    * @param text the JSON of POST /v1/parse.
-   * @param asked {file, people}: the photo, and what was asked of people.
+   * @param asked {file, people}: the photo, and the request's `people` parameter.
    */
   constructor(text, asked) {
     const answer = JSON.parse(text);
@@ -15,7 +15,7 @@ export class Parsing {
     this.classes = new Map(answer.classes.map((one) => [one.label, one]));
     this.parts = answer.parts.sort((one, other) => other.pixels - one.pixels);
     this.byLabel = new Map(this.parts.map((part) => [part.label, part]));
-    this.labels = new Uint8Array(height * width); // 0 is the background wherever a label set has one
+    this.labels = new Uint8Array(height * width); // 0 is the background in every label set that has one
     for (const part of this.parts) paint(part.rle, this.labels, part.label);
     this.owners = owners(this);
   }
@@ -48,7 +48,7 @@ export class Parsing {
   }
 }
 
-/** A share, 0-1, in words. */
+/** A share, 0-1, as text. */
 export function percent(share) {
   if (share > 0 && share < 0.0005) return "under 0.1%";
   return `${(100 * share).toFixed(1)}%`;

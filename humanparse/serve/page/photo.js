@@ -13,7 +13,7 @@ const TURNS = {
   8: (w) => [0, -1, 1, 0, 0, w],
 };
 
-/** An ImageBitmap of the file, or null where the browser cannot read it. */
+/** An ImageBitmap of the file, or null if the browser cannot read it. */
 export async function readPhoto(file) {
   try {
     const exif = await webpExif(file);
@@ -24,7 +24,8 @@ export async function readPhoto(file) {
   }
 }
 
-// Browsers do not agree on WebP's EXIF, so it is taken out ({block, rest}); null: it is no WebP, or has none.
+// A WebP's EXIF and the file without it, {block, rest}, because browsers differ in how they use it; null if the
+// file is not a WebP or has no EXIF.
 async function webpExif(file) {
   const start = new Uint8Array(await file.slice(0, 12).arrayBuffer());
   if (text(start, 0) !== "RIFF" || text(start, 8) !== "WEBP") return null;
@@ -34,7 +35,7 @@ async function webpExif(file) {
     const size = view.getUint32(at + 4, true);
     if (text(bytes, at) === "EXIF") {
       const block = bytes.slice(at + 8, at + 8 + size);
-      bytes.set([0x6e, 0x6f, 0x6e, 0x65], at); // "none": chunks of unknown names are passed over
+      bytes.set([0x6e, 0x6f, 0x6e, 0x65], at); // "none": chunks with unknown names are ignored
       return { block, rest: new Blob([bytes], { type: "image/webp" }) };
     }
     at += 8 + size + (size % 2);
@@ -42,7 +43,7 @@ async function webpExif(file) {
   return null;
 }
 
-// The number of a TIFF block's first directory, 1 where it has none.
+// The orientation in a TIFF block's first directory; 1 if it has none.
 function orientation(block) {
   const from = text(block, 0) === "Exif" ? 6 : 0;
   const view = new DataView(block.buffer, block.byteOffset + from, Math.max(0, block.length - from));
@@ -54,7 +55,7 @@ function orientation(block) {
       if (view.getUint16(at, little) === ORIENTATION) return view.getUint16(at + 8, little);
     }
   } catch (error) {
-    if (!(error instanceof RangeError)) throw error; // a block that is cut off says nothing
+    if (!(error instanceof RangeError)) throw error; // a truncated block
   }
   return 1;
 }

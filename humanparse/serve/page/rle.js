@@ -1,4 +1,4 @@
-// COCO's run lengths of a mask: down the columns, one after the other; the first run counts zeros.
+// COCO's run lengths of a mask, column by column; the first run counts zeros.
 
 /** Write `value` into `map` wherever the mask is set; `map` has height * width numbers, row by row. */
 export function paint(rle, map, value) {
@@ -29,8 +29,8 @@ function paintRun(map, height, width, start, run, value) {
   }
 }
 
-// Six-bit groups, least first: five bits of the number, one for "more follows"; from the fourth number on,
-// each is the difference to the last but one.
+// Six-bit groups, the least significant first: five bits of the number, one for "more follows". From the fourth
+// number on, each is relative to the last but one.
 function uncompressed(text) {
   const counts = [];
   let value = 0;

@@ -3,8 +3,8 @@
 import { takePhoto } from "./camera.js";
 
 /**
- * @param onPhoto told each photo, a File.
- * @param onError told, in words, why there is none.
+ * @param onPhoto called with each photo, a File.
+ * @param onError called with the reason, as text, if there is none.
  */
 export function listen(onPhoto, onError) {
   const input = document.getElementById("file");
@@ -34,7 +34,7 @@ async function shoot(onPhoto, onError) {
   }
 }
 
-// Anywhere on the page: a photo that misses the stage must not open in its place.
+// Listen on the whole page: otherwise the browser would open a photo that misses the stage.
 function listenForDrops(stage, onPhoto, onError) {
   document.addEventListener("dragover", (event) => {
     event.preventDefault();

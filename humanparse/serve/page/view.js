@@ -1,6 +1,6 @@
-// The photo and the colours over it, on canvases; `light` brings one part or person forward.
+// The photo and the colours over it, on canvases; `light` highlights one part or person.
 
-const LONGEST = 1600; // side of a canvas: larger photos are drawn smaller, so that a part is lit at once
+const LONGEST = 1600; // side of a canvas; larger photos are drawn smaller, so that highlighting is fast
 const DIMMED = 0.3;
 const LIT = 0.75;
 const EDGE = 0xffffffff;
@@ -27,7 +27,7 @@ export class View {
     this.#drawPhoto(bitmap);
   }
 
-  /** Show the parts of the photo; `bitmap` is null where the browser cannot show the photo itself. */
+  /** Show the parts of the photo; `bitmap` is null if the browser cannot show the photo itself. */
   showParts(parsing, bitmap) {
     this.#resize(parsing);
     if (bitmap) this.#drawPhoto(bitmap);
@@ -53,7 +53,7 @@ export class View {
     return { label: this.#labels[y * width + x], person: this.#owners?.[y * width + x] ?? 0 };
   }
 
-  /** Bring a part (by label) or a person (by id) forward; neither: all alike. */
+  /** Highlight a part (by label) or a person (by id); without either, show all alike. */
   light({ label = null, person = null }) {
     if (label === this.#lit.label && person === this.#lit.person) return;
     this.#lit = { label, person };
@@ -112,8 +112,8 @@ export class View {
     this.#overlay.putImageData(image, 0, 0);
   }
 
-  // A pixel per label, as ImageData holds it, and a lighter one for contours. With a person forward, parts are not
-  // told apart by light.
+  // The colour of each label as a pixel of ImageData, and a lighter one for contours. While a person is
+  // highlighted, all parts have the same strength.
   #colours(even, factor = 1) {
     const { label } = this.#lit;
     const one = !even && this.#shown(label) ? label : null;
@@ -149,7 +149,7 @@ export class View {
   }
 }
 
-// The map at another size, each pixel from the one that its centre lies in.
+// The map at another size; each pixel has the value at its centre.
 function sampled(map, { width, height }, toWidth, toHeight) {
   if (toWidth === width && toHeight === height) return map;
   const small = new map.constructor(toWidth * toHeight);
@@ -162,7 +162,7 @@ function sampled(map, { width, height }, toWidth, toHeight) {
   return small;
 }
 
-// 1 where a neighbour above, below or beside has another label.
+// 1 where a neighbour above, below, left or right has another label.
 function contours(labels, width, height) {
   const found = new Uint8Array(labels.length);
   for (let y = 0; y < height; y++) {
