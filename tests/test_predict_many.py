@@ -20,6 +20,7 @@ from humanparse import ImageError, ModelError, Parser, Parsing, checkpoint, imag
 from humanparse.geometry import Frame
 from humanparse.pipelines import batches, semantic
 from humanparse.pipelines.batches import read_ahead
+from humanparse.pipelines.lanes import shares
 from humanparse.pipelines.semantic import Fitted, Semantic, passes
 
 PHOTOS = sorted((SMALL / "images").iterdir())
@@ -114,6 +115,17 @@ def test_on_a_cpu_photos_are_computed_at_the_same_time_with_the_labels_of_predic
         torch.set_num_threads(threads)
     for one, labels in zip(found, expected, strict=True):
         assert (one.labels == labels).mean() > 0.9999
+
+
+@pytest.mark.parametrize(
+    ("threads", "shared"), [(1, (1, 1)), (2, (2, 1)), (8, (8, 1)), (9, (4, 2)), (12, (6, 2)), (64, (8, 8))]
+)
+def test_lanes_share_out_the_threads(
+    threads: int, shared: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    assert shares(True, torch.device("cpu")) == shared
+    assert shares(True, torch.device("cuda")) == shares(False, torch.device("cpu")) == (1, threads)
 
 
 def test_an_error_of_the_network_is_raised_after_the_results_before_it(
