@@ -16,6 +16,7 @@ from torch import Tensor
 from ..geometry import Frame
 from ..ops.bilinear import bilinear
 from ..people import Person
+from ._halves import joined
 from ._people_decoder import decode_people
 from .semantic import Change, Finder, Semantic, changed, fetched
 
@@ -92,6 +93,7 @@ class BottomUp(Semantic):
         padding = (0, grid[1] - seen.shape[2], 0, grid[0] - seen.shape[1])
         owner = frame.back(F.pad(closeness, padding))[0]
         owner[labels == self.scheme.index("Background")] = _NOBODY
+        owner = joined(owner, labels, self.scheme, len(scores))
         people: list[Person] = []
         for number, score in enumerate(scores.tolist()):
             mask = owner == number
