@@ -152,7 +152,7 @@ def main(
             variants["no confidence"] = (choice, replace(settings, confidence=False), None)
         if len(variants) > 1:
             return compare(source, Path(folder), variants, runs)
-        parser = choice.parser()
+        parser = Parser.of(choice)
         for run in range(runs):
             for name, stage in stages(parser, source, settings, Path(folder) / f"stages{run}"):
                 start = time.perf_counter()

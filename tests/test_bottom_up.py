@@ -34,6 +34,7 @@ from humanparse import (
     registry,
 )
 from humanparse.geometry import Frame
+from humanparse.pipelines._halves import joined
 from humanparse.pipelines._people_decoder import decode_people
 from humanparse.pipelines.bottom_up import BottomUp
 from humanparse.pipelines.pipeline import Pipeline
@@ -489,3 +490,43 @@ def test_a_service_offers_people_without_a_detector(lively: Path) -> None:
     asked = ServeSettings((ParserOptions("lite-test", detector=registry.detector_names()[1]),), people=False)
     with serving(asked, {"lite-test": parser}) as service:
         assert service.client.get("/v1/models").json()["models"][0]["people"] is False
+
+
+def figure(size: tuple[int, int], *parts: tuple[str, int, int, int, int]) -> npt.NDArray[np.uint8]:
+    """ATR labels: each part is a rectangle from (x0, y0) to (x1, y1)."""
+    labels = np.zeros(size, np.uint8)
+    for name, x0, y0, x1, y1 in parts:
+        labels[y0:y1, x0:x1] = ATR.index(name)
+    return labels
+
+
+HEAD_AND_TRUNK = (("Face", 20, 0, 30, 12), ("Upper-clothes", 12, 12, 38, 50))
+HIPS_AND_FEET = (("Pants", 14, 50, 36, 95), ("Left-shoe", 14, 95, 24, 100), ("Right-shoe", 26, 95, 36, 100))
+
+
+def test_the_halves_of_a_person_who_was_found_twice_are_joined() -> None:
+    labels = figure((100, 120), *HEAD_AND_TRUNK, *HIPS_AND_FEET, ("Face", 90, 40, 110, 60))
+    owner = np.full(labels.shape, 255, np.uint8)
+    owner[:56][labels[:56] > 0] = 2  # the first half has some of the pants
+    owner[56:][labels[56:] > 0] = 0
+    owner[:, 80:][labels[:, 80:] > 0] = 1
+    found = joined(owner.copy(), labels, ATR, 3)
+    assert (found[labels > 0][found[labels > 0] != 1] == 2).all() and (found == 1).sum() == 400
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        (*HIPS_AND_FEET, ("Hair", 20, 56, 30, 62)),  # has a head
+        (("Upper-clothes", 12, 50, 38, 90),),  # has no legs
+        tuple((name, x0 + 60, y0, x1 + 60, y1) for name, x0, y0, x1, y1 in HIPS_AND_FEET),  # stands beside
+    ],
+    ids=["head", "no legs", "beside"],
+)
+def test_others_are_not_joined(second: tuple[Any, ...]) -> None:
+    labels = figure((100, 120), *HEAD_AND_TRUNK, *second)
+    owner = np.full(labels.shape, 255, np.uint8)
+    owner[:50][labels[:50] > 0] = 0
+    owner[50:][labels[50:] > 0] = 1
+    owner[:, 60:][labels[:, 60:] > 0] = 1
+    assert np.array_equal(joined(owner.copy(), labels, ATR, 2), owner)
