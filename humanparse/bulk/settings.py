@@ -24,7 +24,7 @@ class Settings:
 
     Attributes:
         formats: some of `writers.OFFERED`.
-        batch: inputs that go through the network together.
+        batch: inputs that are labelled as a unit; on a GPU they go through the network together.
         confidence: whether to compute confidence, for statistics and npz; None: if the model has it.
         min_confidence: pixels with a lower confidence (0-1) become 255; None leaves them.
         remap: another label scheme for the outputs.
