@@ -9,8 +9,8 @@ as many threads as `label` gives it) and the CPU seconds of the whole run divide
 python benchmarks/bulk.py --processes 2 --count 400
 python benchmarks/bulk.py --fast-decode --size 3000x4000 --count 40
 
-With --processes, --fast-decode or --no-confidence it compares runs with and without, in turn: photos per
-second once the first batch is written, and how many labels are the same.
+With --processes, --nodes, --fast-decode or --no-confidence it compares runs with and without, in turn: photos
+per second once the first batch is written, and how many labels are the same.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import resource
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -35,12 +36,13 @@ from rich.table import Table
 
 from humanparse import Parser, ParserOptions, bulk
 from humanparse.bulk.items import JournalRow
+from humanparse.bulk.job import StartEngine
 from humanparse.bulk.labeller import SPOOL, Labeller
 from humanparse.bulk.pipeline import default_workers
 from humanparse.bulk.sources import open_source
 from humanparse.pipelines.lanes import lanes
 
-Variant = tuple[ParserOptions, bulk.Settings, bulk.Processes | None]
+Variant = tuple[ParserOptions, bulk.Settings, StartEngine | None]
 """The model and the settings of a run, and what does the work; None: threads of this process."""
 
 
@@ -102,6 +104,28 @@ def agreement(one: Path, other: Path) -> float:
     return float(np.mean(shares))
 
 
+@contextmanager
+def ray_nodes(count: int | None) -> Iterator[StartEngine | None]:
+    """The engine of a Ray cluster on this machine, with a worker on each of `count` nodes, if any."""
+    if count is None:
+        yield None
+        return
+    import ray
+    from ray.cluster_utils import Cluster as Nodes
+
+    from humanparse.bulk.ray import Cluster
+
+    cluster = Nodes(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    try:
+        for _ in range(count):
+            cluster.add_node(num_cpus=1)
+        ray.init(address=cluster.address, log_to_driver=False)
+        yield Cluster(concurrency=count)
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+
+
 def compare(source: Path, folder: Path, variants: dict[str, Variant], runs: int) -> None:
     """Print how fast each variant is against the first, and how many of its labels are the same."""
     rates: dict[str, list[float]] = {name: [] for name in variants}
@@ -129,6 +153,7 @@ def main(
     test_size: Annotated[str | None, typer.Option(help="Height x width of the network's input.")] = None,
     processes: Annotated[int | None, typer.Option(help="Compare with so many processes.")] = None,
     fast_decode: Annotated[bool, typer.Option("--fast-decode", help="Compare with fast decoding.")] = False,
+    nodes: Annotated[int | None, typer.Option(help="Compare with so many Ray nodes of this machine.")] = None,
     no_confidence: Annotated[
         bool, typer.Option("--no-confidence", help="Compare with runs without confidence.")
     ] = False,
@@ -150,8 +175,11 @@ def main(
             variants["fast decode"] = (replace(choice, fast_decode=True), settings, None)
         if no_confidence:
             variants["no confidence"] = (choice, replace(settings, confidence=False), None)
-        if len(variants) > 1:
-            return compare(source, Path(folder), variants, runs)
+        with ray_nodes(nodes) as ray:
+            if ray is not None:
+                variants[f"Ray, {nodes} nodes"] = (choice, settings, ray)
+            if len(variants) > 1:
+                return compare(source, Path(folder), variants, runs)
         parser = Parser.of(choice)
         for run in range(runs):
             for name, stage in stages(parser, source, settings, Path(folder) / f"stages{run}"):

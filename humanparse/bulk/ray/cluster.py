@@ -38,9 +38,9 @@ class Cluster:
     all of them. Credentials for remote storage come from the environment of each machine.
 
     Outputs have the same bytes as with the local engine: batches are the same, and a worker computes as this
-    process would, on the same kind of device, in the same precision, with as many threads. (Their number
-    affects how float sums are rounded. For many small workers on a CPU, set `OMP_NUM_THREADS=1`, also for
-    local runs to compare with.) On a mixed cluster, last bits may differ between machines.
+    process would, on the same kind of device, in the same precision, with as many threads for each photo.
+    (Their number affects how float sums are rounded. For workers with few threads, set `OMP_NUM_THREADS`,
+    also for local runs to compare with.) On a mixed cluster, last bits may differ between machines.
 
     A worker that dies, alone or with its machine, is replaced, and another worker gets its inputs. An input
     that kills several workers fails, and its reason says so.
