@@ -170,7 +170,7 @@ def test_no_switch_of_the_process_rounds_float32_and_each_stays_as_it_was(parser
     with watched(parser) as seen:
         found = parser.predict(PHOTO, keep_logits=True)
         many = list(parser.predict_many([PHOTO, PHOTO]))
-    assert seen == [[]] * 4
+    assert seen == [[]] * 6
     assert settings() == before
     assert found == expected and np.array_equal(found.logits, expected.logits)
     assert many == together
@@ -286,7 +286,7 @@ def test_videos_are_computed_exactly_too(parser: Parser, tmp_path: Path, smooth:
     expected = [one.parsing for one in parser.predict_video(tmp_path / "clip.avi", smooth=smooth)]
     with as_bad_as_it_gets(), watched(parser) as seen:
         found = [one.parsing for one in parser.predict_video(tmp_path / "clip.avi", smooth=smooth)]
-    assert seen == [[], []] and found == expected
+    assert seen == [[]] * 6 and found == expected
 
 
 def test_the_detector_is_computed_exactly_too() -> None:
