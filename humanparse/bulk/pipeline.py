@@ -72,7 +72,8 @@ def label_batches(
                 writing.append(parsing.popleft().result())
                 if len(writing) > _BEHIND:
                     yield [future.result() for future in writing.popleft()]
-            writing.extend(future.result() for future in parsing if not future.cancel())
+            begun = [future for future in parsing if not future.cancel()]
+            writing.extend(future.result() for future in begun)
             while writing:
                 yield [future.result() for future in writing.popleft()]
         finally:
