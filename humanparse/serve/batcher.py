@@ -97,6 +97,8 @@ class Batcher:
     def _parse(self, batch: list[_Job]) -> None:
         for people in (None, "detect"):
             jobs = [job for job in batch if job.people == people]
+            if not jobs:
+                continue
             start = one_by_one_if_it_fails(partial(self._started, people))
             for job, outcome in zip(jobs, start([job.photo for job in jobs])(), strict=True):
                 if isinstance(outcome, Exception):
@@ -107,6 +109,4 @@ class Batcher:
     def _started(
         self, people: Literal["detect"] | None, photos: list[Picture]
     ) -> Callable[[], Sequence[Parsing]]:
-        if not photos:
-            return lambda: []
         return partial(self._parser.pipeline_for(people).parse_batch, photos)
