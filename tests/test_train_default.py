@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from humanparse.models.lite import Lite
@@ -163,8 +164,28 @@ def test_tags_forbid_other_garments_and_unsure_parts_become_unknown(recipe: Any)
     found[7, :, :2], found[5, :, :2] = 0.6, 0.3  # dress rather than skirt, but the tags know no dress
     found[4, :, 2:4], found[6, :, 2:4] = 0.5, 0.45
     found[0, :, 4:], found[4, :, 4:] = 0.55, 0.4  # background may be less sure
-    labels = pseudo.label(found, {*pseudo.BODY, 4, 5, 6}, (8, 12), 0.7)
+    allowed = np.isin(np.arange(18), [*pseudo.BODY, 4, 5, 6]).astype(np.float32)
+    labels = pseudo.label(found, allowed, (8, 12), 0.7)
     assert (labels[:, :3] == 5).all() and (labels[:, 5:7] == 255).all() and (labels[:, 9:] == 0).all()
+
+
+def test_a_tag_raises_the_odds_of_a_rare_garment(recipe: Any, tmp_path: Path) -> None:
+    import pseudo
+
+    (tmp_path / "labels_atr").mkdir()
+    for number in range(20):  # of the 18 that train, every second shows trousers, every ninth a scarf
+        labels = np.zeros((40, 40), np.uint8)
+        labels[:10, 20:] = 6 if number % 2 else 0
+        labels[20:, :10] = 17 if number in (4, 13) else 0
+        Image.fromarray(labels).save(tmp_path / "labels_atr" / f"{number:04}.png")
+    factors = pseudo.evidence(tmp_path)
+    assert factors[6] == 2 - 0.2 and factors[17] == 9 and (factors[list(pseudo.BODY)] == 1).all()
+    found = np.full((18, 4, 6), 1e-4, np.float32)
+    found[4], found[17] = (
+        0.7,
+        0.29,
+    )  # a scarf that looks like clothes is one, if the photo is known to show one
+    assert (pseudo.label(found, factors * np.isin(np.arange(18), [0, 4, 17]), (8, 12), 0.6) == 17).all()
 
 
 def test_crowd_scores_count_each_true_person_once(recipe: Any) -> None:

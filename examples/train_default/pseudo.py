@@ -2,8 +2,9 @@
 
     python examples/train_default/pseudo.py --data CCP --tagged TAGGED --weights FILE --out DIR
 
-A trained network labels each photo, mirrored too and at three scales. Labels whose garments are not among the
-photo's tags are forbidden. Unsure pixels become 255. Photos without a pixel of a tagged garment are left out.
+A trained network labels each photo, mirrored too and at three scales. The photo's tags count as evidence: a
+garment without a tag is impossible; one with a tag is the more likely, the rarer it is. Unsure pixels become
+255. Photos without a pixel of a tagged garment are left out.
 """
 
 from __future__ import annotations
@@ -56,6 +57,15 @@ def garments(data: Path) -> dict[str, set[int]]:
     }
 
 
+def evidence(data: Path) -> NDArray[np.float32]:
+    """By how much a tag raises its label's odds, (18,): 1 / the share of training photos with the label."""
+    paths = [path for i, path in enumerate(sorted((data / "labels_atr").glob("*.png"))) if i % 10]
+    pixels = [np.bincount(np.asarray(Image.open(path)).ravel(), minlength=256) for path in paths]
+    factors = 1 / np.maximum(np.mean(np.stack(pixels)[:, :CLASSES] > 100, axis=0), 1e-3)
+    factors[list(BODY)] = 1
+    return factors.astype(np.float32)
+
+
 @torch.inference_mode()
 def chances(net: nn.Module, image: Array) -> NDArray[np.float32]:
     """RGB uint8 (H, W, 3) -> probabilities (18, h, w), the mean over scales and mirror images."""
@@ -81,9 +91,11 @@ def at_size(logits: Tensor, fitted: tuple[int, int], size: tuple[int, int]) -> T
     return F.interpolate(inner, size=size, mode="bilinear", align_corners=False).softmax(1)
 
 
-def label(found: NDArray[np.float32], allowed: set[int], size: tuple[int, int], sure: float) -> Array:
-    """Probabilities (18, h, w) -> labels (H, W): of the allowed ones, 255 where a part is not sure."""
-    kept = found * np.isin(np.arange(CLASSES), sorted(allowed))[:, None, None]
+def label(
+    found: NDArray[np.float32], factors: NDArray[np.float32], size: tuple[int, int], sure: float
+) -> Array:
+    """Probabilities (18, h, w) times factors (18,) -> labels (H, W), 255 where a part is not sure."""
+    kept = found * factors[:, None, None]
     kept /= kept.sum(0, keepdims=True)
     full = cv2.resize(kept.transpose(1, 2, 0), size[::-1], interpolation=cv2.INTER_LINEAR)
     best = full.argmax(2).astype(np.uint8)
@@ -104,14 +116,15 @@ def main(
     net = build(size, pretrained=False)
     net.load_state_dict(load_file(weights), strict=False)
     net.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    known = garments(data)
+    known, factors = garments(data), evidence(data)
     missing: Counter[str] = Counter()
     kept = 0
     tags = json.loads((tagged / "tags.json").read_text(encoding="utf-8"))
     for name in track(sorted(tags), "labelling"):
         image = np.asarray(Image.open(tagged / "images" / f"{name}.jpg").convert("RGB"))
         wanted = [known[tag] for tag in tags[name] if known.get(tag)]
-        labels = label(chances(net, image), set(BODY).union(*wanted), image.shape[:2], sure)
+        allowed = np.isin(np.arange(CLASSES), list(set(BODY).union(*wanted)))
+        labels = label(chances(net, image), factors * allowed, image.shape[:2], sure)
         pixels = np.bincount(labels.ravel(), minlength=256)
         absent = [ids for ids in wanted if not any(pixels[i] >= least for i in ids)]
         if absent:

@@ -72,7 +72,7 @@ class Plan:
     decay: float = 0.05
     warmup: int = 200
     ema: float = 0.998
-    tagged: float = 0.5  # how often a photo is drawn whose labels are a network's
+    tagged: float = 0.75  # how often a photo is drawn whose labels are a network's
     people: float = 0.3  # weight of the people's loss
     late: float = 0.6  # share of the run after which canvases are as large as at inference
     shapes: tuple[Any, Any] = (EARLY, LATE)
