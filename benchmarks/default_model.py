@@ -72,8 +72,10 @@ def main(
 
 
 def speeds(paths: list[Path]) -> Table:
-    """From file to labels by each way, in turn for each block: photo by photo with `predict`, then the block with
-    `predict_many`; and the first answer of a new process."""
+    """From file to labels by each way, in turn for each block; and the first answer of a new process.
+
+    A block's photos are parsed one by one with `predict`, and then all with `predict_many`.
+    """
     ways: dict[str, Any] = {"torch, float32": {"runtime": "torch"}}
     for runtime in ("onnxruntime", "openvino"):
         ways |= {f"{runtime}, float32": {"runtime": runtime}} if find_spec(runtime) else {}

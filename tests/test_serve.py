@@ -331,7 +331,7 @@ def test_one_photos_failure_is_not_that_of_its_neighbours(
         return network(batch)
 
     monkeypatch.setitem(pipeline.__dict__, "network", fragile)
-    batcher = Batcher(parser, 8, 0.3)
+    batcher = Batcher(parser, 8, 0.3, lambda photos, seconds: None)
     photos = [HOPPER[:200, :200].copy(), bad, HOPPER[200:400, :200].copy()]
     waiting = [batcher.submit(photo, False) for photo in photos]
     assert waiting[0].result(30) == parser.predict(photos[0])

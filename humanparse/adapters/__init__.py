@@ -7,11 +7,18 @@ makes the labels that two try-on projects need. For LabelMe, see `Parsing.export
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from ..errors import HumanParseError
 
 
-def missing(package: str, extra: str, error: ImportError) -> HumanParseError:
-    """The error for a missing package; it names the extra that installs it."""
-    return HumanParseError(
-        f'this adapter needs {package} ({error}); install it with pip install "humanparse[{extra}]"'
-    )
+@contextmanager
+def needing(package: str, extra: str) -> Iterator[None]:
+    """If the block cannot import the package, raise an error that names the extra that installs it."""
+    try:
+        yield
+    except ImportError as error:
+        raise HumanParseError(
+            f'this adapter needs {package} ({error}); install it with pip install "humanparse[{extra}]"'
+        ) from error

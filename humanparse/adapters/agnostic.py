@@ -23,9 +23,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from ..arrays import Mask
 from ..cleaning import edged
 from ..errors import ModelError, SchemeError
+from ..ops import clean
 from ..results import Parsing
 from ..schemes import IGNORE, LabelScheme, Rgb
 from .recipes import Cloth, RecipeName, get_recipe, recipe_mask
@@ -93,7 +93,7 @@ def agnostic_mask(
     nobody = parsing.labels == IGNORE
     if parsing.scheme.background is not None:
         nobody |= parsing.labels == parsing.scheme.background
-    return edged(hidden | (_dilated(hidden, radius) & nobody), grow, shrink, feather)
+    return edged(hidden | (clean.grow_square(hidden, radius) & nobody), grow, shrink, feather)
 
 
 def agnostic_image(
@@ -214,12 +214,3 @@ def _known(scheme: LabelScheme, names: Iterable[str]) -> Iterator[int]:
     for name in names:
         with suppress(SchemeError):
             yield scheme.index(name)
-
-
-def _dilated(mask: Mask, radius: int) -> Mask:
-    """True within `radius` rows and columns of a true pixel."""
-    for axis in (0, 1):
-        along = np.moveaxis(mask, axis, 0)
-        counts = np.pad(along.astype(np.int32), ((radius + 1, radius), (0, 0))).cumsum(axis=0)
-        mask = np.moveaxis(counts[2 * radius + 1 :] > counts[: -2 * radius - 1], 0, axis)
-    return mask

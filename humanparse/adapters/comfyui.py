@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, ClassVar, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -20,37 +20,50 @@ from .. import registry
 from ..arrays import Mask
 from ..cleaning import MOST_SMOOTH
 from ..errors import PeopleError
+from ..parser import Parser
 from ..pipelines.snapshots import unchanging
 from ..results import Parsing
 from ..schemes import IGNORE, get_scheme, remap_targets, scheme_names
 from .agnostic import agnostic_mask
 from .recipes import Cloth
 
-if TYPE_CHECKING:
-    from ..parser import Parser
-
 PARSING = "HUMAN_PARSING"
 
-Inputs = dict[str, dict[str, tuple[Any, ...]]]
+Inputs = dict[str, tuple[Any, ...]]
+
+_INVERT = ("BOOLEAN", {"default": False})
+_APART = {"default": False, "tooltip": "Tell people apart, for Human People Masks."}
+_GROUPS = list(dict.fromkeys(name for key in scheme_names() for name, _ in get_scheme(key).groups))
 
 
-class ParseHumans:
-    """Labels each pixel of the images with the part of a person that it shows."""
+class Node:
+    """What ComfyUI asks of every node; a node names its own inputs in `REQUIRED` and `OPTIONAL`."""
 
     CATEGORY = "humanparse"
-    DESCRIPTION = __doc__
+    DESCRIPTION: ClassVar[str | None]
+    REQUIRED: ClassVar[Inputs]
+    OPTIONAL: ClassVar[Inputs] = {}
+
+    def __init_subclass__(cls) -> None:
+        cls.DESCRIPTION = cls.__doc__
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Inputs]:
+        """The inputs of the node, in the form of ComfyUI."""
+        return {"required": cls.REQUIRED, "optional": cls.OPTIONAL}
+
+
+class ParseHumans(Node):
+    """Labels each pixel of the images with the part of a person that it shows."""
+
     FUNCTION = "parse"
     RETURN_TYPES = (PARSING, "IMAGE")
     RETURN_NAMES = ("parsing", "colours")
-
-    @classmethod
-    def INPUT_TYPES(cls) -> Inputs:
-        """The inputs of the node, in the form of ComfyUI."""
-        apart = {"default": False, "tooltip": "Tell people apart, for Human People Masks."}
-        return {
-            "required": {"image": ("IMAGE",), "model": (registry.names(), {"default": registry.DEFAULT})},
-            "optional": {"people": ("BOOLEAN", apart)},
-        }
+    REQUIRED: ClassVar[Inputs] = {
+        "image": ("IMAGE",),
+        "model": (registry.names(), {"default": registry.DEFAULT}),
+    }
+    OPTIONAL: ClassVar[Inputs] = {"people": ("BOOLEAN", _APART)}
 
     def parse(self, image: Tensor, model: str, people: bool = False) -> tuple[list[Parsing], Tensor]:
         """IMAGE -> its parsings, and an IMAGE of the labels, each part in its own colour."""
@@ -61,84 +74,58 @@ class ParseHumans:
         return parsings, torch.from_numpy(colours)
 
 
-class CleanLabels:
+class CleanLabels(Node):
     """Removes specks and holes from labels and smooths their borders; 0 switches a step off."""
 
-    CATEGORY = "humanparse"
-    DESCRIPTION = __doc__
     FUNCTION = "clean"
     RETURN_TYPES = (PARSING,)
     RETURN_NAMES = ("parsing",)
-
-    @classmethod
-    def INPUT_TYPES(cls) -> Inputs:
-        """The inputs of the node, in the form of ComfyUI."""
-        islands = {"default": "0.05%", "tooltip": "Remove islands smaller than this: pixels, or a share."}
-        holes = {
-            "default": "0.05%",
-            "tooltip": "Fill holes up to this size: pixels, or a share.",
-        }
-        radius = {
-            "default": 2,
-            "min": 0,
-            "max": MOST_SMOOTH,
-            "tooltip": "Radius of smoothing, in pixels.",
-        }
-        return {
-            "required": {
-                "parsing": (PARSING,),
-                "min_area": ("STRING", islands),
-                "fill": ("STRING", holes),
-                "smooth": ("INT", radius),
-            }
-        }
+    REQUIRED: ClassVar[Inputs] = {
+        "parsing": (PARSING,),
+        "min_area": (
+            "STRING",
+            {"default": "0.05%", "tooltip": "Remove islands smaller than this: pixels, or a share."},
+        ),
+        "fill": (
+            "STRING",
+            {"default": "0.05%", "tooltip": "Fill holes up to this size: pixels, or a share."},
+        ),
+        "smooth": (
+            "INT",
+            {"default": 2, "min": 0, "max": MOST_SMOOTH, "tooltip": "Radius of smoothing, in pixels."},
+        ),
+    }
 
     def clean(self, parsing: list[Parsing], min_area: str, fill: str, smooth: int) -> tuple[list[Parsing]]:
         """Parsings -> cleaned ones; see `Parsing.cleaned`."""
         return ([one.cleaned(min_area, fill, smooth) for one in parsing],)
 
 
-class GroupMask:
+class GroupMask(Node):
     """One mask for each image: where the parts of a group are, such as clothes or skin."""
 
-    CATEGORY = "humanparse"
-    DESCRIPTION = __doc__
     FUNCTION = "mask"
     RETURN_TYPES = ("MASK",)
     RETURN_NAMES = ("mask",)
-
-    @classmethod
-    def INPUT_TYPES(cls) -> Inputs:
-        """The inputs of the node, in the form of ComfyUI."""
-        schemes = map(get_scheme, scheme_names())
-        groups = list(dict.fromkeys(name for scheme in schemes for name, _ in scheme.groups))
-        return {
-            "required": {
-                "parsing": (PARSING,),
-                "group": (groups, {"default": "clothes"}),
-                "invert": ("BOOLEAN", {"default": False}),
-            }
-        }
+    REQUIRED: ClassVar[Inputs] = {
+        "parsing": (PARSING,),
+        "group": (_GROUPS, {"default": "clothes"}),
+        "invert": _INVERT,
+    }
 
     def mask(self, parsing: list[Parsing], group: str, invert: bool) -> tuple[Tensor]:
         """Parsings -> a MASK of the group."""
         return (masks(one.mask(group) != invert for one in parsing),)
 
 
-class PeopleMasks:
+class PeopleMasks(Node):
     """A list of masks, one for each person in each image, and a list of their names."""
 
-    CATEGORY = "humanparse"
-    DESCRIPTION = __doc__
     FUNCTION = "masks"
     RETURN_TYPES = ("MASK", "STRING")
     RETURN_NAMES = ("masks", "names")
     OUTPUT_IS_LIST = (True, True)
-
-    @classmethod
-    def INPUT_TYPES(cls) -> Inputs:
-        """The inputs of the node, in the form of ComfyUI."""
-        return {"required": {"parsing": (PARSING,)}}
+    REQUIRED: ClassVar[Inputs] = {"parsing": (PARSING,)}
 
     def masks(self, parsing: list[Parsing]) -> tuple[list[Tensor], list[str]]:
         """Parsings -> for each person a MASK of one image, and a name such as `image 1, person 2`."""
@@ -151,56 +138,40 @@ class PeopleMasks:
         return [masks([person.mask]) for _, person in found], names
 
 
-class PartMask:
+class PartMask(Node):
     """One mask for each image: where the named parts are, or everything but background if none is named."""
 
-    CATEGORY = "humanparse"
-    DESCRIPTION = __doc__
     FUNCTION = "mask"
     RETURN_TYPES = ("MASK",)
     RETURN_NAMES = ("mask",)
-
-    @classmethod
-    def INPUT_TYPES(cls) -> Inputs:
-        """The inputs of the node, in the form of ComfyUI."""
-        return {
-            "required": {
-                "parsing": (PARSING,),
-                "parts": (
-                    "STRING",
-                    {"default": "hair, face", "tooltip": "Comma-separated parts or groups (clothes, skin)."},
-                ),
-                "invert": ("BOOLEAN", {"default": False}),
-            }
-        }
+    REQUIRED: ClassVar[Inputs] = {
+        "parsing": (PARSING,),
+        "parts": (
+            "STRING",
+            {"default": "hair, face", "tooltip": "Comma-separated parts or groups (clothes, skin)."},
+        ),
+        "invert": _INVERT,
+    }
 
     def mask(self, parsing: list[Parsing], parts: str, invert: bool) -> tuple[Tensor]:
         """Parsings -> a MASK of the parts together."""
         return (masks(_where(one, parts) != invert for one in parsing),)
 
 
-class PartMasks:
+class PartMasks(Node):
     """A list of masks, one for each named part, or for each part found if none is named; and their names."""
 
-    CATEGORY = "humanparse"
-    DESCRIPTION = __doc__
     FUNCTION = "masks"
     RETURN_TYPES = ("MASK", "STRING")
     RETURN_NAMES = ("masks", "names")
     OUTPUT_IS_LIST = (True, True)
-
-    @classmethod
-    def INPUT_TYPES(cls) -> Inputs:
-        """The inputs of the node, in the form of ComfyUI."""
-        return {
-            "required": {
-                "parsing": (PARSING,),
-                "parts": (
-                    "STRING",
-                    {"default": "", "tooltip": "Comma-separated parts or groups (empty: all found)."},
-                ),
-            }
-        }
+    REQUIRED: ClassVar[Inputs] = {
+        "parsing": (PARSING,),
+        "parts": (
+            "STRING",
+            {"default": "", "tooltip": "Comma-separated parts or groups (empty: all found)."},
+        ),
+    }
 
     def masks(self, parsing: list[Parsing], parts: str) -> tuple[list[Tensor], list[str]]:
         """Parsings -> for each part a MASK over all images, and its name."""
@@ -212,52 +183,40 @@ class PartMasks:
         return found, [scheme.name(label) for label in labels]
 
 
-class RemapLabels:
+class RemapLabels(Node):
     """Converts labels to another label set, such as `coarse`: head, upper clothes, lower clothes, arms."""
 
-    CATEGORY = "humanparse"
-    DESCRIPTION = __doc__
     FUNCTION = "remap"
     RETURN_TYPES = (PARSING,)
     RETURN_NAMES = ("parsing",)
-
-    @classmethod
-    def INPUT_TYPES(cls) -> Inputs:
-        """The inputs of the node, in the form of ComfyUI."""
-        approximate = {"default": False, "tooltip": "Allow labels without an exact counterpart."}
-        return {
-            "required": {
-                "parsing": (PARSING,),
-                "labels": (remap_targets(), {"default": "coarse"}),
-                "approximate": ("BOOLEAN", approximate),
-            }
-        }
+    REQUIRED: ClassVar[Inputs] = {
+        "parsing": (PARSING,),
+        "labels": (remap_targets(), {"default": "coarse"}),
+        "approximate": (
+            "BOOLEAN",
+            {"default": False, "tooltip": "Allow labels without an exact counterpart."},
+        ),
+    }
 
     def remap(self, parsing: list[Parsing], labels: str, approximate: bool) -> tuple[list[Parsing]]:
         """Parsings -> parsings in that label set."""
         return ([one.remap(labels, approximate) for one in parsing],)
 
 
-class AgnosticMask:
+class AgnosticMask(Node):
     """What to repaint for virtual try-on: a garment and the limbs it covers, grown over the background."""
 
-    CATEGORY = "humanparse"
-    DESCRIPTION = __doc__
     FUNCTION = "mask"
     RETURN_TYPES = ("MASK",)
     RETURN_NAMES = ("mask",)
-
-    @classmethod
-    def INPUT_TYPES(cls) -> Inputs:
-        """The inputs of the node, in the form of ComfyUI."""
-        grow = {"default": -1, "min": -1, "max": 512, "tooltip": "Pixels; -1 is 1 % of the longer side."}
-        return {
-            "required": {
-                "parsing": (PARSING,),
-                "cloth": (list(get_args(Cloth)), {"default": "upper"}),
-                "grow": ("INT", grow),
-            }
-        }
+    REQUIRED: ClassVar[Inputs] = {
+        "parsing": (PARSING,),
+        "cloth": (list(get_args(Cloth)), {"default": "upper"}),
+        "grow": (
+            "INT",
+            {"default": -1, "min": -1, "max": 512, "tooltip": "Pixels; -1 is 1 % of the longer side."},
+        ),
+    }
 
     def mask(self, parsing: list[Parsing], cloth: Cloth, grow: int) -> tuple[Tensor]:
         """Parsings -> a MASK; see `humanparse.adapters.agnostic`."""
@@ -265,34 +224,20 @@ class AgnosticMask:
         return (masks(agnostic_mask(one, cloth, dilate=dilate) > 0 for one in parsing),)
 
 
-NODE_CLASS_MAPPINGS: dict[str, type] = {
-    "HumanParse": ParseHumans,
-    "HumanParseClean": CleanLabels,
-    "HumanParseGroupMask": GroupMask,
-    "HumanParsePeopleMasks": PeopleMasks,
-    "HumanParsePartMask": PartMask,
-    "HumanParsePartMasks": PartMasks,
-    "HumanParseRemap": RemapLabels,
-    "HumanParseAgnosticMask": AgnosticMask,
+_NODES: dict[str, tuple[type, str]] = {
+    "HumanParse": (ParseHumans, "Parse Humans"),
+    "HumanParseClean": (CleanLabels, "Clean Human Labels"),
+    "HumanParseGroupMask": (GroupMask, "Human Group Mask"),
+    "HumanParsePeopleMasks": (PeopleMasks, "Human People Masks (list)"),
+    "HumanParsePartMask": (PartMask, "Human Part Mask"),
+    "HumanParsePartMasks": (PartMasks, "Human Part Masks (list)"),
+    "HumanParseRemap": (RemapLabels, "Remap Human Labels"),
+    "HumanParseAgnosticMask": (AgnosticMask, "Cloth-Agnostic Mask"),
 }
+NODE_CLASS_MAPPINGS = {key: node for key, (node, _) in _NODES.items()}
+NODE_DISPLAY_NAME_MAPPINGS = {key: name for key, (_, name) in _NODES.items()}
 
-NODE_DISPLAY_NAME_MAPPINGS = {
-    "HumanParse": "Parse Humans",
-    "HumanParseClean": "Clean Human Labels",
-    "HumanParseGroupMask": "Human Group Mask",
-    "HumanParsePeopleMasks": "Human People Masks (list)",
-    "HumanParsePartMask": "Human Part Mask",
-    "HumanParsePartMasks": "Human Part Masks (list)",
-    "HumanParseRemap": "Remap Human Labels",
-    "HumanParseAgnosticMask": "Cloth-Agnostic Mask",
-}
-
-
-@lru_cache(maxsize=2)
-def _load(model: str) -> Parser:
-    from ..parser import Parser
-
-    return Parser(model)
+_load = lru_cache(maxsize=2)(Parser)
 
 
 def words(parts: str) -> list[str]:

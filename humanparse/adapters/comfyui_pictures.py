@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any, ClassVar, get_args
 
 import numpy as np
 import torch
@@ -12,37 +12,28 @@ from ..cleaning import MOST_EDGE, edged
 from ..errors import ImageError
 from ..results import Parsing
 from .agnostic import agnostic_image, agnostic_mask, agnostic_parsing
-from .comfyui import PARSING, Inputs, photos, words
+from .comfyui import PARSING, Inputs, Node, photos, words
 from .cutout import cutout
 from .recipes import Cloth, RecipeName
 
-_EDGES = {
-    "grow": "Grow the mask by this many pixels.",
-    "shrink": "Then shrink it by this many pixels.",
-    "feather": "Then fade its edge inwards over this many pixels.",
+_EDGES: Inputs = {
+    name: ("INT", {"default": 0, "min": 0, "max": MOST_EDGE, "tooltip": tip})
+    for name, tip in (
+        ("grow", "Grow the mask by this many pixels."),
+        ("shrink", "Then shrink it by this many pixels."),
+        ("feather", "Then fade its edge inwards over this many pixels."),
+    )
 }
+_SOFT = {"default": False, "tooltip": 'Soft edges of hair and cloth; needs "humanparse[matting]".'}
 
 
-def _edges() -> dict[str, tuple[Any, ...]]:
-    return {
-        name: ("INT", {"default": 0, "min": 0, "max": MOST_EDGE, "tooltip": tip})
-        for name, tip in _EDGES.items()
-    }
-
-
-class EdgeMask:
+class EdgeMask(Node):
     """Changes the edge of a mask: grows it, then shrinks it, then feathers it inwards."""
 
-    CATEGORY = "humanparse"
-    DESCRIPTION = __doc__
     FUNCTION = "edge"
     RETURN_TYPES = ("MASK",)
     RETURN_NAMES = ("mask",)
-
-    @classmethod
-    def INPUT_TYPES(cls) -> Inputs:
-        """The inputs of the node, in the form of ComfyUI."""
-        return {"required": {"mask": ("MASK",), **_edges()}}
+    REQUIRED: ClassVar[Inputs] = {"mask": ("MASK",), **_EDGES}
 
     def edge(self, mask: Tensor, grow: int, shrink: int, feather: int) -> tuple[Tensor]:
         """MASK -> MASK; pixels above one half belong to the mask."""
@@ -51,28 +42,19 @@ class EdgeMask:
         return (_unit(found),)
 
 
-class CutOut:
+class CutOut(Node):
     """The named parts of the images, with their opacity; everything but background if none is named."""
 
-    CATEGORY = "humanparse"
-    DESCRIPTION = __doc__
     FUNCTION = "cut"
     RETURN_TYPES = ("IMAGE", "MASK")
     RETURN_NAMES = ("image", "opacity")
-
-    @classmethod
-    def INPUT_TYPES(cls) -> Inputs:
-        """The inputs of the node, in the form of ComfyUI."""
-        matte = {"default": False, "tooltip": 'Soft edges of hair and cloth; needs "humanparse[matting]".'}
-        return {
-            "required": {
-                "image": ("IMAGE",),
-                "parsing": (PARSING,),
-                "parts": ("STRING", {"default": "", "tooltip": "Comma-separated parts, groups; empty: all."}),
-                "matte": ("BOOLEAN", matte),
-                **_edges(),
-            }
-        }
+    REQUIRED: ClassVar[Inputs] = {
+        "image": ("IMAGE",),
+        "parsing": (PARSING,),
+        "parts": ("STRING", {"default": "", "tooltip": "Comma-separated parts, groups; empty: all."}),
+        "matte": ("BOOLEAN", _SOFT),
+        **_EDGES,
+    }
 
     def cut(
         self,
@@ -93,26 +75,18 @@ class CutOut:
         return _unit([picture[..., :3] for picture in found]), _unit([picture[..., 3] for picture in found])
 
 
-class TryOn:
+class TryOn(Node):
     """What a try-on project hides: the mask, the images with grey there, and the labels without it."""
 
-    CATEGORY = "humanparse"
-    DESCRIPTION = __doc__
     FUNCTION = "hide"
     RETURN_TYPES = ("MASK", "IMAGE", PARSING)
     RETURN_NAMES = ("mask", "grey", "parsing")
-
-    @classmethod
-    def INPUT_TYPES(cls) -> Inputs:
-        """The inputs of the node, in the form of ComfyUI."""
-        return {
-            "required": {
-                "image": ("IMAGE",),
-                "parsing": (PARSING,),
-                "project": (list(get_args(RecipeName)), {"default": "catvton"}),
-                "cloth": (list(get_args(Cloth)), {"default": "upper"}),
-            }
-        }
+    REQUIRED: ClassVar[Inputs] = {
+        "image": ("IMAGE",),
+        "parsing": (PARSING,),
+        "project": (list(get_args(RecipeName)), {"default": "catvton"}),
+        "cloth": (list(get_args(Cloth)), {"default": "upper"}),
+    }
 
     def hide(
         self, image: Tensor, parsing: list[Parsing], project: RecipeName, cloth: Cloth
@@ -126,17 +100,13 @@ class TryOn:
         )
 
 
-NODE_CLASS_MAPPINGS: dict[str, type] = {
-    "HumanParseEdgeMask": EdgeMask,
-    "HumanParseCutOut": CutOut,
-    "HumanParseTryOn": TryOn,
+_NODES: dict[str, tuple[type, str]] = {
+    "HumanParseEdgeMask": (EdgeMask, "Edge Mask"),
+    "HumanParseCutOut": (CutOut, "Cut Out Human Parts"),
+    "HumanParseTryOn": (TryOn, "Try-On Mask"),
 }
-
-NODE_DISPLAY_NAME_MAPPINGS = {
-    "HumanParseEdgeMask": "Edge Mask",
-    "HumanParseCutOut": "Cut Out Human Parts",
-    "HumanParseTryOn": "Try-On Mask",
-}
+NODE_CLASS_MAPPINGS = {key: node for key, (node, _) in _NODES.items()}
+NODE_DISPLAY_NAME_MAPPINGS = {key: name for key, (_, name) in _NODES.items()}
 
 
 def _pairs(image: Tensor, parsing: list[Parsing]) -> list[tuple[Any, Parsing]]:

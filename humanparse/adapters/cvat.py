@@ -22,10 +22,11 @@ import numpy as np
 from ..arrays import Mask
 from ..durable import write_file
 from ..errors import FormatError
+from ..formats import encode_rle
 from ..registry import DEFAULT
 from ..results import Parsing
 from ..schemes import LabelScheme
-from . import missing
+from . import needing
 from .regions import Region, regions
 
 if TYPE_CHECKING:
@@ -130,10 +131,7 @@ def run_lengths(mask: Mask) -> list[int]:
         >>> run_lengths(np.array([[False, True, True]]))
         [1, 2]
     """
-    flat = np.concatenate(([False], mask.ravel()))
-    edges = np.flatnonzero(flat[1:] != flat[:-1])
-    lengths: list[int] = np.diff(np.concatenate(([0], edges, [mask.size]))).tolist()
-    return lengths
+    return list(encode_rle(mask.T)["counts"])  # COCO's go column by column
 
 
 def _attributes(region: Region) -> dict[str, str]:
@@ -229,10 +227,8 @@ def create(model: str = DEFAULT, people: str | None = None, **options: Any) -> P
 
 
 def _import_cvat() -> Any:
-    try:
+    with needing("cvat-sdk", "cvat"):
         import cvat_sdk.auto_annotation
-    except ImportError as error:
-        raise missing("cvat-sdk", "cvat", error) from error
     return cvat_sdk.auto_annotation
 
 

@@ -24,7 +24,7 @@ from ..errors import DatasetError, ImageError
 from ..options import ParserOptions
 from ..registry import DEFAULT
 from ..schemes import voc_palette
-from . import missing
+from . import needing
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -98,10 +98,8 @@ class LabelColumns:
         Raises:
             HumanParseError: datasets is not installed.
         """
-        try:
+        with needing("datasets", "datasets"):
             import datasets
-        except ImportError as error:
-            raise missing("datasets", "datasets", error) from error
         part = {
             "name": datasets.Value("string"),
             "pixels": datasets.Value("int64"),

@@ -14,7 +14,7 @@ import numpy as np
 from .. import hub, registry
 from ..errors import HumanParseError
 from ..schemes import IGNORE, get_scheme, remap_targets
-from . import missing
+from . import needing
 
 if TYPE_CHECKING:
     import gradio
@@ -53,10 +53,8 @@ def demo(parser: Parser | None = None, models: Sequence[str] | None = None) -> g
         >>> type(page).__name__
         'Blocks'
     """
-    try:
+    with needing("gradio", "gradio"):
         import gradio as gr
-    except ImportError as error:
-        raise missing("gradio", "gradio", error) from error
     first = [] if parser is None else [parser.spec.name]
     others = models if models is not None else [] if first else [registry.DEFAULT]
     offered = list(dict.fromkeys([*first, *(hub.find_model(name).name for name in others)]))

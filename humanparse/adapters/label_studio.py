@@ -189,11 +189,7 @@ def _result(parsing: Parsing) -> list[dict[str, Any]]:
             "original_width": width,
             "original_height": height,
             "image_rotation": 0,
-            "value": {
-                "format": "rle",
-                "rle": encode_brush(region.mask),
-                "brushlabels": [region.part.name],
-            },
+            "value": {"format": "rle", "rle": encode_brush(region.mask), "brushlabels": [region.part.name]},
         }
         if region.score is not None:
             stroke["score"] = region.score

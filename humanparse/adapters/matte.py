@@ -15,10 +15,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ..arrays import Labels, Mask, Picture
+from ..arrays import Labels, Mask, Picture, tight_box
 from ..errors import ModelError
 from ..results import Parsing
-from . import missing
+from . import needing
 
 HAIR_BAND, BAND = 0.06, 0.012
 """Half the width of the band at hair, and elsewhere, as a share of the square root of the kept area."""
@@ -88,10 +88,8 @@ def matte(photo: Picture, parsing: Parsing, mask: Mask) -> tuple[Picture, Pictur
         >>> parsing = Parser().predict(photo)
         >>> alpha, colours = matte(photo, parsing, parsing.mask("hair", "face"))
     """
-    try:
+    with needing("pymatting", "matting"):
         from pymatting import estimate_alpha_cf, estimate_foreground_ml
-    except ImportError as error:
-        raise missing("pymatting", "matting", error) from error
     known = trimap(parsing, mask)
     unknown = known == 128
     alpha, colours = known.copy(), photo.copy()
@@ -139,6 +137,5 @@ def _distance(from_here: Mask) -> Any:
 
 def _box(unknown: Mask) -> tuple[slice, slice]:
     """The box of the unknown pixels, with the margin that matting reads."""
-    rows, columns = np.flatnonzero(unknown.any(axis=1)), np.flatnonzero(unknown.any(axis=0))
-    top, left = max(int(rows[0]) - 8, 0), max(int(columns[0]) - 8, 0)
-    return slice(top, int(rows[-1]) + 9), slice(left, int(columns[-1]) + 9)
+    x0, y0, x1, y1 = tight_box(unknown)
+    return slice(max(y0 - 8, 0), y1 + 8), slice(max(x0 - 8, 0), x1 + 8)

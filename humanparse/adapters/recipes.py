@@ -237,10 +237,11 @@ def _ootdiffusion(parts: _Parts, cloth: str, recipe: Recipe) -> Mask:
     head = small.of("face hat glasses")
     fixed = head | small.of(f"{_OOTD_FIXED[cloth]} shoes bag")
     garments = {"upper": "tops full", "lower": "bottoms legs", "overall": "tops bottoms full"}[cloth]
-    hidden = _grown(small.of(garments), 10)
+    hidden = clean.grow_square(small.of(garments), 10)
     if cloth != "lower":
         fixed |= small.of("hands")
-        hidden |= (_grown(small.of("neck"), 2) & ~head) | _grown(small.of("arms"), 8)
+        hidden |= clean.grow_square(small.of("neck"), 2) & ~head
+        hidden |= clean.grow_square(small.of("arms"), 8)
     hidden &= ~fixed
     hidden[[0, -1]] = hidden[:, [0, -1]] = False
     whole = _largest(_filled(hidden))
@@ -288,11 +289,6 @@ def _u8(mask: Mask) -> Labels:
 def _resized(labels: Labels, size: tuple[int, int]) -> Labels:
     """Labels resized to (height, width), without new values."""
     return np.asarray(cv2.resize(labels, size[::-1], interpolation=cv2.INTER_NEAREST), dtype=np.uint8)
-
-
-def _grown(mask: Mask, pixels: int) -> Mask:
-    """True within `pixels` rows and columns of a true pixel."""
-    return cv2.dilate(_u8(mask), np.ones((2 * pixels + 1,) * 2, np.uint8)).astype(bool)
 
 
 def _hulls(mask: Mask) -> Mask:

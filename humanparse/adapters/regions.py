@@ -44,10 +44,10 @@ def regions(parsing: Parsing) -> list[Region]:
     return part_regions(parsing)
 
 
-def part_regions(parsing: Parsing) -> list[Region]:
-    """The parts of the picture, of all people together; background and 255 are left out."""
+def part_regions(parsing: Parsing, background: bool = False) -> list[Region]:
+    """The parts of the picture, of all people together; 255 is left out, and background unless wanted."""
     found = []
-    for part in parsing.parts():
+    for part in parsing.parts(background):
         if part.label == IGNORE:
             continue
         mask = parsing.labels == part.label

@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import PeopleError, SchemeError
 from ..results import Parsing
 from ..schemes import LabelScheme, get_scheme
-from . import missing
+from . import needing
 from .regions import Region, part_regions, regions
 
 if TYPE_CHECKING:
@@ -86,10 +86,8 @@ def _made(
     names: Sequence[str],
     data: dict[str, Any],
 ) -> Detections:
-    try:
+    with needing("supervision", "supervision"):
         from supervision import Detections
-    except ImportError as error:
-        raise missing("supervision", "supervision", error) from error
     return Detections(
         xyxy=np.array(boxes, dtype=np.float32).reshape(-1, 4),
         mask=np.array(masks, dtype=np.bool_).reshape(-1, *parsing.size),

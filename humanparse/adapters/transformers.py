@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,12 +17,11 @@ from torch import Tensor
 from ..errors import ModelError
 from ..geometry import Frame
 from ..image import load
+from ..parser import Parser
 from ..pipelines.semantic import Semantic
 from ..results import Parsing
-from ..schemes import IGNORE, LabelScheme
-
-if TYPE_CHECKING:
-    from ..parser import Parser
+from ..schemes import LabelScheme
+from .regions import part_regions
 
 
 def id2label(scheme: LabelScheme) -> dict[int, str]:
@@ -67,14 +66,9 @@ def to_segments(parsing: Parsing, background: bool = True) -> list[dict[str, Any
         'Background'
     """
     found = []
-    for part in parsing.parts(background):
-        if part.label == IGNORE:
-            continue
-        mask = parsing.labels == part.label
-        confidence = parsing.confidence
-        score = None if confidence is None else float(confidence[mask].mean(dtype=np.float64))
-        picture = Image.fromarray(np.where(mask, np.uint8(255), np.uint8(0)))
-        found.append({"score": score, "label": part.name, "mask": picture})
+    for region in part_regions(parsing, background):
+        picture = Image.fromarray(np.where(region.mask, np.uint8(255), np.uint8(0)))
+        found.append({"score": region.score, "label": region.part.name, "mask": picture})
     return found
 
 
@@ -98,7 +92,7 @@ class SegmentationPipeline:
     def __init__(
         self, parser: Parser | None = None, *, confidence: bool = False, background: bool = True
     ) -> None:
-        self.parser = parser or _default_parser()
+        self.parser = parser or Parser()
         self._confidence, self._background = confidence, background
 
     def __call__(
@@ -172,7 +166,7 @@ class ImageProcessor:
     """
 
     def __init__(self, parser: Parser | None = None) -> None:
-        parser = parser or _default_parser()
+        parser = parser or Parser()
         network = parser.pipeline
         if parser.finds_people or not isinstance(network, Semantic) or network.scales != (1.0,):
             raise ModelError(
@@ -240,9 +234,3 @@ class ImageProcessor:
         how = self._network.protocol
         maps = [frame.back(one.float(), how)[0] for frame, one in zip(frames, logits, strict=True)]
         return [torch.from_numpy(labels).to(torch.int64) for labels in maps]
-
-
-def _default_parser() -> Parser:
-    from ..parser import Parser
-
-    return Parser()

@@ -10,10 +10,9 @@ import typer
 
 from .. import hub
 from ..options import ParserOptions
-from .cleaning import Feather, Fill, Grow, MinArea, Shrink, Smooth
 from .console import err
 from .cutout import Photo, check_output, split, write_png
-from .options import Quiet, with_parser_options
+from .options import Feather, Fill, Grow, MinArea, Quiet, Shrink, Smooth, optional, with_parser_options
 from .photos import STDIN, read_photo
 
 
@@ -23,45 +22,27 @@ def agnostic(
     cloth: Annotated[str, typer.Option(help="The garment to replace: upper, lower or overall.")] = "upper",
     recipe: Annotated[
         str | None,
-        typer.Option(
+        optional(
             "--for",
             help="Write mask, photo and label map as this project makes them: viton-hd, catvton, "
             "ootdiffusion, idm-vton or fashn. Files are named after it.",
-            show_default=False,
         ),
     ] = None,
     output: Annotated[
-        Path | None,
-        typer.Option(
-            "-o",
-            "--output",
-            help="The mask (PNG, 0 and 255) to write; default: mask.png.",
-            show_default=False,
-        ),
+        Path | None, optional("-o", "--output", help="The mask (PNG, 0 and 255) to write; default: mask.png.")
     ] = None,
-    image: Annotated[
-        Path | None,
-        typer.Option(help="Also write the photo, grey under the mask, as PNG.", show_default=False),
-    ] = None,
+    image: Annotated[Path | None, optional(help="Also write the photo, grey under the mask, as PNG.")] = None,
     labels: Annotated[
-        Path | None,
-        typer.Option(help="Also write the label map without garment and limbs, as PNG.", show_default=False),
+        Path | None, optional(help="Also write the label map without garment and limbs, as PNG.")
     ] = None,
     dilate: Annotated[
-        int | None,
-        typer.Option(
-            help="Grow the mask by this many pixels (default: 1% of the long side).", show_default=False
-        ),
+        int | None, optional(help="Grow the mask by this many pixels (default: 1% of the long side).")
     ] = None,
     also: Annotated[
-        str | None,
-        typer.Option(help="Comma-separated parts or groups to hide, too, such as scarf.", show_default=False),
+        str | None, optional(help="Comma-separated parts or groups to hide, too, such as scarf.")
     ] = None,
     keep: Annotated[
-        str | None,
-        typer.Option(
-            help="Comma-separated parts or groups to leave visible, such as arms.", show_default=False
-        ),
+        str | None, optional(help="Comma-separated parts or groups to leave visible, such as arms.")
     ] = None,
     min_area: MinArea = "0",
     fill: Fill = "0",

@@ -14,8 +14,8 @@ from rich.table import Table
 from .. import hub, registry
 from ..errors import ImageError, ModelError
 from ..options import ParserOptions
-from .console import out, show
-from .options import with_parser_options
+from .console import say, show
+from .options import optional, with_parser_options
 
 if TYPE_CHECKING:
     from ..bench import Costs
@@ -26,9 +26,7 @@ def bench(
     model: Annotated[str, typer.Argument(help="See `humanparse models`.")] = registry.DEFAULT,
     batch: Annotated[int, typer.Option(help="Photos that go through the network together.")] = 1,
     size: Annotated[str, typer.Option(help="WIDTHxHEIGHT of the photo.")] = "550x830",
-    photo: Annotated[
-        Path | None, typer.Option(help="Your own photo instead of a synthetic one.", show_default=False)
-    ] = None,
+    photo: Annotated[Path | None, optional(help="Your own photo instead of a synthetic one.")] = None,
     runs: Annotated[int, typer.Option(help="Number of runs; medians are shown.")] = 5,
     random: Annotated[
         bool, typer.Option("--random", help="Use untrained weights: the same speed, and no download.")
@@ -56,12 +54,9 @@ def bench(
         typer.echo(jsonlib.dumps(asdict(costs), indent=2))
         return
     height, width = costs.photo
-    out.print(
+    say(
         f"{costs.model}, {costs.runtime}, {costs.device}, {costs.precision}, {costs.threads} threads, batch "
-        f"{costs.batch}, photo {width}x{height}, median of {costs.runs}, {costs.machine}",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
+        f"{costs.batch}, photo {width}x{height}, median of {costs.runs}, {costs.machine}"
     )
     show(_table(costs))
 

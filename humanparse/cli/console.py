@@ -33,6 +33,16 @@ out = _console(stderr=False)
 err = _console(stderr=True)
 
 
+def say(line: str) -> None:
+    """Print a result word for word, to standard output."""
+    out.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def tell(line: str) -> None:
+    """Print a note word for word, to standard error."""
+    err.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
 class Commands(TyperGroup):
     """Commands whose errors name options instead of the library's arguments."""
 
@@ -88,10 +98,7 @@ def with_progress(items: Sequence[Item], what: str, quiet: bool) -> Iterator[Ite
 def report(error: Exception, *, debug: bool, about: str = "") -> None:
     """Print an error: its first line in red, then the details. All but our own errors are called bugs.
 
-    Args:
-        error: what was raised.
-        debug: whether to print its traceback too.
-        about: the input it happened to; our own errors name it themselves.
+    `about` is the input it happened to; our own errors name it themselves.
     """
     if debug:
         err.file.write(presentable("".join(traceback.format_exception(error))))

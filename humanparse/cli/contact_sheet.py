@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .console import out
+from .console import say
 
 
 def contact_sheet(
@@ -35,4 +35,4 @@ def contact_sheet(
         columns=columns,
         side=side,
     )
-    out.print(f"{shown} outputs in {path}", highlight=False, markup=False, soft_wrap=True)
+    say(f"{shown} outputs in {path}")

@@ -9,7 +9,7 @@ import typer
 
 from .. import hub
 from ..errors import WeightsError
-from .console import out
+from .console import say
 
 
 def convert(
@@ -33,4 +33,4 @@ def convert(
         network = models.build(models.read_off(spec, state))
     checkpoint.check(state, network.state_dict(), spec, source.name)
     checkpoint.save(state, target, {"humanparse_model": spec.name, "source": source.name})
-    out.print(f"{target}: {len(state)} tensors of {spec.name}", highlight=False, soft_wrap=True)
+    say(f"{target}: {len(state)} tensors of {spec.name}")

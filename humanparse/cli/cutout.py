@@ -10,8 +10,8 @@ import typer
 from ..durable import writing_file
 from ..errors import FormatError
 from ..options import ParserOptions
-from .cleaning import Feather, Fill, Grow, MinArea, Shrink, Smooth
-from .options import Quiet, with_parser_options
+from .console import say
+from .options import Feather, Fill, Grow, MinArea, Quiet, Shrink, Smooth, optional, with_parser_options
 from .photos import read_photo
 
 if TYPE_CHECKING:
@@ -26,14 +26,9 @@ def cutout(
     output: Annotated[Path, typer.Option("-o", "--output", help="The PNG to write.")] = Path("cutout.png"),
     keep: Annotated[
         str | None,
-        typer.Option(
-            help="Comma-separated parts or groups to keep, such as hair,face (default: all).",
-            show_default=False,
-        ),
+        optional(help="Comma-separated parts or groups to keep, such as hair,face (default: all)."),
     ] = None,
-    drop: Annotated[
-        str | None, typer.Option(help="Comma-separated parts or groups to leave out.", show_default=False)
-    ] = None,
+    drop: Annotated[str | None, optional(help="Comma-separated parts or groups to leave out.")] = None,
     crop: Annotated[bool, typer.Option("--crop", help="Crop the picture to the kept parts.")] = False,
     min_area: MinArea = "0",
     fill: Fill = "0",
@@ -44,9 +39,7 @@ def cutout(
     matte: Annotated[
         bool, typer.Option("--matte", help="Soft edges of hair and cloth; needs the extra `matting`.")
     ] = False,
-    background: Annotated[
-        str | None, typer.Option(help="Background colour, such as white or #e0e0e0.", show_default=False)
-    ] = None,
+    background: Annotated[str | None, optional(help="Background colour, such as white or #e0e0e0.")] = None,
     quiet: Quiet = False,
     *,
     options: ParserOptions,
@@ -93,9 +86,7 @@ def write_png(picture: Image, path: Path, quiet: bool) -> None:
     Raises:
         FormatError: it cannot be written.
     """
-    from .console import out
-
     with writing_file(path) as part:
         picture.save(part, format="PNG")
     if not quiet:
-        out.print(f"{path}: {picture.width}x{picture.height} pixels", highlight=False, soft_wrap=True)
+        say(f"{path}: {picture.width}x{picture.height} pixels")

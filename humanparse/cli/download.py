@@ -9,7 +9,7 @@ import typer
 
 from .. import hub, registry
 from ..errors import WeightsError
-from .console import out, report
+from .console import report, say
 
 
 def download(
@@ -27,7 +27,7 @@ def download(
             failed = True
             report(error, debug=context.obj)
             continue
-        out.print(f"{name}: {path}", highlight=False, soft_wrap=True)
+        say(f"{name}: {path}")
     if failed:
         raise typer.Exit(1)
 

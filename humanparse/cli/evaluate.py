@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .. import hub
+from .. import hub, registry
 from .._version import __version__
-from ..durable import replacing
+from ..durable import write_file
 from ..errors import FormatError, ModelError
 from ..options import ParserOptions
-from .console import err, out, show, with_progress
-from .options import with_parser_options
+from .console import out, show, tell, with_progress
+from .options import optional, with_parser_options
 
 if TYPE_CHECKING:
     from ..metrics.datasets import Dataset
@@ -40,20 +40,17 @@ def evaluate(
         ),
     ],
     root: Annotated[Path, typer.Option(help="Folder of the data set.", show_default=False)],
-    model: Annotated[str | None, typer.Option("-m", "--model", help="Score this model.")] = None,
+    model: Annotated[str | None, optional("-m", "--model", help="Score this model.")] = None,
     predictions: Annotated[
-        Path | None, typer.Option(help="Score this folder: label maps, or a CIHP or LV-MHP submission.")
+        Path | None, optional(help="Score this folder: label maps, or a CIHP or LV-MHP submission.")
     ] = None,
-    split: Annotated[str | None, typer.Option(help="Split (default: the one that papers score).")] = None,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Also write the scores as JSON.")
-    ] = None,
+    split: Annotated[str | None, optional(help="Split (default: the one that papers score).")] = None,
+    output: Annotated[Path | None, optional("-o", "--output", help="Also write the scores as JSON.")] = None,
     convention: Annotated[
-        str | None, typer.Option(help="How absent classes count: schp_ce2p, mce2p or ssseg.")
+        str | None, optional(help="How absent classes count: schp_ce2p, mce2p or ssseg.")
     ] = None,
     keep: Annotated[
-        Path | None,
-        typer.Option(help="Folder for the model's label maps; a stopped run resumes from it."),
+        Path | None, optional(help="Folder for the model's label maps; a stopped run resumes from it.")
     ] = None,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress, tables only.")] = False,
     *,
@@ -97,7 +94,7 @@ def evaluate(
         out.print(heading, style="bold", highlight=False, markup=False, soft_wrap=True)
         show(table)
     if output is not None:
-        _write(scores, output)
+        write_file(output, json.dumps(_plain(scores), indent=2, allow_nan=False).encode())
 
 
 _RARE = ("runtime", "test_size", "detector", "rule", "fast_decode")
@@ -126,8 +123,7 @@ def _kept(options: ParserOptions, folder: Path, about: dict[str, str], quiet: bo
     }
     kept = Kept(folder, settings, parser.predict, parser.finds_people)
     if not quiet:
-        line = f"{parser!r}, label maps in {folder}"
-        err.print(line, highlight=False, markup=False, soft_wrap=True)
+        tell(f"{parser!r}, label maps in {folder}")
     return kept
 
 
@@ -143,8 +139,6 @@ def _refuse_what_cannot_be(
 
 
 def _refuse_other_labels(spec: Spec, data: Dataset) -> None:
-    from .. import registry
-
     scheme = spec.scheme
     if scheme.names != data.scheme.names:
         fitting = [name for name in registry.names() if registry.get(name).scheme.names == data.scheme.names]
@@ -158,14 +152,6 @@ def _refuse_gaps(missing: list[str], count: int, folder: Path) -> None:
     if missing:
         few = ", ".join(missing[:3]) + (" …" if len(missing) > 3 else "")
         raise FormatError(f"{folder}: no label map of {len(missing)} of {count} photos: {few}")
-
-
-def _write(scores: dict[str, Any], path: Path) -> None:
-    try:
-        with replacing(path) as part:
-            part.write_text(json.dumps(_plain(scores), indent=2, allow_nan=False), encoding="utf-8")
-    except OSError as error:
-        raise FormatError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def _plain(value: Any) -> Any:

@@ -18,9 +18,8 @@ from ..errors import BulkError
 from ..formats import FORMATS
 from ..options import ParserOptions
 from ..suffixes import told
-from .cleaning import Fill, MinArea, Smooth
-from .console import err, out, with_options
-from .options import Processes, Quiet, with_parser_options
+from .console import err, say, tell, with_options
+from .options import Fill, MinArea, Processes, Quiet, Smooth, optional, with_parser_options
 
 if TYPE_CHECKING:
     from ..bulk import Progress, RunOptions, Summary
@@ -33,13 +32,8 @@ Restart = Annotated[
     bool, typer.Option("--restart", help="First delete the run in the output folder, and its outputs.")
 ]
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="With --resume: retry failed inputs.")]
-Journal = Annotated[
-    Path | None,
-    typer.Option(help="File for the journal, on a disk of this machine.", show_default=False),
-]
-Workers = Annotated[
-    int | None, typer.Option(help="Number of reading threads, and of writing threads.", show_default=False)
-]
+Journal = Annotated[Path | None, optional(help="File for the journal, on a disk of this machine.")]
+Workers = Annotated[int | None, optional(help="Number of reading threads, and of writing threads.")]
 Batch = Annotated[int, typer.Option(help="Inputs that go through the network together.")]
 
 
@@ -54,10 +48,7 @@ def label(
             show_default=False,
         ),
     ] = None,
-    dest: Annotated[
-        str | None,
-        typer.Option("-o", "--output", help="Folder for the outputs, or s3://….", show_default=False),
-    ] = None,
+    dest: Annotated[str | None, optional("-o", "--output", help="Folder for the outputs, or s3://….")] = None,
     formats: Annotated[
         str, typer.Option("--format", help=f"Comma-separated: {_KINDS}, tar, parquet.")
     ] = "png",
@@ -65,24 +56,16 @@ def label(
     restart: Restart = False,
     retry_failed: RetryFailed = False,
     status: Annotated[
-        str | None,
-        typer.Option(
-            help="Show the progress and the failures of the run in this folder.", show_default=False
-        ),
+        str | None, optional(help="Show the progress and the failures of the run in this folder.")
     ] = None,
     journal: Journal = None,
-    shard: Annotated[
-        str | None, typer.Option(help="i/n: only the i-th of n parts of the inputs.", show_default=False)
-    ] = None,
+    shard: Annotated[str | None, optional(help="i/n: only the i-th of n parts of the inputs.")] = None,
     batch: Batch = 8,
     workers: Workers = None,
     every: Annotated[int, typer.Option(help="Take every n-th frame of a video.")] = 1,
-    column: Annotated[
-        str | None, typer.Option(help="Column of a list with paths or URLs.", show_default=False)
-    ] = None,
+    column: Annotated[str | None, optional(help="Column of a list with paths or URLs.")] = None,
     member: Annotated[
-        str | None,
-        typer.Option(help="Picture to label in a tar's samples, such as jpg or rgb.png.", show_default=False),
+        str | None, optional(help="Picture to label in a tar's samples, such as jpg or rgb.png.")
     ] = None,
     keep_suffix: Annotated[
         bool, typer.Option("--keep-suffix", help="a.jpg becomes a.jpg.png, not a.png.")
@@ -94,18 +77,12 @@ def label(
         ),
     ] = True,
     people: Annotated[
-        str | None,
-        typer.Option(
-            help="detect: tell people apart; png, tar and parquet do not keep them.", show_default=False
-        ),
+        str | None, optional(help="detect: tell people apart; png, tar and parquet do not keep them.")
     ] = None,
     min_confidence: Annotated[
-        float | None, typer.Option(help="Pixels with less confidence (0-1) become 255.", show_default=False)
+        float | None, optional(help="Pixels with less confidence (0-1) become 255.")
     ] = None,
-    remap: Annotated[
-        str | None,
-        typer.Option(help="Write another label set, such as coarse.", show_default=False),
-    ] = None,
+    remap: Annotated[str | None, optional(help="Write another label set, such as coarse.")] = None,
     approximate: Annotated[
         bool, typer.Option("--approximate", help="Accept a --remap without exact counterparts.")
     ] = False,
@@ -117,17 +94,10 @@ def label(
     engine: Annotated[str, typer.Option(help="local, or ray: workers on a Ray cluster.")] = "local",
     address: Annotated[
         str | None,
-        typer.Option(
-            help="Address of the Ray cluster (default: RAY_ADDRESS, else one on this machine).",
-            show_default=False,
-        ),
+        optional(help="Address of the Ray cluster (default: RAY_ADDRESS, else one on this machine)."),
     ] = None,
-    concurrency: Annotated[
-        int | None, typer.Option(help="Workers on Ray (default: as many as fit).", show_default=False)
-    ] = None,
-    gpus_per_worker: Annotated[
-        float | None, typer.Option(help="GPUs per worker on Ray, such as 0.5.", show_default=False)
-    ] = None,
+    concurrency: Annotated[int | None, optional(help="Workers on Ray (default: as many as fit).")] = None,
+    gpus_per_worker: Annotated[float | None, optional(help="GPUs per worker on Ray, such as 0.5.")] = None,
     quiet: Quiet = False,
     *,
     options: ParserOptions,
@@ -227,13 +197,9 @@ def watched(work: Callable[[RunOptions], Summary], options: RunOptions, quiet: b
 
         def loading(parser: Any) -> None:
             if not quiet:
-                err.print(repr(parser), highlight=False, markup=False, soft_wrap=True)
+                tell(repr(parser))
 
-        def telling(line: str) -> None:
-            err.print(line, highlight=False, markup=False, soft_wrap=True)
-
-        found = replace(options, progress=show, stopping=stopping, loading=loading, telling=telling)
-        return work(found)
+        return work(replace(options, progress=show, stopping=stopping, loading=loading, telling=tell))
 
 
 @contextmanager
@@ -245,7 +211,7 @@ def interruptible() -> Iterator[Callable[[], bool]]:
     def ask(kind: int, frame: object) -> None:
         asked.set()
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        err.print("stopping after the current batch; once more to stop at once", soft_wrap=True)
+        tell("stopping after the current batch; once more to stop at once")
 
     for kind in before:
         signal.signal(kind, ask)
@@ -257,27 +223,17 @@ def interruptible() -> Iterator[Callable[[], bool]]:
 
 
 def finish(summary: Summary, dest: str | Path, quiet: bool, params: Iterable[Any] = ()) -> None:
-    """Print the result of a run; exit with 130 if it was stopped, with 1 if inputs failed.
-
-    Args:
-        summary: the result.
-        dest: folder of the outputs.
-        quiet: whether to print failures only.
-        params: see `with_options`.
-    """
+    """Print the result of a run; exit with 130 if it was stopped, with 1 if inputs failed."""
     counts = summary.counts
     if not quiet:
         rate = f", {summary.fresh / summary.seconds:.1f}/s" if summary.fresh and summary.seconds else ""
-        _say(f"{counts.done} of {counts.total} labelled ({summary.fresh} now{rate}), results in {dest}")
+        say(f"{counts.done} of {counts.total} labelled ({summary.fresh} now{rate}), results in {dest}")
     if summary.left_out and not quiet:
-        others = with_options(told(summary.left_out), params)
-        err.print(f"left out: {others}", highlight=False, markup=False, soft_wrap=True)
+        tell(f"left out: {with_options(told(summary.left_out), params)}")
     if counts.failed:
-        err.print(f"{counts.failed} failed; see humanparse label --status {dest}", soft_wrap=True)
+        tell(f"{counts.failed} failed; see humanparse label --status {dest}")
     if summary.stopped:
-        err.print(
-            f"stopped with {counts.todo} to go; go on with the same command and --resume", soft_wrap=True
-        )
+        tell(f"stopped with {counts.todo} to go; go on with the same command and --resume")
         raise typer.Exit(130)
     if counts.failed:
         raise typer.Exit(1)
@@ -288,16 +244,12 @@ def show_status(dest: str) -> None:
     from .. import bulk
 
     counts, errors, settings = bulk.status(dest)
-    _say(f"{settings.get('model', 'no model yet')}: {settings.get('source', 'nothing listed yet')}")
+    say(f"{settings.get('model', 'no model yet')}: {settings.get('source', 'nothing listed yet')}")
     more = "" if settings["listed"] else " of those listed so far"
-    _say(f"{counts.done} of {counts.total} labelled, {counts.failed} failed, {counts.todo} to go{more}")
+    say(f"{counts.done} of {counts.total} labelled, {counts.failed} failed, {counts.todo} to go{more}")
     for place, reason in errors:
-        _say(reason if place in reason else f"{place}: {reason}")
+        say(reason if place in reason else f"{place}: {reason}")
     if counts.todo or not counts.total or not settings["listed"]:
         raise typer.Exit(3)
     if counts.failed:
         raise typer.Exit(1)
-
-
-def _say(line: str) -> None:
-    out.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -14,7 +14,7 @@ from .. import hub, registry
 from ..errors import ModelError
 from ..registry import ModelSpec, Spec
 from ..verification.record import read as read_record
-from .console import out, show
+from .console import say, show
 
 
 def list_models(
@@ -62,8 +62,7 @@ def list_models(
         ("claims", [claim.citation for spec in specs for claim in spec.accuracy]),
     ):
         if texts:
-            told = "; ".join(dict.fromkeys(texts))
-            out.print(f"{title}: {told}", highlight=False, markup=False, soft_wrap=True)
+            say(f"{title}: {'; '.join(dict.fromkeys(texts))}")
 
 
 def info(
@@ -83,7 +82,7 @@ def info(
     show(table)
     if spec.bundled:
         card = hub.fetch(registry.single(spec)).with_suffix(".md").read_text(encoding="utf-8")
-        out.print(f"\n{card}", highlight=False, markup=False, soft_wrap=True)
+        say(f"\n{card}")
 
 
 def _matching(patterns: list[str]) -> list[Spec]:

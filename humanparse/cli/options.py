@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import Field, fields
-from functools import wraps
+from functools import partial, wraps
 from inspect import Parameter, signature
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
@@ -14,14 +14,25 @@ import typer
 from ..errors import FormatError, ModelError
 from ..options import ParserOptions
 
+optional = partial(typer.Option, show_default=False)
+"""For options that are None unless given: older versions of typer would show this default."""
+
+MinArea = Annotated[
+    str, typer.Option(help="Give islands smaller than this the label they touch most: pixels, or 0.1%.")
+]
+Fill = Annotated[str, typer.Option(help="Fill holes inside a part up to this size: pixels, or 0.1%.")]
+Smooth = Annotated[int, typer.Option(help="Smooth borders within this radius in pixels.")]
+Grow = Annotated[int, typer.Option(help="Grow the mask by this many pixels.")]
+Shrink = Annotated[int, typer.Option(help="Then shrink the mask by this many pixels.")]
+Feather = Annotated[int, typer.Option(help="Fade edges inwards over this many pixels.")]
+
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress, errors only.")]
 
 Processes = Annotated[
     int | None,
-    typer.Option(
+    optional(
         help="Divide the work among this many processes, each with its model and its share of the threads; "
-        "for small models on many cores, or on a busy machine.",
-        show_default=False,
+        "for small models on many cores, or on a busy machine."
     ),
 ]
 

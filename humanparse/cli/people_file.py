@@ -17,10 +17,6 @@ class PeopleFile:
     `scores`; for many photos, a COCO data set (`images`, `annotations`), or an object with any of the former
     for each photo name.
 
-    Args:
-        path: the file.
-        photos: number of photos that are parsed.
-
     Raises:
         PeopleError: it is not JSON, or does not say which photo people are in although there are several.
     """
@@ -33,11 +29,8 @@ class PeopleFile:
             raise PeopleError(
                 f"{path}: cannot be read as JSON ({error}); see `humanparse predict --help`"
             ) from error
-        images = (
-            {one.get("image_id") for one in self._content if isinstance(one, Mapping)}
-            if self._single
-            else set()
-        )
+        entries = self._content if self._single else ()
+        images = {one.get("image_id") for one in entries if isinstance(one, Mapping)}
         if len(images) > 1 or (self._single and photos > 1):
             raise PeopleError(
                 f"{path}: says not which people are in which photo; give a COCO data set with images and "

@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 from ..addresses import distinct
 from ..durable import folded, folds_case
 from ..errors import FormatError, ImageError
-from ..remote import is_remote, join
+from ..remote import file_system, is_remote, join
 from ..suffixes import SUFFIXES, is_picture, left_out, reason_against, told
 
 if TYPE_CHECKING:
@@ -45,11 +45,6 @@ class Job:
     def place(self, name: str) -> Path | str:
         """The path or the address of a result."""
         return join(self.folder, name) if isinstance(self.folder, str) else self.folder / name
-
-    @property
-    def is_file(self) -> bool:
-        """Whether it is a file on a disk, which the user can rename."""
-        return self.source != STDIN and not _is_url(self.source)
 
 
 def find_photos(words: list[str], tell: Callable[[str], None], dest: str = "") -> list[str]:
@@ -145,18 +140,14 @@ def named(
 ) -> list[Job]:
     """Name the results of photos. Addresses, which nobody can rename, get a hash if names clash.
 
-    Args:
-        sources: paths or addresses of the photos.
-        folder: folder of the results: a path, or an address in remote storage.
-        outputs: returns the files of a photo.
-
     Raises:
         FormatError: a result would overwrite an input, or a result of another photo.
     """
     from ..bulk.naming import hash_of
 
     jobs = [Job(source, folder, _stem(source)) for source in sources]
-    files = {Path(job.source).resolve() for job in jobs if job.is_file and Path(job.source).is_file()}
+    paths = [Path(job.source) for job in jobs if job.source != STDIN and not _is_url(job.source)]
+    files = {path.resolve() for path in paths if path.is_file()}
     inputs: set[Path | str] = {*files, *(job.source for job in jobs if is_remote(job.source))}
     owners: dict[Path | str, set[str]] = defaultdict(set)
     for job in jobs:
@@ -173,6 +164,25 @@ def named(
     ]
     _refuse_clashes(jobs, inputs, outputs)
     return jobs
+
+
+def make_folder(folder: Path | str) -> None:
+    """Make a folder for results, or check that remote storage takes them.
+
+    Raises:
+        FormatError: it cannot be made or written to.
+    """
+    if isinstance(folder, str):
+        file_system(folder)  # raises `StorageError` if nothing can be stored there
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FormatError(
+            f"cannot make the folder {folder}: {error.strerror}; choose another with -o"
+        ) from error
+    if not os.access(folder, os.W_OK):
+        raise FormatError(f"the folder {folder} cannot be written to; choose another with -o")
 
 
 def _resolved(path: Path | str) -> Path | str:

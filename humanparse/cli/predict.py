@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -16,12 +14,11 @@ from .. import hub, registry
 from ..errors import FormatError, PeopleError
 from ..formats import FORMATS
 from ..options import ParserOptions
-from ..remote import file_system, is_remote
-from .cleaning import Fill, MinArea
-from .console import err, out, report, with_progress
-from .options import Processes, Quiet, with_parser_options
+from ..remote import is_remote
+from .console import report, say, tell, with_progress
+from .options import Fill, MinArea, Processes, Quiet, optional, with_parser_options
 from .people_file import PeopleFile
-from .photos import find_photos, named
+from .photos import find_photos, make_folder, named
 from .results import Wanted, write_in_processes, write_results
 from .video import VideoEvery, VideoLabels, read_films
 
@@ -52,24 +49,21 @@ def predict(
     npz: Annotated[bool, typer.Option("--npz", help="Also write labels and confidence as arrays.")] = False,
     people: Annotated[
         str | None,
-        typer.Option(
-            help="Tell people apart: 'detect', or a JSON file with boxes, COCO results or a COCO data set.",
-            show_default=False,
+        optional(
+            help="Tell people apart: 'detect', or a JSON file with boxes, COCO results or a COCO data set."
         ),
     ] = None,
     formats: Annotated[
-        list[str] | None,
-        typer.Option("--format", help=f"Also write one of {', '.join(FORMATS)}.", show_default=False),
+        list[str] | None, optional("--format", help=f"Also write one of {', '.join(FORMATS)}.")
     ] = None,
     labels: VideoLabels = None,
     min_area: MinArea = "0",
     fill: Fill = "0",
     smooth: Annotated[
         str | None,
-        typer.Option(
+        optional(
             help="Smooth borders within this radius in pixels; for a video, against flicker: exponential or "
-            "flow (better).",
-            show_default=False,
+            "flow (better)."
         ),
     ] = None,
     every: VideoEvery = 1,
@@ -100,7 +94,8 @@ def predict(
     asked = {"png": True, "overlay": overlay or legend, "json": json, "npz": npz}
     kinds = dict.fromkeys([*(kind for kind in asked if asked[kind]), *(formats or ())])
     wanted = Wanted(cleaning, tuple(kinds), legend)
-    jobs = named(find_photos(images, _told(quiet), output), folder, wanted.files) if films is None else []
+    told = (lambda line: None) if quiet else tell
+    jobs = named(find_photos(images, told, output), folder, wanted.files) if films is None else []
     wanted = replace(wanted, people=_people(people, len(jobs)))
     spec = hub.find_model(options.model, offline=options.offline)
     _refuse_nobody(spec, people, wanted)
@@ -116,10 +111,10 @@ def predict(
     load = partial(Parser.of, options)
     parser = load(progress=False if quiet else None)
     if not quiet:
-        err.print(repr(parser), highlight=False, markup=False, soft_wrap=True)
+        tell(repr(parser))
     if films is not None:
         return films.parse(parser, quiet, context.obj, detect=people == "detect")
-    _make_folder(folder)
+    make_folder(folder)
     failures = 0
     threads = default_workers()
     if processes is None:
@@ -132,8 +127,7 @@ def predict(
                 failures += 1
                 report(error, debug=context.obj, about=job.source)
     if not quiet:
-        done = f"{len(jobs) - failures} of {len(jobs)} parsed, results in {output}"
-        out.print(done, highlight=False, markup=False, soft_wrap=True)
+        say(f"{len(jobs) - failures} of {len(jobs)} parsed, results in {output}")
     if failures:
         raise typer.Exit(1)
 
@@ -155,21 +149,3 @@ def _refuse_nobody(spec: registry.Spec, people: str | None, wanted: Wanted) -> N
             f"--format {needy[0]} is for people: add --people detect or --people FILE.json, or take "
             "a model that finds them, such as schp-cihp"
         )
-
-
-def _told(quiet: bool) -> Callable[[str], None]:
-    return lambda line: None if quiet else err.print(line, highlight=False, markup=False, soft_wrap=True)
-
-
-def _make_folder(folder: Path | str) -> None:
-    if isinstance(folder, str):
-        file_system(folder)  # raises `StorageError` if nothing can be stored there
-        return
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FormatError(
-            f"cannot make the folder {folder}: {error.strerror}; choose another with -o"
-        ) from error
-    if not os.access(folder, os.W_OK):
-        raise FormatError(f"the folder {folder} cannot be written to; choose another with -o")

@@ -28,19 +28,13 @@ if TYPE_CHECKING:
 class Wanted:
     """What is written for each photo.
 
-    Attributes:
-        cleaning: how labels are cleaned first.
-        kinds: some of `formats.FORMATS`.
-        legend: whether overlays get a legend.
-        people: as for `Parser.predict`, or a file with the people of each photo.
-
     Raises:
         FormatError: an unknown kind.
     """
 
     cleaning: Cleaning
-    kinds: tuple[str, ...] = ("png",)
-    legend: bool = False
+    kinds: tuple[str, ...]  # of `formats.FORMATS`
+    legend: bool
     people: PeopleFile | Literal["detect"] | None = None
 
     def __post_init__(self) -> None:
@@ -123,12 +117,7 @@ def write_results(
 def write_in_processes(
     load: Callable[[], Parser], wanted: Wanted, threads: int, jobs: Sequence[Job], processes: int
 ) -> Generator[Exception | None]:
-    """`write_results` in several processes, which share the threads and the photos.
-
-    Args:
-        load: loads the model; it is pickled, and called in each process.
-        wanted, threads, jobs: as for `write_results`.
-        processes: number of processes.
+    """`write_results` in several processes, which share the threads and the photos; each calls `load`.
 
     Raises:
         FormatError: one of the photos is standard input.

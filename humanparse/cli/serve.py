@@ -11,7 +11,7 @@ from ..errors import ServeError
 from ..options import ParserOptions
 from ..registry import DEFAULT
 from .console import err
-from .options import with_parser_options
+from .options import optional, with_parser_options
 
 
 @with_parser_options(without=("model", "weights", "fast_decode"))
@@ -32,23 +32,20 @@ def serve(
         int, typer.Option(help="Photos that go through the network together; 0: 1 on a CPU, else 8.")
     ] = 0,
     api_key: Annotated[
-        str | None,
-        typer.Option(envvar="HUMANPARSE_API_KEY", help="Key that clients must send.", show_default=False),
+        str | None, optional(envvar="HUMANPARSE_API_KEY", help="Key that clients must send.")
     ] = None,
     allow_urls: Annotated[
         bool, typer.Option("--allow-urls", help="Also fetch photos from public URLs.")
     ] = False,
     people: Annotated[
         bool | None,
-        typer.Option(
+        optional(
             "--people/--no-people",
             help="Offer people=detect for models that need a detector (default: if its file is here).",
-            show_default=False,
         ),
     ] = None,
     weights: Annotated[
-        list[str] | None,
-        typer.Option(help="MODEL=FILE, or MODEL:ROLE=FILE for one of several networks.", show_default=False),
+        list[str] | None, optional(help="MODEL=FILE, or MODEL:ROLE=FILE for one of several networks.")
     ] = None,
     *,
     options: ParserOptions,

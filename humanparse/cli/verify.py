@@ -13,6 +13,7 @@ from rich.text import Text
 from .. import hub
 from .console import out
 from .label import read_shard
+from .options import optional
 
 if TYPE_CHECKING:
     from ..verification import Verdict
@@ -28,16 +29,13 @@ def verify(
     all_models: Annotated[
         bool, typer.Option("--all", help="All models that can be fetched automatically.")
     ] = False,
-    shard: Annotated[
-        str | None, typer.Option(help="i/n: every n-th of the models, from the i-th.", show_default=False)
-    ] = None,
+    shard: Annotated[str | None, optional(help="i/n: every n-th of the models, from the i-th.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps; always in float32.")] = "auto",
     offline: Annotated[
         bool, typer.Option("--offline", help="Fetch nothing; say what would be fetched.")
     ] = False,
     picture: Annotated[
-        Path | None,
-        typer.Option(help="Folder for pictures: photo, theirs, ours, difference.", show_default=False),
+        Path | None, optional(help="Folder for pictures: photo, theirs, ours, difference.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress bar.")] = False,

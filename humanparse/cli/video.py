@@ -15,42 +15,31 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ..errors import FormatError
 from ..video.containers import SUFFIXES
-from .console import err, out, report
+from .console import err, report, say
+from .options import optional
+from .photos import make_folder
 
 if TYPE_CHECKING:
     from ..parser import Parser
     from ..video.frames import VideoFrame
 
 VideoLabels = Annotated[
-    Path | None,
-    typer.Option(help="Also write a video's labels: a lossless .mkv, or a new folder.", show_default=False),
+    Path | None, optional(help="Also write a video's labels: a lossless .mkv, or a new folder.")
 ]
 VideoEvery = Annotated[int, typer.Option(help="Take every n-th frame of a video.")]
 
 
 @dataclass(frozen=True)
-class _Film:
-    """A video, and where its tinted copy and its labels are written; None writes none."""
-
-    source: Path
-    overlay: Path | None
-    labels: Path | None
-
-
-@dataclass(frozen=True)
 class Films:
-    """The videos of one call."""
+    """The videos of one call, each with the file for its tinted copy; None writes none."""
 
-    films: tuple[_Film, ...]
+    films: tuple[tuple[Path, Path | None], ...]
+    labels: Path | None
     smooth: str | None
     every: int
 
     def refuse(self, **options: Any) -> None:
-        """Check that no option is set that is only for photos.
-
-        Raises:
-            FormatError: one of these options is set.
-        """
+        """Raise `FormatError` if an option is set that is only for photos."""
         for name, value in options.items():
             if value:
                 raise FormatError(f"--{name} is for photos; of a video there are -o VIDEO and --labels PATH")
@@ -58,29 +47,28 @@ class Films:
     def parse(self, parser: Parser, quiet: bool, debug: bool, detect: bool) -> None:
         """Parse and write them one after the other, with people if `detect`; exit with 1 if one failed."""
         failures = 0
-        for film in self.films:
+        for film, overlay in self.films:
             try:
-                self._parse(parser, film, quiet, detect)
+                self._parse(parser, film, overlay, quiet, detect)
             except Exception as error:  # an error with one video must not stop the others
                 failures += 1
-                report(error, debug=debug, about=str(film.source))
+                report(error, debug=debug, about=str(film))
         if failures:
             raise typer.Exit(1)
 
-    def _parse(self, parser: Parser, film: _Film, quiet: bool, detect: bool) -> None:
+    def _parse(self, parser: Parser, film: Path, overlay: Path | None, quiet: bool, detect: bool) -> None:
         how: Any = self.smooth  # predict_video checks it
         people: Literal["detect"] | None = "detect" if detect else None
-        video = parser.predict_video(film.source, smooth=how, every=self.every, people=people)
-        if film.overlay is not None:
-            _make_folder(film.overlay.parent)
+        video = parser.predict_video(film, smooth=how, every=self.every, people=people)
+        if overlay is not None:
+            make_folder(overlay.parent)
         start = time.monotonic()
-        with _watched(film.source.name, video.expected, quiet) as each:
-            count = video.save(film.overlay, labels=film.labels, each=each)
+        with _watched(film.name, video.expected, quiet) as each:
+            count = video.save(overlay, labels=self.labels, each=each)
         if not quiet:
             rate = count / max(1e-9, time.monotonic() - start)
-            written = " and ".join(str(path) for path in (film.overlay, film.labels) if path is not None)
-            line = f"{film.source}: {count} frames parsed, {rate:.1f}/s, results in {written}"
-            out.print(line, highlight=False, markup=False, soft_wrap=True)
+            written = " and ".join(str(path) for path in (overlay, self.labels) if path is not None)
+            say(f"{film}: {count} frames parsed, {rate:.1f}/s, results in {written}")
 
 
 def read_films(
@@ -117,32 +105,19 @@ def read_films(
     if output is not None and output.suffix.lower() in SUFFIXES and not output.is_dir():
         if len(films) > 1:
             raise FormatError(f"{output} is one video, but there are {len(films)}; name a folder with -o")
-        return Films((_Film(films[0], output, labels),), smooth, every)
+        return Films(((films[0], output),), labels, smooth, every)
     if output is None and labels is not None:
-        return Films((_Film(films[0], None, labels),), smooth, every)
+        return Films(((films[0], None),), labels, smooth, every)
     targets = [(output or Path("parsed")) / f"{film.stem}.mp4" for film in films]
     if len(set(targets)) < len(targets):
         raise FormatError("two videos of the same name would write the same file; use two folders")
-    made = (_Film(film, target, labels) for film, target in zip(films, targets, strict=True))
-    return Films(tuple(made), smooth, every)
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FormatError(f"cannot make the folder {folder}: {error.strerror}; choose another") from error
+    return Films(tuple(zip(films, targets, strict=True)), labels, smooth, every)
 
 
 def _named(word: str) -> list[Path]:
     """The videos that a command-line argument stands for."""
-    if Path(word).is_file():
-        found = [Path(word)]
-    else:
-        found = (
-            [Path(name) for name in sorted(glob.glob(word, recursive=True))] if glob.has_magic(word) else []
-        )
-    return [path for path in found if path.suffix.lower() in SUFFIXES and path.is_file()]
+    names = [word] if Path(word).is_file() else sorted(glob.glob(word, recursive=True))
+    return [path for path in map(Path, names) if path.suffix.lower() in SUFFIXES and path.is_file()]
 
 
 @contextmanager

@@ -142,6 +142,15 @@ def grow(mask: Mask, pixels: int) -> Mask:
     return grown
 
 
+def grow_square(mask: Mask, pixels: int) -> Mask:
+    """True within `pixels` rows and columns of a true pixel, bool (H, W)."""
+    side = (2 * pixels + 1, 2 * pixels + 1)
+    count = cv2.boxFilter(
+        mask.view(np.uint8), cv2.CV_32S, side, normalize=False, borderType=cv2.BORDER_CONSTANT
+    )
+    return np.asarray(count > 0)
+
+
 def shrink(mask: Mask, pixels: int) -> Mask:
     """Where every false pixel is more than `pixels` away; the picture's border does not count as an edge."""
     return ~grow(~mask, pixels)

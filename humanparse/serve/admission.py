@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 
 from .refusals import Refusal
 
+Hold = Callable[[int], None]
+"""Counts bytes as held by a request; see `Bytes.take`."""
+
 
 class PhotoLimit:
-    """A limit on photos in the service; a request beyond it is refused.
-
-    Args:
-        most: how many photos may wait or be parsed at a time.
-    """
+    """A limit on photos that wait or are parsed at a time; a request beyond it is refused."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -45,27 +44,14 @@ class PhotoLimit:
 
 
 class Bytes:
-    """A limit on the bytes of uploads and answers; a request beyond it is refused.
-
-    Args:
-        most: how many bytes may be held at a time.
-    """
+    """A limit on the bytes of uploads and answers held at a time; a request beyond it is refused."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self.held = 0
 
-    @contextmanager
-    def account(self) -> Iterator[Account]:
-        """An account of one request; its bytes are released at the end of the block."""
-        account = Account(self)
-        try:
-            yield account
-        finally:
-            self.held -= account.held
-
-    def take(self, count: int) -> None:
-        """Count bytes as held.
+    def take(self, until: ExitStack, count: int) -> None:
+        """Count bytes as held until that stack is closed.
 
         Raises:
             Refusal: the limit would be passed.
@@ -73,27 +59,14 @@ class Bytes:
         if self.held + count > self._most:
             raise Refusal("busy", "too many large requests are in progress; try again later", 1)
         self.held += count
+        until.callback(self._release, count)
 
-
-class Account:
-    """The bytes that one request holds."""
-
-    def __init__(self, stock: Bytes) -> None:
-        self._stock = stock
-        self.held = 0
-
-    def take(self, count: int) -> None:
-        """See `Bytes.take`."""
-        self._stock.take(count)
-        self.held += count
+    def _release(self, count: int) -> None:
+        self.held -= count
 
 
 class Pixels:
-    """A limit on decoded pixels; a request beyond it waits its turn.
-
-    Args:
-        most: how many pixels may be held at a time.
-    """
+    """A limit on decoded pixels held at a time; a request beyond it waits its turn."""
 
     def __init__(self, most: int) -> None:
         self._most = most

@@ -68,14 +68,7 @@ def reachable(scheme: LabelScheme) -> list[str]:
 
 
 def encode(parsing: Parsing, photo: Photo, kind: str, milliseconds: float) -> bytes:
-    """The answer's body.
-
-    Args:
-        parsing: the parsing of the photo.
-        photo: its name and its pixels.
-        kind: one of `FORMATS`.
-        milliseconds: how long it took, for JSON.
-    """
+    """The answer's body, in one of `FORMATS`; JSON says how long it took."""
     if kind == "json":
         content = {**formats.described(parsing), "milliseconds": round(milliseconds, 1)}
         return json.dumps(content).encode()

@@ -24,23 +24,16 @@ from ..cleaning import Cleaning
 from ..errors import ModelError
 from ..parser import Parser
 from . import answers, docs, interface, metrics, schema
-from .draining import DrainRefused
-from .head import Head
-from .headers import PlainHeaders
 from .refusals import Refusal
 from .service import ParseRequest, Service
 from .settings import ServeSettings
+from .wrappers import draining, with_head, with_headers
 
 PAGE = Path(__file__).parent / "page"
 
 
 def build(settings: ServeSettings, parsers: Mapping[str, Parser]) -> FastAPI:
-    """Build the application. It loads its models in a thread when it starts.
-
-    Args:
-        settings: the service's settings.
-        parsers: models that are already loaded, by name.
-    """
+    """See `humanparse.serve.create_app`. Models are loaded in a thread when the application starts."""
     service = Service(settings, parsers)
 
     @asynccontextmanager
@@ -54,9 +47,9 @@ def build(settings: ServeSettings, parsers: Mapping[str, Parser]) -> FastAPI:
 
     app = FastAPI(title="humanparse", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.service = service
-    app.add_middleware(PlainHeaders)
-    app.add_middleware(DrainRefused)
-    app.add_middleware(Head)
+    app.add_middleware(with_headers)
+    app.add_middleware(draining)
+    app.add_middleware(with_head)
     _errors(app)
     _pages(app)
     _interface(app, service)
@@ -74,12 +67,9 @@ def from_environment() -> FastAPI:
 
 
 def _interface(app: FastAPI, service: Service) -> None:
-    async def key(request: Request) -> None:
-        _check_key(service.settings.api_key, request)
+    key = Depends(_check_key)
 
-    @app.post(
-        "/v1/parse", dependencies=[Depends(key)], responses=interface.ANSWERS, openapi_extra=interface.BODY
-    )
+    @app.post("/v1/parse", dependencies=[key], responses=interface.ANSWERS, openapi_extra=interface.BODY)
     async def parse(
         request: Request,
         model: Annotated[str, Query(description="A served model; default: the first one.")] = "",
@@ -123,12 +113,12 @@ def _interface(app: FastAPI, service: Service) -> None:
         )
         return await service.parse(request, wanted)
 
-    @app.get("/v1/models", dependencies=[Depends(key)])
+    @app.get("/v1/models", dependencies=[key])
     async def models() -> schema.Models:
         """The served models, and the label schemes that each can answer in."""
         return service.models.describe()
 
-    @app.get("/metrics", dependencies=[Depends(key)])
+    @app.get("/metrics", dependencies=[key])
     async def counters() -> Response:
         """Counters for Prometheus."""
         return Response(await asyncio.to_thread(service.metrics.text), media_type=metrics.MEDIA_TYPE)
@@ -158,7 +148,8 @@ def _pages(app: FastAPI) -> None:
     app.mount("/page", StaticFiles(directory=PAGE, check_dir=False), name="page")
 
 
-def _check_key(wanted: str | None, request: Request) -> None:
+async def _check_key(request: Request) -> None:
+    wanted = request.app.state.service.settings.api_key
     if wanted is None:
         return
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
@@ -170,30 +161,25 @@ def _check_key(wanted: str | None, request: Request) -> None:
 
 
 def _errors(app: FastAPI) -> None:
-    def answer(refusal: Refusal) -> Response:
-        return Response(refusal.body, refusal.status, headers=refusal.headers, media_type="application/json")
+    @app.exception_handler(Refusal)
+    async def refused(request: Request, error: Refusal) -> Response:
+        return Response(error.body, error.status, headers=error.headers, media_type="application/json")
 
-    async def refused(request: Request, error: Exception) -> Response:
-        assert isinstance(error, Refusal)
-        return answer(error)
-
-    async def invalid(request: Request, error: Exception) -> Response:
-        assert isinstance(error, RequestValidationError)
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
         name = first["loc"][-1] if first.get("loc") else "the request"
-        return answer(Refusal("invalid_parameter", f"{name}: {first['msg']}"))
+        return await refused(request, Refusal("invalid_parameter", f"{name}: {first['msg']}"))
 
-    async def http(request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)
+    @app.exception_handler(HTTPException)
+    async def http(request: Request, error: HTTPException) -> Response:
         code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code)
         if code is None:
             return JSONResponse({"error": {"code": "http", "message": str(error.detail)}}, error.status_code)
-        return answer(Refusal(code, f"{request.method} {request.url.path}: {error.detail}; see /docs"))
+        message = f"{request.method} {request.url.path}: {error.detail}; see /docs"
+        return await refused(request, Refusal(code, message))
 
+    @app.exception_handler(Exception)
     async def defect(request: Request, error: Exception) -> Response:
-        return answer(Refusal("internal_error", "this is a bug; the service's log has the traceback"))
-
-    app.add_exception_handler(Refusal, refused)
-    app.add_exception_handler(RequestValidationError, invalid)
-    app.add_exception_handler(HTTPException, http)
-    app.add_exception_handler(Exception, defect)
+        message = "this is a bug; the service's log has the traceback"
+        return await refused(request, Refusal("internal_error", message))

@@ -36,9 +36,9 @@ class Batcher:
     """
 
     def __init__(
-        self, parser: Parser, together: int, wait: float, done: Callable[[int, float], None] = lambda *_: None
+        self, parser: Parser, together: int, wait: float, done: Callable[[int, float], None]
     ) -> None:
-        self._parser = parser
+        self.parser = parser
         self._together = together
         self._wait = wait
         self._done = done
@@ -109,4 +109,4 @@ class Batcher:
     def _started(
         self, people: Literal["detect"] | None, photos: list[Picture]
     ) -> Callable[[], Sequence[Parsing]]:
-        return partial(self._parser.pipeline_for(people).parse_batch, photos)
+        return partial(self.parser.pipeline_for(people).parse_batch, photos)

@@ -43,12 +43,7 @@ mask = decode_rle(answer["parts"][0]["rle"])   # bool (height, width)
 
 
 def page(api: dict[str, Any], base: str) -> str:
-    """The page as HTML.
-
-    Args:
-        api: the application's OpenAPI document.
-        base: the URL of the service, without a final slash.
-    """
+    """The page as HTML, from the OpenAPI document and the URL of the service, without a final slash."""
     base = escape(base)
     body = [f"<h1>{escape(api['info']['title'])} {escape(api['info']['version'])}</h1>"]
     body.append("<p>For every pixel of a photo of people, which part of which person it is. ")

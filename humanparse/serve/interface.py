@@ -71,11 +71,7 @@ def _refusals() -> dict[int | str, dict[str, Any]]:
     for code, (status, meaning) in REFUSALS.items():
         known = found.setdefault(
             status,
-            {
-                "model": schema.Refused,
-                "description": "",
-                "content": {"application/json": {"examples": {}}},
-            },
+            {"model": schema.Refused, "description": "", "content": {"application/json": {"examples": {}}}},
         )
         known["description"] += ("; " if known["description"] else "") + f"{code}: {meaning}"
         example = {"value": {"error": {"code": code, "message": "what to do"}}}

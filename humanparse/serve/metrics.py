@@ -26,12 +26,7 @@ _SIZES = (1, 2, 4, 8, 16, 32, 64)
 
 
 class Metrics:
-    """The counters of one service.
-
-    Args:
-        waiting: returns how many photos wait or are being parsed.
-        held: returns how many bytes of uploads and answers are held.
-    """
+    """The counters of one service; its gauges show what `waiting` and `held` return."""
 
     def __init__(self, waiting: Callable[[], int], held: Callable[[], int]) -> None:
         self._registry = registry = CollectorRegistry()
@@ -48,11 +43,7 @@ class Metrics:
             registry=registry,
         )
         self._batches = Histogram(
-            "humanparse_batch_photos",
-            "Photos per batch.",
-            ("model",),
-            buckets=_SIZES,
-            registry=registry,
+            "humanparse_batch_photos", "Photos per batch.", ("model",), buckets=_SIZES, registry=registry
         )
         self._network = Histogram(
             "humanparse_batch_seconds",
@@ -61,19 +52,14 @@ class Metrics:
             buckets=_SECONDS,
             registry=registry,
         )
-        waiting_gauge = Gauge(
-            "humanparse_photos_waiting",
-            "Photos that wait or are being parsed.",
-            multiprocess_mode="livesum",
-            registry=registry,
+        gauges = (
+            ("humanparse_photos_waiting", "Photos that wait or are being parsed.", waiting),
+            ("humanparse_held_bytes", "Bytes of uploads and unsent answers held.", held),
         )
-        held_gauge = Gauge(
-            "humanparse_held_bytes",
-            "Bytes of uploads and unsent answers held.",
-            multiprocess_mode="livesum",
-            registry=registry,
-        )
-        self._gauges = ((waiting_gauge, waiting), (held_gauge, held))
+        self._gauges = [
+            (Gauge(name, about, multiprocess_mode="livesum", registry=registry), value)
+            for name, about, value in gauges
+        ]
 
     def answered(self, model: str, kind: str, status: int) -> None:
         """Count an answer; 499 is a caller that left before it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from functools import partial
 
 from .. import hub, registry
 from ..options import ParserOptions
@@ -22,24 +22,11 @@ _ON_GPU = 8
 """Default batch size by device; 1 on a CPU, where larger batches are no faster."""
 
 Observe = Callable[[str, int, float], None]
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """A model that is ready."""
-
-    parser: Parser
-    batcher: Batcher
+"""Called after each batch with its model, number of photos and seconds."""
 
 
 class Models:
-    """All models of a service, by name, the default first.
-
-    Args:
-        settings: the service's settings, with the models' names.
-        parsers: models that are already loaded, by name.
-        observe: called after each batch with its model, number of photos and seconds.
-    """
+    """All models of a service, by name, the default first."""
 
     def __init__(self, settings: ServeSettings, parsers: Mapping[str, Parser], observe: Observe) -> None:
         self._settings = settings
@@ -49,7 +36,7 @@ class Models:
             name: hub.find_model(name, offline=each.offline) for name, each in self._options.items()
         }
         self._given = dict(parsers)
-        self._loaded: dict[str, Loaded] = {}
+        self._loaded: dict[str, Batcher] = {}
         self._failed: set[str] = set()
         self._lock = threading.Lock()
         self._closed = False
@@ -73,11 +60,11 @@ class Models:
             with self._lock:
                 if self._closed:
                     return
-                self._loaded[name] = Loaded(parser, self._batcher(name, parser))
+                self._loaded[name] = self._batcher(name, parser)
             log.info("%r is ready", parser)
 
-    def get(self, name: str) -> Loaded:
-        """A loaded model.
+    def get(self, name: str) -> Batcher:
+        """The batcher of a loaded model.
 
         Raises:
             Refusal: the model is not served, or not ready.
@@ -119,16 +106,12 @@ class Models:
         """Accept no more photos, and finish the queued ones."""
         with self._lock:
             self._closed = True
-        for model in self._loaded.values():
-            model.batcher.close()
+        for batcher in self._loaded.values():
+            batcher.close()
 
     def _batcher(self, name: str, parser: Parser) -> Batcher:
-        def done(photos: int, seconds: float) -> None:
-            self._observe(name, photos, seconds)
-
-        on_cpu = parser.device.type == "cpu"
-        together = self._settings.batch or (1 if on_cpu else _ON_GPU)
-        return Batcher(parser, together, self._settings.wait, done)
+        together = self._settings.batch or (1 if parser.device.type == "cpu" else _ON_GPU)
+        return Batcher(parser, together, self._settings.wait, partial(self._observe, name))
 
     def _can_tell_people(self, name: str) -> bool:
         detector = needed_detector(self._options[name])

@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -26,10 +27,11 @@ from ..formats import Photo, PhotoName, photo_name
 from ..parser import Parser
 from ..results import Parsing
 from . import answers, uploads, urls
-from .admission import Account, Bytes, PhotoLimit, Pixels
+from .admission import Bytes, Hold, PhotoLimit, Pixels
+from .batcher import Batcher
 from .metrics import Metrics
 from .refusals import Refusal
-from .served import Loaded, Models
+from .served import Models
 from .settings import ServeSettings
 
 log = logging.getLogger("humanparse.serve")
@@ -43,34 +45,20 @@ _GONE = 499
 
 @dataclass(frozen=True)
 class ParseRequest:
-    """The parameters of a request.
-
-    Attributes:
-        model: a model's name.
-        scheme: a label scheme's key; "" for the model's own.
-        detect: whether to tell people apart.
-        kind: format of the answer, one of `answers.FORMATS`.
-        cleaning: how labels are cleaned.
-    """
+    """The parameters of a request."""
 
     model: str
-    scheme: str
+    scheme: str  # "" for the model's own
     detect: bool
-    kind: str
+    kind: str  # one of `answers.FORMATS`
     cleaning: Cleaning
 
 
 class HeldAnswer(Response):
-    """An answer whose bytes count as held until the client has read them.
+    """An answer that closes `held` once it is sent, or the client has disconnected.
 
     It is sent in pieces, each when the one before is nearly sent, so that a slow connection can be
     distinguished from a dead one.
-
-    Args:
-        content: the body.
-        media_type: its type.
-        headers: headers besides those of type and length.
-        held: closed once the answer is sent, or the client has disconnected.
     """
 
     def __init__(self, content: bytes, media_type: str, headers: dict[str, str], held: ExitStack) -> None:
@@ -90,12 +78,7 @@ class HeldAnswer(Response):
 
 
 class Service:
-    """The models, the limits and the threads of one process.
-
-    Args:
-        settings: the service's settings.
-        parsers: models that are already loaded, by name.
-    """
+    """The models, the limits and the threads of one process."""
 
     def __init__(self, settings: ServeSettings, parsers: Mapping[str, Parser]) -> None:
         self.settings = settings
@@ -108,7 +91,6 @@ class Service:
         threads = min(8, os.cpu_count() or 1)
         self._threads = ThreadPoolExecutor(threads, "humanparse-serve")
         self._fetchers = ThreadPoolExecutor(8, "humanparse-fetch")
-        self._limits = uploads.UploadLimits(settings.max_bytes, settings.upload_seconds)
 
     def close(self) -> None:
         """Finish the queued photos, then stop the threads."""
@@ -143,13 +125,14 @@ class Service:
         self._photos.check(self._retry_after())
         headers = {key.lower(): value for key, value in request.headers.items()}
         with ExitStack() as held:
-            account = held.enter_context(self._bytes.account())
-            picture = await uploads.receive(headers, request.stream(), self._limits, account)
+            hold = partial(self._bytes.take, held)
+            limits = self.settings.max_bytes, self.settings.upload_seconds
+            picture = await uploads.receive(headers, request.stream(), *limits, hold)
             start = time.monotonic()
             with self._photos.hold(self._retry_after()):
-                work = self._answer(model, picture, wanted, account, start)
+                work = self._answer(model, picture, wanted, hold, start)
                 content = await _unless_gone(request, work, self.settings.timeout)
-            account.take(len(content))
+            hold(len(content))
             seconds = time.monotonic() - start
             self.metrics.took(seconds)
             about = {
@@ -159,7 +142,7 @@ class Service:
             }
             return HeldAnswer(content, answers.FORMATS[wanted.kind].media_type, about, held.pop_all())
 
-    def _accept(self, wanted: ParseRequest) -> Loaded:
+    def _accept(self, wanted: ParseRequest) -> Batcher:
         """The requested model, if it can do everything that is requested."""
         model = self.models.get(wanted.model)
         schemes = self.models.schemes[wanted.model]
@@ -180,18 +163,18 @@ class Service:
         return model
 
     async def _answer(
-        self, model: Loaded, picture: uploads.Picture, wanted: ParseRequest, account: Account, start: float
+        self, model: Batcher, picture: uploads.Picture, wanted: ParseRequest, hold: Hold, start: float
     ) -> bytes:
         content = picture.content
         if picture.url is not None:
             content = await self._fetch(picture.url)
-            account.take(len(content))
+            hold(len(content))
         pixels = await self._in_thread(_pixel_count, content, self.settings.max_pixels)
         async with self._pixels.room(pixels):
             photo = await self._in_thread(_decoded, content, self.settings.max_pixels)
             detect = wanted.detect and not model.parser.finds_people  # such models find people anyway
             try:
-                queued = model.batcher.submit(photo, detect)
+                queued = model.submit(photo, detect)
             except RuntimeError:
                 raise Refusal("not_ready", "the service is shutting down; try again", 1) from None
             parsing = await asyncio.wrap_future(queued)

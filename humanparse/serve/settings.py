@@ -14,7 +14,7 @@ from ..options import ParserOptions
 VARIABLE = "HUMANPARSE_SERVE"
 """Environment variable with the settings of worker processes, as JSON."""
 
-_FRAMING = 65536  # bytes that a body may have besides its picture
+FRAMING = 65536  # bytes that a body may have besides its picture
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class ServeSettings:
                 raise ServeError(f"{name} must be more than 0, not {getattr(self, name)}")
         for name, least in (
             *(("batch", 1), ("threads", 1), ("wait", 0)),
-            *(("buffer_bytes", 4 * (self.max_bytes + _FRAMING)), ("buffer_pixels", self.max_pixels)),
+            *(("buffer_bytes", 4 * (self.max_bytes + FRAMING)), ("buffer_pixels", self.max_pixels)),
         ):
             value = getattr(self, name)
             if value < least and value != 0:
@@ -98,7 +98,7 @@ class ServeSettings:
     @property
     def most_bytes(self) -> int:
         """Most bytes of uploads and unsent answers held at a time."""
-        return self.buffer_bytes or 8 * (self.max_bytes + _FRAMING)
+        return self.buffer_bytes or 8 * (self.max_bytes + FRAMING)
 
     @property
     def most_pixels(self) -> int:

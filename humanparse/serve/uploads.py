@@ -15,16 +15,14 @@ from typing import Any
 from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
 
-from .admission import Account
+from .admission import Hold
 from .refusals import Refusal
+from .settings import FRAMING
 
 _WAYS = (
     "send the picture itself with its type (Content-Type: image/jpeg), a form with the file as `image`, or "
     'JSON such as {"image_base64": "…"}'
 )
-_FRAMING = 65536
-"""Bytes that a form or JSON may have besides the picture."""
-
 _MARKS = 64
 """Most brackets and commas in JSON; parsed, millions of them take a hundred times their size in memory."""
 
@@ -37,39 +35,29 @@ class Picture:
     url: str | None = None
 
 
-@dataclass(frozen=True)
-class UploadLimits:
-    """Limits of an upload: bytes of the picture, seconds until its last byte."""
-
-    most_bytes: int
-    seconds: float
-
-
 async def receive(
-    headers: dict[str, str], body: AsyncIterator[bytes], limits: UploadLimits, account: Account
+    headers: dict[str, str], body: AsyncIterator[bytes], most_bytes: int, seconds: float, hold: Hold
 ) -> Picture:
     """Read a body.
 
     Args:
         headers: the request's headers, names in lower case.
         body: the body, piece by piece.
-        limits: how large and how slow it may be.
-        account: counts the bytes that are held.
+        most_bytes: largest picture.
+        seconds: time until its last byte.
+        hold: counts the bytes that are held.
 
     Raises:
         Refusal: wrong type, too large, too slow, or not what its type says.
     """
-    kind, parameter = _kind(headers)
-    most = limits.most_bytes
-    if kind in ("application/json", "multipart/form-data"):
-        most = (most + 2) // 3 * 4 + _FRAMING
-    content = await _whole(headers, body, most, limits.seconds, account)
+    kind, boundary = _kind(headers)
     if kind not in ("application/json", "multipart/form-data"):
-        return Picture(_bounded(content, limits.most_bytes))
-    account.take(len(content))  # for a moment the unpacked picture is in memory, too
+        return Picture(await _whole(headers, body, most_bytes, seconds, hold))
+    content = await _whole(headers, body, (most_bytes + 2) // 3 * 4 + FRAMING, seconds, hold)
+    hold(len(content))  # for a moment the unpacked picture is in memory, too
     if kind == "application/json":
-        return await asyncio.to_thread(_from_json, content, limits.most_bytes)
-    return await asyncio.to_thread(_from_form, content, parameter, limits.most_bytes)
+        return await asyncio.to_thread(_from_json, content, most_bytes)
+    return await asyncio.to_thread(_from_form, content, boundary, most_bytes)
 
 
 def _kind(headers: dict[str, str]) -> tuple[str, str]:
@@ -91,7 +79,7 @@ def _kind(headers: dict[str, str]) -> tuple[str, str]:
 
 
 async def _whole(
-    headers: dict[str, str], body: AsyncIterator[bytes], most: int, seconds: float, account: Account
+    headers: dict[str, str], body: AsyncIterator[bytes], most: int, seconds: float, hold: Hold
 ) -> bytes:
     declared = headers.get("content-length", "")
     if declared.isdigit() and int(declared) > most:
@@ -102,7 +90,7 @@ async def _whole(
         async for chunk in body:
             if len(content) + len(chunk) > most:
                 raise _too_large(most)
-            account.take(len(chunk))
+            hold(len(chunk))
             content.extend(chunk)
 
     try:

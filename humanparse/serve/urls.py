@@ -28,17 +28,11 @@ _SILENCE = 10.0
 
 @dataclass(frozen=True)
 class FetchLimits:
-    """Limits of a fetch.
-
-    Attributes:
-        most_bytes: largest answer in bytes.
-        seconds: time for the whole fetch, redirects included.
-        allow_local: whether private addresses are allowed.
-    """
+    """Limits of a fetch."""
 
     most_bytes: int
-    seconds: float
-    allow_local: bool = False
+    seconds: float  # for the whole fetch, redirects included
+    allow_local: bool = False  # whether private addresses are allowed
 
 
 def fetch(url: str, limits: FetchLimits) -> bytes:

@@ -8,7 +8,6 @@ from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import repeat
 from typing import TypeVar
 
 from torch import Tensor
@@ -77,14 +76,6 @@ def parse_together(
 ) -> Generator[VideoFrame]:
     """Parse every n-th frame, in batches through one network; at most two batches of frames are held.
 
-    Args:
-        video: an open video, read from its present position.
-        every: 1 takes all frames.
-        pipeline: the network.
-        smoother: smooths the logits of each frame with those of the frames before it.
-        batch_size: frames that go through the network together.
-        confidence: as for `Semantic`.
-
     Raises:
         ImageError: a frame cannot be read; the frames before it have been yielded.
     """
@@ -113,7 +104,7 @@ def _shots(video: VideoReader, every: int) -> Iterator[Shot]:
             if image is None:
                 return
             yield number, video.seconds, image
-            if not all(video.skip() for _ in repeat(None, every - 1)):
+            if not all(video.skip() for _ in range(every - 1)):
                 return
 
 

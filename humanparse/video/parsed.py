@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import render
-from ..durable import replacing_folder
+from ..durable import explained, replacing_folder
 from ..errors import FormatError, ModelError
 from ..pipelines.pipeline import Pipeline
 from ..pipelines.semantic import Semantic
@@ -40,11 +40,6 @@ def parse_video(
     confidence: bool,
 ) -> ParsedVideo:
     """Open a video for `Parser.predict_video`.
-
-    Args:
-        path, every, smooth, strength, batch_size, confidence: as for `Parser.predict_video`.
-        pipeline: parses the frames.
-        scheme, model: label scheme and model name of the parsings.
 
     Raises:
         ImageError: the file is not a readable video.
@@ -82,12 +77,7 @@ class ParsedVideo(Iterator[VideoFrame]):
     """
 
     def __init__(
-        self,
-        frames: Generator[VideoFrame],
-        video: VideoReader,
-        every: int,
-        scheme: LabelScheme,
-        model: str,
+        self, frames: Generator[VideoFrame], video: VideoReader, every: int, scheme: LabelScheme, model: str
     ) -> None:
         self._frames = frames
         self._video = video
@@ -198,15 +188,12 @@ class ParsedVideo(Iterator[VideoFrame]):
 
 @contextmanager
 def _pngs(folder: Path) -> Generator[Each]:
-    try:
-        with replacing_folder(folder) as part:
+    with explained(folder), replacing_folder(folder) as part:
 
-            def write(frame: VideoFrame) -> None:
-                frame.parsing.save(part / f"{frame.number:06d}.png")
+        def write(frame: VideoFrame) -> None:
+            frame.parsing.save(part / f"{frame.number:06d}.png")
 
-            yield write
-    except OSError as error:
-        raise FormatError(f"cannot write the folder {folder}: {error.strerror or error}") from error
+        yield write
 
 
 def _is_folder(path: Path) -> bool:

@@ -67,7 +67,8 @@ class VideoReader:
         """Find the video's stream and its first frame, which gives the size and rotation of all frames."""
         stream: Any = self._container.streams.best("video")
         if stream is None:
-            raise ImageError(f"{self.path}: there is no video in this file, only {self._other_streams()}")
+            there = ", ".join(sorted({other.type for other in self._container.streams})) or "nothing"
+            raise ImageError(f"{self.path}: there is no video in this file, only {there}")
         if stream.codec_context is None:
             raise ImageError(f"{self.path}: PyAV has no decoder for this video; {_REPAIR}")
         stream.thread_type = "AUTO"
@@ -86,9 +87,6 @@ class VideoReader:
         self.pixel_aspect = stream.sample_aspect_ratio or Fraction(1)
         if self._turns % 2:
             self.size, self.pixel_aspect = self.size[::-1], 1 / self.pixel_aspect
-
-    def _other_streams(self) -> str:
-        return ", ".join(sorted({stream.type for stream in self._container.streams})) or "nothing"
 
     def skip(self) -> bool:
         """Skip a frame; False at the end.

@@ -65,36 +65,29 @@ class Exponential:
         if self._mean is None or before is None or _is_cut(before, shades):
             self._mean = logits
         else:
-            self._mean = torch.lerp(logits, self._mean, self._strength)
+            self._mean = self._joined(logits, self._mean, before, shades)
         return self._mean
 
+    def _joined(self, logits: Tensor, mean: Tensor, before: Grey, shades: Grey) -> Tensor:
+        return torch.lerp(logits, mean, self._strength)
 
-class AlongFlow:
+
+class AlongFlow(Exponential):
     """Like `Exponential`, but the mean moves with the picture; it starts over where motion is doubtful."""
 
-    def __init__(self, strength: float, tolerance: float = 16.0) -> None:
-        self._strength = strength
-        self._tolerance = tolerance
+    def __init__(self, strength: float) -> None:
+        super().__init__(strength)
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-        self._mean: Tensor | None = None
-        self._shades: Grey | None = None
 
-    def __call__(self, logits: Tensor, shades: Grey) -> Tensor:
-        """See `Smoother`."""
-        before, self._shades = self._shades, shades
-        if self._mean is None or before is None or _is_cut(before, shades):
-            self._mean = logits
-            return logits
+    def _joined(self, logits: Tensor, mean: Tensor, before: Grey, shades: Grey) -> Tensor:
         motion = self._motion(shades, before)
         trust = self._trust(motion, before, shades)
         size = (logits.shape[1], logits.shape[2])
         at = F.interpolate(torch.from_numpy(_positions(motion))[None], size, mode="area").to(logits.device)
         weight = F.interpolate(torch.from_numpy(trust)[None, None], size, mode="area")[0].to(logits.device)
-        moved = F.grid_sample(
-            self._mean[None], at.permute(0, 2, 3, 1), padding_mode="border", align_corners=False
-        )[0]
-        self._mean = logits + (moved - logits) * (self._strength * weight)
-        return self._mean
+        at = at.permute(0, 2, 3, 1)
+        moved = F.grid_sample(mean[None], at, padding_mode="border", align_corners=False)[0]
+        return logits + (moved - logits) * (self._strength * weight)
 
     def _motion(self, shades: Grey, other: Grey) -> npt.NDArray[np.float32]:
         """The displacement of each pixel to the other picture: (H, W, 2), x and y in pixels."""
@@ -113,7 +106,7 @@ class AlongFlow:
         seen = cv2.remap(before, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         change = cv2.blur(np.abs(shades.astype(np.float32) - seen), (5, 5))
         inside = (x > -1) & (x < width) & (y > -1) & (y < height)
-        trusted: npt.NDArray[np.float32] = inside & (miss < 0.01 * length + 0.5) & (change < self._tolerance)
+        trusted: npt.NDArray[np.float32] = inside & (miss < 0.01 * length + 0.5) & (change < _CHANGE)
         return trusted.astype(np.float32)
 
 
@@ -124,6 +117,9 @@ def _positions(motion: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     y = (np.arange(height, dtype=np.float32)[:, None] + 0.5 + motion[..., 1]) * (2 / height) - 1
     return np.stack((x, y)).astype(np.float32)
 
+
+_CHANGE = 16.0
+"""Change of brightness (0-255) along the flow beyond which motion is doubtful."""
 
 _CUT = 45.0
 """Mean change of brightness (0-255) that counts as the start of a new scene."""

@@ -12,16 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ..arrays import Picture
 from ..durable import replacing
 from ..errors import FormatError
 from .sound import Sound
 
 if TYPE_CHECKING:
     import av
-
-Picture = npt.NDArray[np.uint8]
 
 FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 """Suffix of a viewable video -> FFmpeg's name of its container."""
@@ -49,11 +47,6 @@ class VideoFormat:
     rate: Fraction
     pixel_aspect: Fraction = Fraction(1)
     tick: Fraction = Fraction(1, 1000)
-
-    @property
-    def is_even(self) -> bool:
-        """Whether both sides are even, so that 2x2 pixels can share a colour, as most players require."""
-        return self.size[0] % 2 == 0 and self.size[1] % 2 == 0
 
     @property
     def unit(self) -> Fraction:
@@ -101,7 +94,8 @@ def encoding(path: Path, video_format: VideoFormat, sound_of: Path | None = None
     container = FORMATS[path.suffix.lower()]
     # Players that ignore the tag assume BT.709 for high videos and BT.601 for low ones.
     matrix, tag = ("ITU709", "bt709") if video_format.size[0] >= 720 else ("SMPTE170M", "smpte170m")
-    pixels = "yuv420p" if video_format.is_even else "yuv444p"
+    odd = any(side % 2 for side in video_format.size)  # otherwise 2x2 pixels share a colour
+    pixels = "yuv444p" if odd else "yuv420p"
 
     def convert(frame: Picture) -> av.VideoFrame:
         import av
@@ -154,14 +148,7 @@ class Film:
     """A video that is being written.
 
     A frame is encoded when the next one arrives, because only then its duration is known. A thread encodes,
-    one frame behind.
-
-    Args:
-        file: the file that packets are written to.
-        stream: the video's stream in it.
-        video_format: size and rate of the frames.
-        convert: an array -> a frame for the encoder.
-        sound: the sound; its packets are written between those of the video.
+    one frame behind. Packets of the sound are written between those of the video.
 
     Attributes:
         end: time in seconds at which the last frame ends; None: after the duration of one frame.
@@ -176,13 +163,8 @@ class Film:
         sound: Sound,
     ) -> None:
         self.end: float | None = None
-        self._file, self._stream, self._format, self._convert, self._sound = (
-            file,
-            stream,
-            video_format,
-            convert,
-            sound,
-        )
+        self._file, self._stream, self._format = file, stream, video_format
+        self._convert, self._sound = convert, sound
         self._unit = video_format.unit
         self._waiting: tuple[Picture, int] | None = None
         self._seconds = float("-inf")
@@ -291,9 +273,7 @@ def _muxing(path: Path, container: str, options: dict[str, str]) -> Generator[av
                 yield file
                 file.close()
             finally:
-                with suppress(
-                    av.FFmpegError, OSError
-                ):  # the block failed already; an error while closing adds nothing
+                with suppress(av.FFmpegError, OSError):  # after a failed block, an error here adds nothing
                     file.close()
     except (av.FFmpegError, OSError) as error:
         raise FormatError(f"cannot write {path}: {error.strerror or error}") from error
