@@ -43,7 +43,16 @@ if TYPE_CHECKING:
     from .video.frames import VideoFrame
     from .video.parsed import ParsedVideo
 
+__all__ = [
+    "BulkError", "DatasetError", "DeviceError", "EnsembleSpec", "FormatError", "HumanParseError",
+    "ImageError", "ImageKindError", "ImageSizeError", "LabelScheme", "ModelError", "ModelSpec", "ParsedVideo",
+    "Parser", "ParserOptions", "Parsing", "Part", "PeopleError", "Person", "SchemeError", "ScoreError",
+    "ServeError", "UnreachableError", "Verdict", "VideoFrame", "WeightsError", "__version__", "get_scheme",
+    "list_models", "model_info", "verify"
+]  # fmt: skip
+
 _HOMES = {
+    **{name: ("errors", name) for name in __all__ if name.endswith("Error")},
     "Parser": ("parser", "Parser"),
     "ParserOptions": ("options", "ParserOptions"),
     "Parsing": ("results", "Parsing"),
@@ -57,58 +66,9 @@ _HOMES = {
     "model_info": ("hub", "find_model"),
     "LabelScheme": ("schemes", "LabelScheme"),
     "get_scheme": ("schemes", "get_scheme"),
-    "HumanParseError": ("errors", "HumanParseError"),
-    "BulkError": ("errors", "BulkError"),
-    "DatasetError": ("errors", "DatasetError"),
-    "DeviceError": ("errors", "DeviceError"),
-    "FormatError": ("errors", "FormatError"),
-    "ImageError": ("errors", "ImageError"),
-    "ImageKindError": ("errors", "ImageKindError"),
-    "ImageSizeError": ("errors", "ImageSizeError"),
-    "ModelError": ("errors", "ModelError"),
-    "PeopleError": ("errors", "PeopleError"),
-    "SchemeError": ("errors", "SchemeError"),
-    "ScoreError": ("errors", "ScoreError"),
-    "ServeError": ("errors", "ServeError"),
-    "UnreachableError": ("errors", "UnreachableError"),
-    "WeightsError": ("errors", "WeightsError"),
     "Verdict": ("verification", "Verdict"),
     "verify": ("verification", "verify"),
 }
-
-__all__ = [
-    "BulkError",
-    "DatasetError",
-    "DeviceError",
-    "EnsembleSpec",
-    "FormatError",
-    "HumanParseError",
-    "ImageError",
-    "ImageKindError",
-    "ImageSizeError",
-    "LabelScheme",
-    "ModelError",
-    "ModelSpec",
-    "ParsedVideo",
-    "Parser",
-    "ParserOptions",
-    "Parsing",
-    "Part",
-    "PeopleError",
-    "Person",
-    "SchemeError",
-    "ScoreError",
-    "ServeError",
-    "UnreachableError",
-    "Verdict",
-    "VideoFrame",
-    "WeightsError",
-    "__version__",
-    "get_scheme",
-    "list_models",
-    "model_info",
-    "verify",
-]
 
 
 def __getattr__(name: str) -> Any:

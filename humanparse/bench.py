@@ -108,9 +108,8 @@ def measure(parser: Parser, photo: bytes, batch: int = 1, runs: int = 5) -> Cost
     peak = 0.0
     with TemporaryDirectory() as folder:
         for run in range(runs + 1):
-            peak = max(
-                peak, _matmul(pipeline.device, DTYPES[parser.precision])
-            )  # in turn, because other programs may slow the machine down for a while
+            # In turn, because other programs may slow the machine down for a while.
+            peak = max(peak, _matmul(pipeline.device, DTYPES[parser.precision]))
             for stage, seconds in _one_run(pipeline, photo, batch, Path(folder)).items():
                 spent.setdefault(stage, []).extend([1000 * seconds / batch] if run else [])
     times = {stage: median(values) for stage, values in spent.items()}

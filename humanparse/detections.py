@@ -99,10 +99,8 @@ def read_people_in_pixels(people: Any, size: Size) -> Detections:
     found = read_people(people, size)
     boxes = found.boxes
     if len(found) and max(size) > 2 and boxes.max() <= 1 + _SLACK:
-        if found.masks is not None and found.masks.sum() <= len(
-            found
-        ):  # their masks prove that they have one pixel each
-            return found
+        if found.masks is not None and found.masks.sum() <= len(found):
+            return found  # their masks prove that they have one pixel each
         raise PeopleError(
             f"boxes run from {boxes.min():.4g} to {boxes.max():.4g}, so they are fractions of the picture; "
             f"give pixels: multiply x0 and x1 by its width, {size[1]}, and y0 and y1 by its height, {size[0]}"

@@ -138,18 +138,7 @@ class Person:
 
     def parts(self) -> list[Part]:
         """The parts that this person has, by label number; boxes are in pixels of the picture."""
-        found = []
-        for label in np.flatnonzero(np.bincount(self.labels.reshape(-1), minlength=1)).tolist():
-            if label == 0:
-                continue
-            mask = self.labels == label
-            pixels = int(np.count_nonzero(mask))
-            left, top = self.box[:2]
-            x0, y0, x1, y1 = tight_box(mask)
-            box = (left + x0, top + y0, left + x1, top + y1)
-            share = pixels / (self.size[0] * self.size[1])
-            found.append(Part(label, self.scheme.name(label), pixels, share, box))
-        return found
+        return find_parts(self.labels, self.scheme, 0, self.size[0] * self.size[1], self.box[:2])
 
     def _placed(self, inside: Mask) -> Mask:
         whole = np.zeros(self.size, dtype=np.bool_)
@@ -175,6 +164,24 @@ class Person:
         names = ", ".join(part.name for part in seen[:6]) or "no part"
         more = f", and {len(seen) - 6} more" if len(seen) > 6 else ""
         return f"Person({self.id}, score {self.score:.2f}, box {self.box}: {names}{more})"
+
+
+def find_parts(
+    labels: Labels, scheme: LabelScheme, skipped: int | None, of: int, corner: tuple[int, int] = (0, 0)
+) -> list[Part]:
+    """The parts in a map of labels, by label number, without the label `skipped`.
+
+    The map lies at `corner` (x, y) of a picture of `of` pixels.
+    """
+    found = []
+    left, top = corner
+    for label in np.flatnonzero(np.bincount(labels.ravel(), minlength=1)).tolist():
+        if label != skipped:
+            mask = labels == label
+            pixels, (x0, y0, x1, y1) = int(np.count_nonzero(mask)), tight_box(mask)
+            box = (left + x0, top + y0, left + x1, top + y1)
+            found.append(Part(label, scheme.name(label), pixels, pixels / of, box))
+    return found
 
 
 def paint_people(people: tuple[Person, ...], size: tuple[int, int]) -> npt.NDArray[np.int32]:

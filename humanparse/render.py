@@ -76,7 +76,8 @@ def overlay(
     mixed[tint] = _mixed(image[tint], table[labels[tint]], alpha)
     if palette == DISPLAY:
         edge = tint & _edges(labels, max(1, round(min(labels.shape) / 700)))
-        mixed[edge] = _mixed(image[edge], _lighter(table)[labels[edge]], alpha**0.5)
+        lighter = (table[labels[edge]] // 2 + 128).astype(np.uint8)  # half and half with white
+        mixed[edge] = _mixed(image[edge], lighter, alpha**0.5)
     thickness = max(1, round(min(labels.shape) / 250))
     for person in reversed(people):  # the first is drawn last, so it is on top, as in `labels`
         _outline(mixed, person, thickness)
@@ -90,11 +91,6 @@ def overlay(
 
 def _mixed(pixels: Picture, colours: Picture, alpha: float) -> Picture:
     return np.rint(pixels * (1 - alpha) + colours * alpha).astype(np.uint8)
-
-
-def _lighter(table: Picture) -> Picture:
-    """The colours, mixed half and half with white."""
-    return (table // 2 + 128).astype(np.uint8)
 
 
 def _edges(labels: Labels, reach: int) -> Mask:

@@ -21,6 +21,7 @@ from .image import load as load_image
 from .ops.touching import touching_label
 from .people import Part as Part
 from .people import Person as Person
+from .people import find_parts
 from .schemes import IGNORE, Remap, Rgb, find_remap, get_scheme
 
 
@@ -74,7 +75,8 @@ class Parsing(formats.Record):
         Args:
             background: whether the background is listed too.
         """
-        return [Part(**part) for part in formats.parts(self.labels, self.scheme, background)]
+        skipped = None if background else self.scheme.background
+        return find_parts(self.labels, self.scheme, skipped, self.labels.size)
 
     def remap(self, target: str | Mapping[str | int, str | int], approximate: bool = False) -> Parsing:
         """The same picture in another label scheme; confidence, logits and part scores do not carry over.

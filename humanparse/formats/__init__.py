@@ -15,7 +15,6 @@ from .pictures import overlay_jpeg as overlay_jpeg
 from .record import Photo as Photo
 from .record import Record as Record
 from .record import check_labels as check_labels
-from .record import parts as parts
 from .rle import decode_rle as decode_rle
 from .rle import encode_rle as encode_rle
 from .table import FORMATS as FORMATS

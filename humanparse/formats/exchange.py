@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import base64
-import io
 import json
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-from PIL import Image
 
 from ..arrays import Labels, Mask
 from ..people import Part, Person, paint_people
-from ..schemes import IGNORE, LabelScheme, voc_palette
+from ..schemes import IGNORE, LabelScheme
+from .pictures import numbers_png
 from .record import Photo, Record
 from .rle import encode_rle
 
@@ -45,10 +43,10 @@ def write_cihp(record: Record, stem: str) -> dict[str, bytes]:
         x0, y0, x1, y1 = person.box
         persons.append(f"{person.score:.6f} {y0} {x0} {y1} {x1}\n")
     return {
-        f"global_parsing/{stem}.png": _png(labels),
-        f"instance_parsing/{stem}.png": _png(instances),
+        f"global_parsing/{stem}.png": numbers_png(labels),
+        f"instance_parsing/{stem}.png": numbers_png(instances),
         f"instance_parsing/{stem}.txt": "".join(parts).encode(),
-        f"global_tag/{stem}.png": _png(tags),
+        f"global_tag/{stem}.png": numbers_png(tags),
         f"global_tag/{stem}.txt": "".join(persons).encode(),
     }
 
@@ -60,7 +58,7 @@ def write_mhp(record: Record, stem: str) -> dict[str, bytes]:
         whole = np.zeros_like(record.labels)
         x0, y0, x1, y1 = person.box
         whole[y0:y1, x0:x1] = person.labels
-        files[f"{stem}_{len(record.people):02d}_{person.id:02d}.png"] = _png(whole)
+        files[f"{stem}_{len(record.people):02d}_{person.id:02d}.png"] = numbers_png(whole)
     return files
 
 
@@ -138,7 +136,7 @@ def write_labelme(record: Record, photo: Photo) -> bytes:
                     "description": "",
                     "shape_type": "mask",
                     "flags": {},
-                    "mask": base64.b64encode(_png(mask.astype(np.uint8))).decode("ascii"),
+                    "mask": base64.b64encode(numbers_png(mask.astype(np.uint8))).decode("ascii"),
                 }
             )
     content = {
@@ -151,16 +149,3 @@ def write_labelme(record: Record, photo: Photo) -> bytes:
         "imageWidth": record.labels.shape[1],
     }
     return json.dumps(content).encode()
-
-
-def _png(ids: npt.NDArray[Any]) -> bytes:
-    """P mode with the PASCAL-VOC palette; 16-bit grey if there are more than 255 ids."""
-    height, width = ids.shape
-    if ids.max(initial=0) > 255:
-        picture = Image.frombytes("I;16", (width, height), ids.astype("<u2").tobytes())
-    else:
-        picture = Image.frombytes("P", (width, height), ids.astype(np.uint8).tobytes())
-        picture.putpalette([value for colour in voc_palette() for value in colour])
-    buffer = io.BytesIO()
-    picture.save(buffer, format="PNG")
-    return buffer.getvalue()

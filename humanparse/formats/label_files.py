@@ -17,9 +17,11 @@ from PIL import Image, PngImagePlugin
 
 from ..cleaning import Cleaning
 from ..errors import FormatError, SchemeError
-from ..schemes import LabelScheme, get_scheme, voc_palette
+from ..people import find_parts
+from ..schemes import LabelScheme, get_scheme
 from . import person_records
-from .record import Photo, Record, parts
+from .pictures import numbers_png
+from .record import Photo, Record
 from .rle import decode_rle, encode_rle
 
 _TAG = "humanparse"
@@ -27,14 +29,9 @@ _TAG = "humanparse"
 
 def write_png(record: Record, photo: Photo) -> bytes:
     """Label numbers in P mode with the PASCAL-VOC palette."""
-    height, width = record.labels.shape
-    picture = Image.frombytes("P", (width, height), record.labels.tobytes())
-    picture.putpalette([value for colour in voc_palette() for value in colour])
     info = PngImagePlugin.PngInfo()
     info.add_text(_TAG, json.dumps(_meta(record)))
-    buffer = io.BytesIO()
-    picture.save(buffer, format="PNG", pnginfo=info)
-    return buffer.getvalue()
+    return numbers_png(record.labels, pnginfo=info)
 
 
 def read_png(path: Path, scheme: LabelScheme | None) -> Record:
@@ -103,18 +100,15 @@ def described(record: Record) -> dict[str, Any]:
         ],
         "groups": {name: list(labels) for name, labels in scheme.groups},
         "parts": [
-            {**part, "rle": encode_rle(record.labels == part["label"])}
-            for part in parts(record.labels, scheme)
+            {**asdict(part), "rle": encode_rle(record.labels == part.label)}
+            for part in find_parts(record.labels, scheme, scheme.background, record.labels.size)
         ],
         "people": [
             {
                 **person_records.describe(person),
                 "rle": encode_rle(person.silhouette, person.box, person.size),
                 "parts": [
-                    {
-                        **asdict(part),
-                        "rle": encode_rle(person.labels == part.label, person.box, person.size),
-                    }
+                    {**asdict(part), "rle": encode_rle(person.labels == part.label, person.box, person.size)}
                     for part in person.parts()
                 ],
             }

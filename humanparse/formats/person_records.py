@@ -63,11 +63,7 @@ def from_json(record: dict[str, Any], scheme: LabelScheme, size: tuple[int, int]
 
 
 def _person(
-    record: dict[str, Any],
-    labels: Labels,
-    silhouette: Mask,
-    scheme: LabelScheme,
-    size: tuple[int, int],
+    record: dict[str, Any], labels: Labels, silhouette: Mask, scheme: LabelScheme, size: tuple[int, int]
 ) -> Person:
     x0, y0, x1, y1 = (int(value) for value in record["box"])
     scores = {str(name): float(score) for name, score in record["part_scores"].items()}

@@ -1,14 +1,29 @@
-"""Pictures to look at: the photo with its parts tinted."""
+"""Encodes pictures: numbers as PNG, and the photo with its parts tinted."""
 
 from __future__ import annotations
 
 import io
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from .. import render
 from ..errors import FormatError
+from ..schemes import voc_palette
 from .record import Photo, Record
+
+
+def numbers_png(numbers: npt.NDArray[Any], **options: Any) -> bytes:
+    """P mode with the PASCAL-VOC palette; 16-bit grey if there are numbers above 255."""
+    height, width = numbers.shape
+    if numbers.max(initial=0) > 255:
+        picture = Image.frombytes("I;16", (width, height), numbers.astype("<u2").tobytes())
+    else:
+        picture = Image.frombytes("P", (width, height), numbers.astype(np.uint8).tobytes())
+        picture.putpalette([value for colour in voc_palette() for value in colour])
+    return _encoded(picture, "PNG", **options)
 
 
 def overlay_png(record: Record, photo: Photo) -> bytes:
@@ -29,7 +44,7 @@ def _overlay(record: Record, photo: Photo) -> Image.Image:
     )
 
 
-def _encoded(picture: Image.Image, kind: str, **options: int) -> bytes:
+def _encoded(picture: Image.Image, kind: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, format=kind, **options)
     return buffer.getvalue()

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..arrays import Labels, Picture, tight_box
+from ..arrays import Labels, Picture
 from ..cleaning import Cleaning
 from ..errors import SchemeError
 from ..people import Person
@@ -73,32 +73,3 @@ def check_labels(labels: npt.NDArray[Any], scheme: LabelScheme) -> None:
                 f"{scheme.key} has labels 0 to {len(scheme) - 1}, but here are {', '.join(outside)}; "
                 "pass the scheme that these labels were made in"
             )
-
-
-def parts(labels: Labels, scheme: LabelScheme, background: bool = False) -> list[dict[str, Any]]:
-    """For each label in the picture: number, name, pixel count, share of the picture, box.
-
-    Args:
-        labels: uint8 (H, W).
-        scheme: the labels' scheme.
-        background: whether to list the background, too.
-
-    Returns:
-        Dicts with `label`, `name`, `pixels`, `share` (0-1), `box` (x0, y0, x1, y1 in pixels, half-open).
-    """
-    found = []
-    for label in np.flatnonzero(np.bincount(labels.ravel(), minlength=256)).tolist():
-        if label == scheme.background and not background:
-            continue
-        mask = labels == label
-        pixels = int(np.count_nonzero(mask))
-        found.append(
-            {
-                "label": label,
-                "name": scheme.name(label),
-                "pixels": pixels,
-                "share": pixels / labels.size,
-                "box": tight_box(mask),
-            }
-        )
-    return found

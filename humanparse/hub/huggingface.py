@@ -86,11 +86,8 @@ def look(repo: str, path: str, revision: str, *, offline: bool) -> Held | None:
     source = Source("hf", "", repo=repo, revision=revision, path=path)
     if offline:
         return _held_here(source)
-    from huggingface_hub import get_hf_file_metadata, hf_hub_url
-
-    url = hf_hub_url(repo, path, revision=revision, endpoint=_endpoint())
     try:
-        held = get_hf_file_metadata(url, library_name="humanparse", library_version=__version__)
+        held = _metadata(source)
     except Exception as error:  # see `_ask`
         status = getattr(getattr(error, "response", None), "status_code", None)
         if status == 404 and type(error).__name__ != "RepositoryNotFoundError":
@@ -115,18 +112,6 @@ def _held_here(source: Source) -> Held | None:
     blob, depth = path.resolve().name, len(Path(source.path or "").parts)
     known = blob if len(blob) == 64 else None
     return Held(path.parts[-1 - depth], path.stat().st_size, known)
-
-
-def commit_of(repo: str, path: str, revision: str, *, offline: bool) -> str | None:
-    """The commit of a revision; None if the revision does not have the file `path`.
-
-    Raises:
-        SourceError: as `look`; with `offline` also if the file is not in the cache.
-    """
-    held = look(repo, path, revision, offline=offline)
-    if held is None and offline:
-        raise SourceError("not in the Hugging Face cache")
-    return None if held is None else held.commit
 
 
 def text(repo: str, path: str, commit: str, *, offline: bool) -> bytes:
@@ -164,11 +149,8 @@ def _cached(source: Source) -> Path | None:
 
 def _ask(source: Source, wanted: WeightFile) -> None:
     """Fail early if the hub doesn't hold the wanted file, not after the whole download or many retries."""
-    from huggingface_hub import get_hf_file_metadata, hf_hub_url
-
-    url = hf_hub_url(source.repo or "", source.path or "", revision=source.revision, endpoint=_endpoint())
     try:
-        held = get_hf_file_metadata(url, library_name="humanparse", library_version=__version__)
+        held = _metadata(source)
     except Exception as error:  # which HTTP library's errors these are depends on huggingface_hub's version
         if getattr(error, "response", None) is None:  # unreachable, or offline
             raise _failed(error) from error
@@ -177,6 +159,13 @@ def _ask(source: Source, wanted: WeightFile) -> None:
         raise WrongFile(f"the repository holds {held.size} bytes, expected {wanted.size}")
     if wanted.sha256 is not None and len(held.etag or "") == 64 and held.etag != wanted.sha256:
         raise WrongFile(f"the repository holds sha256 {held.etag}, expected {wanted.sha256}")
+
+
+def _metadata(source: Source) -> Any:
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+
+    url = hf_hub_url(source.repo or "", source.path or "", revision=source.revision, endpoint=_endpoint())
+    return get_hf_file_metadata(url, library_name="humanparse", library_version=__version__)
 
 
 def _download(source: Source, *, force: bool, show: bool) -> Path:

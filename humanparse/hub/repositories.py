@@ -106,9 +106,10 @@ def _kept(place: Path, record: _Record, file: str) -> bytes:
 def _look(name: str, repo: str, revision: str, offline: bool, place: Path) -> None:
     """Find the commit of a revision, download the files that describe the model, and record them."""
     try:
-        commit = huggingface.commit_of(repo, CONFIG, revision, offline=offline)
-        if commit is None:
-            raise _lacking(name, CONFIG)
+        found = huggingface.look(repo, CONFIG, revision, offline=offline)
+        if found is None:
+            raise SourceError("not in the Hugging Face cache") if offline else _lacking(name, CONFIG)
+        commit = found.commit
         texts = {}
         for file in (CONFIG, PREPROCESSOR, CARD):
             content = _text(repo, file, commit, offline)
@@ -154,10 +155,7 @@ def _text(repo: str, file: str, commit: str, offline: bool) -> bytes | None:
         return None
     content = huggingface.text(repo, file, commit, offline=offline)
     blob = sha1(f"blob {len(content)}\0".encode() + content).hexdigest()  # as git names it
-    if (held.blob or blob, held.sha256 or "") not in (
-        (blob, ""),
-        (blob, sha256(content).hexdigest()),
-    ):
+    if (held.blob or blob, held.sha256 or "") not in ((blob, ""), (blob, sha256(content).hexdigest())):
         raise SourceError(f"{file} arrived damaged")
     return content
 

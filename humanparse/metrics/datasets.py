@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
@@ -62,11 +62,7 @@ class Sample:
         if self.humans is not None and self.instances is not None:
             instances = _ids(self.instances, labels)
             classes, humans = describe_instances(instances, labels, truth["gt_human"])
-            truth |= {
-                "gt_instance": instances,
-                "gt_instance_class": classes,
-                "gt_instance_human": humans,
-            }
+            truth |= {"gt_instance": instances, "gt_instance_class": classes, "gt_instance_human": humans}
         return truth
 
     def _of_people(self) -> dict[str, npt.NDArray[Any]]:
@@ -105,9 +101,6 @@ class Dataset(Sequence[Sample]):
     def __len__(self) -> int:
         return len(self._samples)
 
-    def __iter__(self) -> Iterator[Sample]:
-        return iter(self._samples)
-
     @overload
     def __getitem__(self, place: int) -> Sample: ...
     @overload
@@ -120,12 +113,7 @@ class Dataset(Sequence[Sample]):
 
 
 def read_dataset(
-    key: str,
-    root: Path,
-    split: str | None = None,
-    *,
-    photos: bool = True,
-    scheme: LabelScheme | None = None,
+    key: str, root: Path, split: str | None = None, *, photos: bool = True, scheme: LabelScheme | None = None
 ) -> Dataset:
     """Find the files of a data set. Each is opened when it is needed.
 

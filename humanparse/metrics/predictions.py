@@ -86,11 +86,7 @@ class Predictions:
             raise FormatError(
                 f"{self._parts / stem}.txt: one of the classes is not a label of {self.scheme.key}"
             )
-        return {
-            "pred_instance": ids,
-            "pred_instance_class": classes,
-            "pred_instance_score": rows[:, 1],
-        }
+        return {"pred_instance": ids, "pred_instance_class": classes, "pred_instance_score": rows[:, 1]}
 
     def people(self, stem: str) -> dict[str, npt.NDArray[Any]]:
         """`pred_human`, `pred_human_id` and `pred_human_score`, as `instance_scores` takes them.

@@ -24,10 +24,7 @@ class Ce2pV2(Backbone):
     """
 
     def __init__(
-        self,
-        num_classes: int,
-        layers: tuple[int, ...] = (3, 4, 23, 3),
-        decoder_align_corners: bool = True,
+        self, num_classes: int, layers: tuple[int, ...] = (3, 4, 23, 3), decoder_align_corners: bool = True
     ) -> None:
         super().__init__(layers)
         self.layer5 = PyramidPooling(2048, 512)

@@ -107,9 +107,7 @@ class Backbone(nn.Module):
         patches = self.patch_embed["projection"](image)  # (B, width, h, w)
         batch, _, height, width = patches.shape
         before = torch.cat((self.cls_token, self.storage_tokens), dim=1).expand(batch, -1, -1)
-        x = torch.cat(
-            (before, patches.flatten(2).transpose(1, 2)), dim=1
-        )  # (B, 1 + registers + h * w, width)
+        x = torch.cat((before, patches.flatten(2).transpose(1, 2)), dim=1)  # (B, tokens, width)
         rotation = rotations(height, width, self.depth, image)
         for block in self.blocks:
             x = block(x, rotation)

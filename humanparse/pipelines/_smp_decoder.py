@@ -131,12 +131,7 @@ def _choose(found: _Candidates, places: Tensor, cells: int, threshold: float) ->
 
 
 def _masks(
-    found: _Candidates,
-    chosen: Tensor,
-    weight: Tensor,
-    kernels: Tensor,
-    features: Tensor,
-    threshold: float,
+    found: _Candidates, chosen: Tensor, weight: Tensor, kernels: Tensor, features: Tensor, threshold: float
 ) -> _Parts:
     """Probability maps of the chosen candidates, worst first, without those whose area is too small."""
     ascending = chosen[weight[chosen].argsort(stable=True)]

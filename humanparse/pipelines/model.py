@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, get_args
 
 import torch
@@ -12,27 +12,19 @@ from torch import Tensor, nn
 from .. import hub, registry
 from ..arrays import Picture
 from ..detections import Detections, read_people_in_pixels
-from ..errors import ModelError, PeopleError
+from ..errors import DeviceError, ModelError, PeopleError
 from ..geometry import Protocols
 from ..options import ParserOptions
-from ..registry import ModelSpec
+from ..registry import FAMILIES, ModelSpec
 from ..runtimes.hosted import hosted, hosted_file, hosted_with_people
 from ..runtimes.loading import file_of, given_files, is_graph, load_network
-from ..runtimes.placement import (
-    Precision,
-    Runtime,
-    choose_device,
-    choose_for_onnx,
-    choose_precision,
-    choose_runtime,
-)
-from .assembly import assembled
+from ..runtimes.placement import DTYPES, Precision, Runtime, choose_device, choose_precision, choose_runtime
 from .bottom_up import BottomUp
 from .detecting import PeopleDetector
 from .pipeline import Pipeline
 from .rules import RULES
-from .semantic import Semantic
-from .single_stage import SingleStage
+from .semantic import Semantic, check_scales, input_at
+from .single_stage import SingleStage, find_decoder
 from .top_down import TopDown, find_rule
 
 
@@ -59,7 +51,9 @@ def placed(options: ParserOptions, spec: registry.Spec) -> tuple[Runtime, torch.
     parts = spec.networks()
     own = given_files(spec.name, options.weights, tuple(parts))
     on_graph = any(is_graph(own.get(role)) for role in parts)
-    runtime = choose_for_onnx(options.runtime) if on_graph else options.runtime
+    if on_graph and options.runtime == "openvino":
+        raise DeviceError("only ONNX Runtime runs an ONNX file; leave `runtime` out")
+    runtime: Runtime = "onnxruntime" if on_graph else options.runtime
     runtime, name, precision = choose_runtime(runtime, options.device, options.precision, parts.values())
     device = choose_device(name)
     return runtime, device, choose_precision(precision, device)
@@ -97,10 +91,32 @@ class Model:
         self._rule = options.rule or self.spec.rule
         self._fast_decode = options.fast_decode
         self._loaded: dict[str, nn.Module] = {}
-        how = (self.spec.name, self.device, self.precision, options)
-        self._networks = {
-            role: assembled(spec, partial(self._network, spec, role), *how) for role, spec in parts.items()
+        self._networks = {role: self._assembled(spec, role, options) for role, spec in parts.items()}
+
+    def _assembled(self, spec: ModelSpec, role: str, options: ParserOptions) -> Semantic | SingleStage:
+        """The pipeline of one network, with the options that change its input or output."""
+        flip = spec.flip if options.flip is None else options.flip
+        scales = check_scales(spec.scales if options.scales is None else options.scales)
+        if not spec.gives_logits and (flip or scales != (1.0,)):
+            raise ModelError(
+                f"{spec.name} cannot average several views of a photo: leave flip and scales out"
+            )
+        if not spec.gives_logits and options.fast_decode:
+            raise ModelError(f"{spec.name} needs the whole photo: leave `fast_decode` out")
+        fitted = spec.input if options.test_size is None else input_at(spec.input, options.test_size)
+        shared: dict[str, Any] = {
+            "name": self.spec.name,
+            "network": self._network(spec, role, fitted.size),
+            "scheme": spec.scheme,
+            "input": fitted,
+            "device": self.device,
+            "protocol": options.protocol,
         }
+        if spec.gives_logits:
+            views: dict[str, Any] = {"flip": flip, "scales": scales, "fast_decode": options.fast_decode}
+            return Semantic(**shared, **views, small=FAMILIES[spec.family].small)
+        decode: dict[str, Any] = {"decode": find_decoder(spec), "thresholds": spec.decode or {}}
+        return SingleStage(**shared, **decode, dtype=DTYPES[self.precision])
 
     def _network(self, spec: ModelSpec, role: str, size: tuple[int, int]) -> Callable[[Tensor], Any]:
         """A function that computes the logits, or the maps of a network that finds people."""

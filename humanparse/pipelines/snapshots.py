@@ -9,28 +9,18 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from .. import decode, image
+from ..arrays import Picture
 from ..errors import ImageError
-
-Picture = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """A picture that cannot change any more."""
+    """A picture that cannot change any more; `load` decodes it in any thread, like `image.load`."""
 
-    _load: Callable[[], Picture]
-
-    def load(self) -> Picture:
-        """Decode it to RGB uint8 (H, W, 3); may be called in any thread.
-
-        Raises:
-            ImageError: as `image.load`.
-        """
-        return self._load()
+    load: Callable[[], Picture]
 
 
 def snapshot(source: Any) -> Snapshot:

@@ -20,20 +20,18 @@ class OnnxRuntimeNetwork:
 
     Args:
         graph: an ONNX file of `onnx_graph.write_graph`.
-        threads: number of threads; None uses torch's number.
 
     Raises:
         WeightsError: the file cannot be read.
         DeviceError: it is called in a process that was forked after it was made.
     """
 
-    def __init__(self, graph: Path, threads: int | None = None) -> None:
-        self._made = graph, threads
-        self._pid = os.getpid()
-        self._session = _session(graph, threads, "ONNX Runtime cannot read it; remove the file")
+    def __init__(self, graph: Path) -> None:
+        self._graph, self._pid = graph, os.getpid()
+        self._session = _session(graph, "ONNX Runtime cannot read it; remove the file")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return OnnxRuntimeNetwork, self._made  # sessions cannot be pickled; each process makes its own
+        return OnnxRuntimeNetwork, (self._graph,)  # sessions cannot be pickled; each process makes its own
 
     def __call__(self, image: Tensor) -> Tensor:
         """See the class."""
@@ -56,7 +54,6 @@ class OnnxFile:
         path: the file, with one input (N, 3, H, W) in float32 or float16.
         classes: C.
         size: (H, W) of the inputs that it will get.
-        threads: number of threads; None uses torch's number.
 
     Raises:
         WeightsError: the file cannot be read, or has no such input or output.
@@ -64,10 +61,15 @@ class OnnxFile:
         DeviceError: it is called in a process that was forked after it was made.
     """
 
-    def __init__(self, path: Path, classes: int, size: tuple[int, int], threads: int | None = None) -> None:
-        self._made = path, classes, size, threads
+    def __init__(self, path: Path, classes: int, size: tuple[int, int]) -> None:
+        self._made = path, classes, size
         self._pid = os.getpid()
-        self.path, self._session = path, _session_of_users(path, threads)
+        if (told := impostor(path)) is not None:
+            raise WeightsError(f"{path} is {told}")
+        unread = (
+            f"cut off or damaged, {path.stat().st_size} bytes, ONNX Runtime cannot read it; get another copy"
+        )
+        self.path, self._session = path, _session(path, unread)
         inputs = self._session.get_inputs()
         self._input, shape = inputs[0], inputs[0].shape
         if (
@@ -121,21 +123,12 @@ class OnnxFile:
         return fitting[0] if len(fitting) == 1 else _last_of(self.path, fitting)
 
 
-def _session_of_users(path: Path, threads: int | None) -> Any:
-    """A session of a user's file; if it is no graph, the error says what it is."""
-    if (told := impostor(path)) is not None:
-        raise WeightsError(f"{path} is {told}")
-    size = path.stat().st_size
-    unread = f"cut off or damaged, {size} bytes, ONNX Runtime cannot read it; get another copy"
-    return _session(path, threads, unread)
-
-
-def _session(path: Path, threads: int | None, unread: str) -> Any:
+def _session(path: Path, unread: str) -> Any:
     """A session of a graph; `unread` says what to do if there can be none."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or torch.get_num_threads()
+    options.intra_op_num_threads = torch.get_num_threads()
     try:
         return onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
     except Exception as error:  # its errors have no class in common

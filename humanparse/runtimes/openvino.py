@@ -29,7 +29,6 @@ class OpenVinoNetwork:
     Args:
         graph: an ONNX file of `onnx_graph.write_graph`, or OpenVINO's own `.xml`.
         precision: precision of the matrix products, `"float32"` or `"bf16"`.
-        threads: number of threads; None uses torch's number.
         keep: whether to cache the compiled graph in a file beside it, which makes later starts faster.
 
     Raises:
@@ -37,17 +36,15 @@ class OpenVinoNetwork:
         WeightsError: the file cannot be read, or the file beside it cannot be written.
     """
 
-    def __init__(
-        self, graph: Path, precision: str = "float32", threads: int | None = None, keep: bool = False
-    ) -> None:
-        self._made = graph, precision, threads, keep
+    def __init__(self, graph: Path, precision: str = "float32", keep: bool = False) -> None:
+        self._made = graph, precision, keep
         self._pid = os.getpid()
         core = _core(self._pid)
         if precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             raise DeviceError("OpenVINO has no bf16 on this CPU; use float32, or runtime='torch'")
         options = {
             "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_NUM_THREADS": threads or torch.get_num_threads(),
+            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
             # OpenVINO itself would choose bf16 if the CPU supports it
             "INFERENCE_PRECISION_HINT": _PRECISIONS[precision],
         }

@@ -61,17 +61,6 @@ def choose_runtime(
     return name, "cpu", precision
 
 
-def choose_for_onnx(name: Runtime) -> Runtime:
-    """Choose the runtime for an ONNX file, which is ONNX Runtime.
-
-    Raises:
-        DeviceError: another runtime was requested.
-    """
-    if name == "openvino":
-        raise DeviceError("only ONNX Runtime runs an ONNX file; leave `runtime` out")
-    return "onnxruntime"
-
-
 def _fastest(device: str, precision: Precision, specs: Iterable[ModelSpec]) -> Runtime:
     on_cpu = device == "cpu" or (device == "auto" and not torch.cuda.is_available())
     exact = precision in ("auto", "float32")

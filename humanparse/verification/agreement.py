@@ -6,13 +6,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from ..arrays import Labels, Mask
 from ..people import Person
 from ..schemes import LabelScheme
-
-Labels = npt.NDArray[np.uint8]
-Mask = npt.NDArray[np.bool_]
 
 LARGE = 1e-3
 """A class must reach an IoU if it has at least this share of the pixels; smaller ones are mostly border."""

@@ -6,22 +6,19 @@ They are listed in `weights_manifest.json` under `known_answers`; the files are 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
-from .. import hub
+from ..arrays import Labels, Mask
 from ..errors import ScoreError
 from ..registry import Source, WeightFile, manifest_path
 from ..schemes import LabelScheme
-
-Labels = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +75,6 @@ class KnownAnswer:
         return tuple(file for file in (self.photo, self.labels, self.people, self.parts) if file is not None)
 
 
-def find(model: str) -> KnownAnswer | None:
-    """The known answer of a model, or None."""
-    return known().get(model)
-
-
 @lru_cache(maxsize=1)
 def known() -> Mapping[str, KnownAnswer]:
     """All known answers by model. They are not checked here: the tests check each entry."""
@@ -91,7 +83,9 @@ def known() -> Mapping[str, KnownAnswer]:
 
 
 def _answer(model: str, record: Mapping[str, Any]) -> KnownAnswer:
-    values = {key: _READ[key](value) if key in _READ else value for key, value in record.items()}
+    values = {**record, "shape": tuple(record["shape"])}
+    if "pixels" in record:
+        values["pixels"] = {int(label): count for label, count in record["pixels"].items()}
     for key in ("photo", "labels", "people", "parts"):
         if key in values:
             values[key] = KnownFile(f"{model}-answer", _file(values[key]))
@@ -101,23 +95,6 @@ def _answer(model: str, record: Mapping[str, Any]) -> KnownAnswer:
 def _file(record: Mapping[str, Any]) -> WeightFile:
     url = record["url"]
     return WeightFile(url.rpartition("/")[2], (Source("url", url),), record["size"], record["sha256"])
-
-
-_READ: Mapping[str, Callable[[Any], Any]] = {
-    "shape": tuple,
-    "pixels": lambda pixels: {int(label): count for label, count in pixels.items()},
-}
-"""Converts the JSON of a field to its value."""
-
-
-def fetch(file: KnownFile, offline: bool | None, progress: bool | None) -> Path:
-    """Download a published file if needed. A file without a known sha256 is trusted on first use.
-
-    Raises:
-        UnreachableError: it cannot be downloaded.
-        WeightsError: the download is not the file on record.
-    """
-    return hub.fetch(file, offline=offline, progress=progress, otherwise="")
 
 
 def read_labels(path: Path, answer: KnownAnswer, scheme: LabelScheme) -> Labels:
@@ -148,7 +125,7 @@ def read_labels(path: Path, answer: KnownAnswer, scheme: LabelScheme) -> Labels:
     return labels.astype(np.uint8)
 
 
-def read_people(path: Path, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
+def read_people(path: Path, shape: tuple[int, int]) -> Mask:
     """The published people as masks, bool (N, H, W).
 
     Raises:

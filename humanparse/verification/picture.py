@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from .. import render
+from ..arrays import Labels, Mask, Picture
 from ..schemes import LabelScheme
 from .agreement import near_borders
-
-Labels = npt.NDArray[np.uint8]
 
 _HEIGHT = 600  # pixels of a panel, unless the photo is smaller
 _CAPTION = 26
@@ -18,7 +16,7 @@ _BORDER, _AREA = (255, 190, 0), (255, 0, 60)
 
 
 def side_by_side(
-    photo: npt.NDArray[np.uint8],
+    photo: Picture,
     theirs: Labels,
     ours: Labels,
     scheme: LabelScheme,
@@ -61,12 +59,7 @@ def below(rows: list[Image.Image]) -> Image.Image:
     return whole
 
 
-def _difference(
-    photo: npt.NDArray[np.uint8],
-    differ: npt.NDArray[np.bool_],
-    border: npt.NDArray[np.bool_],
-    size: tuple[int, int],
-) -> Image.Image:
+def _difference(photo: Picture, differ: Mask, border: Mask, size: tuple[int, int]) -> Image.Image:
     grey = Image.fromarray(photo).convert("L").resize(size, Image.Resampling.LANCZOS)
     pixels = np.asarray(grey.convert("RGB")) // 2 + 96
     for where, colour in ((differ & border, _BORDER), (differ & ~border, _AREA)):
@@ -74,7 +67,7 @@ def _difference(
     return Image.fromarray(pixels.astype(np.uint8))
 
 
-def _shrunk(mask: npt.NDArray[np.bool_], size: tuple[int, int]) -> npt.NDArray[np.bool_]:
+def _shrunk(mask: Mask, size: tuple[int, int]) -> Mask:
     """A mask at a smaller size; a pixel is set if any of the pixels it covers is set."""
     width, height = size
     rows = np.arange(mask.shape[0]) * height // mask.shape[0]

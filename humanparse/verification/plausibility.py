@@ -12,12 +12,9 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from ..arrays import Box, Labels
 from ..schemes import LabelScheme
-
-Labels = npt.NDArray[np.uint8]
-Box = tuple[int, int, int, int]
 
 LEAST_INSIDE = 0.6
 """Smallest share of the pixels of a face or trunk that must have a label of a person, head or trunk."""

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from PIL import Image
 
 from .. import hub, image, registry
+from ..arrays import Picture
 from ..bench import peak_memory_mb
 from ..errors import HumanParseError, UnreachableError, WeightsError
 from ..geometry import Frame
@@ -49,7 +49,7 @@ class Run:
         self._networks = list(spec.networks().values())
         asks = spec.finds_people and not spec.detects_people
         self._detectors = [registry.detector(registry.detector_names()[0])] if asks else []
-        self._known = answers.find(spec.name)
+        self._known = answers.known().get(spec.name)
         self._found = Verdict(spec.name, "failed")
         self._faults: list[str] = []
         self._missing: list[str] = []
@@ -85,10 +85,11 @@ class Run:
         """The known answer's files; None if there are none, or if some cannot be downloaded."""
         if self._known is None:
             return None
+        offline, progress = self._fetching
         paths = []
         for file in self._known.files:
             try:
-                paths.append(answers.fetch(file, *self._fetching))
+                paths.append(hub.fetch(file, offline=offline, progress=progress, otherwise=""))
             except UnreachableError:
                 self._missing.append(_address(file))
             except WeightsError as error:
@@ -149,7 +150,7 @@ class Run:
             self._faults += agreement.faults(found, theirs, parser.scheme, known.least_equal, known.least_iou)
         return known.binding and not self._faults
 
-    def _same_input(self, known: KnownAnswer, photo: npt.NDArray[np.uint8]) -> bool | None:
+    def _same_input(self, known: KnownAnswer, photo: Picture) -> bool | None:
         """Whether decoding and resampling give the original's bytes; None if those are not known."""
         if known.input_sha1 is None or not isinstance(self.spec, ModelSpec):
             return None
@@ -168,7 +169,7 @@ class Run:
                 titles = ("labels", "labels of the mirrored photo")
                 self.rows.append(side_by_side(pixels, labels, mirrored, parser.scheme, titles))
 
-    def _predicted(self, parser: Parser, photo: npt.NDArray[np.uint8], people: Any = None) -> Parsing:
+    def _predicted(self, parser: Parser, photo: Picture, people: Any = None) -> Parsing:
         start = time.perf_counter()
         parsing = parser.predict(photo, people=people)
         if self._found.predict_seconds is None:
