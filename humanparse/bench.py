@@ -84,13 +84,7 @@ def random_weights(spec: ModelSpec, folder: Path) -> Path:
 
 
 def measure(parser: Parser, photo: bytes, batch: int = 1, runs: int = 5) -> Costs:
-    """Time the stages of a prediction.
-
-    Args:
-        parser: parser of a model with one network that outputs logits.
-        photo: content of a picture file.
-        batch: photos that go through the network together; all are this photo.
-        runs: number of runs, after a first one that is not counted.
+    """Time the stages of a prediction of `batch` equal photos; a first run, beside `runs`, is not counted.
 
     Raises:
         ModelError: the model has several networks or no logits; or `batch` or `runs` is below 1.

@@ -76,12 +76,6 @@ def of_use(state: State, spec: ModelSpec) -> State:
 def check(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], spec: ModelSpec, origin: str) -> None:
     """Check that `state` has exactly the keys and shapes of `expected`, the network's own state.
 
-    Args:
-        state: the result of `load`.
-        expected: `network.state_dict()`; only shapes are used, so it may be on the meta device.
-        spec: the model, for its name and its number of labels.
-        origin: name of the file, for the message.
-
     Raises:
         WeightsError: the number of classes is wrong, or keys are missing, unexpected or of another shape; the
             message lists them.
@@ -122,12 +116,7 @@ def save(state: Mapping[str, Tensor], path: str | os.PathLike[str], metadata: Ma
 
 
 def load_converted(path: Path, sha256: str) -> State:
-    """Like `load`, but keep a safetensors copy beside the file, so that later loads are fast.
-
-    Args:
-        path: a verified download.
-        sha256: its hash, which becomes part of the copy's name.
-    """
+    """Like `load`, but keep a safetensors copy beside a verified download, so that later loads are fast."""
     if _is_safetensors(path):
         return load(path)
     converted = path.with_name(f"{path.stem}.{sha256[:16]}.safetensors")

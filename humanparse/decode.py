@@ -89,15 +89,9 @@ def pixel_count(content: bytes, name: str) -> int:
 
 
 def picture_to_rgb(picture: Image.Image, name: str, max_pixels: int) -> NDArray[np.uint8]:
-    """Turn a PIL image into pixels; of several frames, the current one. Its file may be decoded or not.
+    """`stream_to_rgb` for a PIL image of any mode, decoded or not; of several frames, the current one.
 
-    Args:
-        picture: an image of any mode; it is loaded if needed, otherwise unchanged.
-        name: the picture's name in error messages.
-        max_pixels: largest height x width.
-
-    Returns:
-        RGB uint8 (H, W, 3), C-contiguous, upright by its EXIF orientation; a new array.
+    The image is loaded if needed, otherwise unchanged; the result is a new array.
 
     Raises:
         ImageError: truncated, damaged, too large, without pixels, or in a mode without a known value range.
@@ -121,13 +115,7 @@ def copied(picture: Image.Image, name: str, max_pixels: int) -> Image.Image:
     """Copy a PIL image, so that `picture_to_rgb` gives the same pixels even if the original changes.
 
     Of several frames, the current one is copied. If possible, a picture that is not decoded yet is not
-    decoded here: its file is read, and decoded when the copy is used.
-
-    Args:
-        picture, name, max_pixels: as for `picture_to_rgb`.
-
-    Raises:
-        ImageError: as for `picture_to_rgb`.
+    decoded here: its file is read, and decoded when the copy is used. Raises errors like `picture_to_rgb`.
     """
     own = _reopened(picture, name)
     if own is None:

@@ -91,11 +91,7 @@ def read_people(people: Any, size: Size) -> Detections:
 
 
 def read_people_in_pixels(people: Any, size: Size) -> Detections:
-    """Like `read_people`, but refuses boxes that all lie in the first pixel, because they are fractions.
-
-    Raises:
-        PeopleError: as for `read_people`; or boxes in fractions of the picture.
-    """
+    """Like `read_people`, but refuses boxes that all lie in the first pixel, because they are fractions."""
     found = read_people(people, size)
     boxes = found.boxes
     if len(found) and max(size) > 2 and boxes.max() <= 1 + _SLACK:
@@ -225,18 +221,11 @@ def _checked(
 
 
 def masks_from_boxes(boxes: npt.NDArray[np.float64], size: Size) -> npt.NDArray[np.bool_]:
-    """Make masks for people with boxes only.
+    """Make masks, bool (N, H, W) without overlap, for people with boxes only, float64 (N, 4).
 
     A pixel in several boxes goes to the person with the nearest box centre, measured in half widths and half
     heights of the box; at a tie, to the first. So overlapping neighbours are divided where the ellipses in
     their boxes meet.
-
-    Args:
-        boxes: float64 (N, 4), half-open.
-        size: (height, width) of the picture.
-
-    Returns:
-        bool (N, H, W), without overlap.
     """
     nearest = np.full(size, np.inf, dtype=np.float32)
     owner = np.full(size, -1, dtype=np.int32)

@@ -96,22 +96,14 @@ class Client:
         return ProxyHandler(), HTTPHandler(), HTTPSHandler(), UnknownHandler()
 
     def left(self) -> float:
-        """Seconds until the time is over.
-
-        Raises:
-            DownloadError: it is over.
-        """
+        """Seconds until the time is over; afterwards it raises `DownloadError`."""
         left = self._end - time.monotonic()
         if left <= 0:
             raise DownloadError(f"it took longer than {self.seconds:g} s")
         return left
 
     def open(self, url: str, headers: Mapping[str, str] | None = None) -> http.client.HTTPResponse:
-        """Send a GET request and follow redirects.
-
-        Args:
-            url: an http or https URL.
-            headers: more headers.
+        """Send a GET request to an http or https URL, with more headers, and follow redirects.
 
         Raises:
             DownloadError: the URL is not allowed, the server refused, or the network failed.
@@ -139,11 +131,7 @@ class Client:
         raise StatusError(answer.status, f"after {self.redirects} redirects", answer.headers)
 
     def target(self, url: str, location: str) -> str:
-        """The URL to which a redirect leads.
-
-        Args:
-            url: the URL that was opened.
-            location: the `Location` header.
+        """The URL to which a redirect from `url` leads.
 
         Raises:
             AddressError: it cannot be read, or leads from https to another scheme without `downgrades`.
@@ -184,11 +172,7 @@ class Client:
             raise DownloadError(f"the connection ended after {done} of {total} bytes")
 
     def read(self, url: str, most: int) -> bytes:
-        """Download and uncompress a body.
-
-        Args:
-            url: an http or https URL.
-            most: largest number of bytes, both compressed and uncompressed.
+        """Download and uncompress a body of at most `most` bytes, compressed and uncompressed.
 
         Raises:
             DownloadError: as `open` and `chunks`; or there are more bytes, or they cannot be uncompressed.

@@ -132,11 +132,7 @@ def _load_file(path: str, name: str) -> NDArray[np.uint8]:
 
 
 def read_file(file: Any, name: str) -> bytes | bytearray | memoryview:
-    """Read an open binary file from its position to its end.
-
-    Raises:
-        ImageError: it cannot be read, is at its end, or is in text mode.
-    """
+    """Read an open binary file from its position to its end; an empty rest is an error."""
     try:
         content = file.read()
     except Exception as error:  # any object may claim to be a file
@@ -186,11 +182,7 @@ def is_array_like(source: Any) -> bool:
 
 
 def as_array(source: Any, name: str) -> NDArray[Any]:
-    """Convert an object that `is_array_like` to an array.
-
-    Raises:
-        ImageError: it cannot be converted.
-    """
+    """Convert an object that `is_array_like` to an array."""
     try:
         return np.asarray(source)
     except Exception as error:  # a foreign __array__ may raise any error

@@ -41,14 +41,7 @@ def is_onnx(path: Path) -> bool:
 
 
 def impostor(path: Path) -> str | None:
-    """What a file is instead of weights, and what to do: the end of `it is …`. None if it may be weights.
-
-    Args:
-        path: an existing file.
-
-    Raises:
-        OSError: it cannot be read.
-    """
+    """What a file is instead of weights, and what to do: the end of `it is …`. None if it may be weights."""
     with path.open("rb") as file:
         head = file.read(_HEAD)
     if not head:

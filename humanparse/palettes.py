@@ -45,14 +45,9 @@ def voc_palette(count: int = 256) -> tuple[Rgb, ...]:
 
 @cache
 def things(names: tuple[str, ...]) -> tuple[str, ...]:
-    """What each label shows, in words that all label sets share, such as `hair` or `left arm`.
+    """What each label shows, in words that all label sets share, such as `hair`; "" for unknown labels.
 
-    Args:
-        names: names of the labels. Label sets of this package are recognised by all their names together; in
-            others each name is looked up alone.
-
-    Returns:
-        One word for each label; "" for unknown labels.
+    Label sets of this package are recognised by all their names together; in others each is looked up alone.
     """
     for record in _known():
         if tuple(record["names"]) == names:
@@ -62,12 +57,10 @@ def things(names: tuple[str, ...]) -> tuple[str, ...]:
 
 @cache
 def display_palette(names: tuple[str, ...]) -> tuple[Rgb, ...]:
-    """The display colour of each label.
+    """The display colour of each label, RGB (0-255); a thing has the same colour in every label set.
 
-    Returns:
-        RGB triples (0-255). A thing has the same colour in every label set. A label without a colour of its
-        own, or whose colour an earlier label has taken, gets one from a fixed sequence. The background is
-        black.
+    A label without a colour of its own, or whose colour an earlier label has taken, gets one from a fixed
+    sequence. The background is black.
     """
     known = {thing: (red, green, blue) for thing, (red, green, blue) in tables()["things"].items()}
     wanted = [known.get(thing) for thing in things(names)]

@@ -30,11 +30,7 @@ _REDUCTION: ContextVar[Reduction | None] = ContextVar("reduction", default=None)
 
 @contextmanager
 def reducing(enough: Callable[[Size], Size]) -> Iterator[Reduction]:
-    """Let `decode.stream_to_rgb` decode JPEGs at a reduced size, in this thread, while the block runs.
-
-    Args:
-        enough: see `Reduction`.
-    """
+    """Let `decode.stream_to_rgb` decode JPEGs at a reduced size, in this thread, while the block runs."""
     reduction = Reduction(enough)
     token = _REDUCTION.set(reduction)
     try:
@@ -46,9 +42,7 @@ def reducing(enough: Callable[[Size], Size]) -> Iterator[Reduction]:
 def reduce(picture: Image.Image, orientation: Callable[[Image.Image], int]) -> None:
     """Let libjpeg decode a JPEG at 1/2, 1/4 or 1/8 of its size, if that is large enough.
 
-    Args:
-        picture: a picture that is not decoded yet. Other formats are left unchanged.
-        orientation: function that reads its EXIF orientation, 1 to 8.
+    The picture is not decoded yet; other formats are left unchanged. `orientation` reads the EXIF value.
     """
     reduction = _REDUCTION.get()
     if reduction is None or picture.format not in ("JPEG", "MPO"):

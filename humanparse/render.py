@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from .arrays import Labels, Mask, Picture
@@ -19,16 +18,12 @@ DISPLAY = "display"
 
 
 def colorize(labels: Labels, scheme: LabelScheme, palette: str | tuple[Rgb, ...] = DISPLAY) -> Image.Image:
-    """Paint each label in its colour.
+    """Paint each label, uint8 (H, W), in its colour: an RGB picture of the same size.
 
     Args:
-        labels: uint8 (H, W).
-        scheme: the label scheme, which has the palettes.
+        labels, scheme: the labels, and what they mean.
         palette: `"display"`, bright and distinct; `"voc"`, the palette of label PNGs; another palette of the
             scheme; or RGB triples (0-255), one per label.
-
-    Returns:
-        RGB picture of the same size.
 
     Raises:
         SchemeError: unknown palette, or one with too few colours.
@@ -45,22 +40,10 @@ def overlay(
     palette: str | tuple[Rgb, ...] = DISPLAY,
     people: Sequence[Person] = (),
 ) -> Image.Image:
-    """The photo with its parts tinted and its people outlined and numbered.
+    """The photo with its parts tinted and its people outlined and numbered; see `Parsing.overlay`.
 
     Background and ignored pixels stay as they are. With the display palette each part has a thin, lighter
-    contour.
-
-    Args:
-        image: RGB uint8 (H, W, 3).
-        labels: uint8 (H, W).
-        scheme: the label scheme, which has names and colours.
-        alpha: opacity of the colours, from 0 (photo only) to 1 (colour only).
-        legend: add a panel at the right with colour, name and share of each part, and the people.
-        palette: see `colorize`.
-        people: each is outlined in their own colour, with their number at the top.
-
-    Raises:
-        SchemeError: the sizes differ, `alpha` is out of range, or the palette is unknown.
+    contour. Each person is outlined in their own colour, with their number at the top.
     """
     if image.shape[:2] != labels.shape:
         raise SchemeError(
@@ -136,7 +119,7 @@ def _badge(picture: Image.Image, person: Person) -> None:
     draw.text((x, y), str(person.id), fill=ink, font=font, anchor="mm")
 
 
-def _table(labels: Labels, scheme: LabelScheme, palette: str | tuple[Rgb, ...]) -> npt.NDArray[np.uint8]:
+def _table(labels: Labels, scheme: LabelScheme, palette: str | tuple[Rgb, ...]) -> Picture:
     colours = scheme.palette(palette) if isinstance(palette, str) else palette
     table = np.asarray(colours, dtype=np.uint8).reshape(-1, 3)
     if labels.size and int(labels.max()) >= len(table):
@@ -145,11 +128,7 @@ def _table(labels: Labels, scheme: LabelScheme, palette: str | tuple[Rgb, ...]) 
 
 
 def _legend(
-    labels: Labels,
-    scheme: LabelScheme,
-    table: npt.NDArray[np.uint8],
-    height: int,
-    people: Sequence[Person] = (),
+    labels: Labels, scheme: LabelScheme, table: Picture, height: int, people: Sequence[Person]
 ) -> Image.Image:
     """A white panel, at least `height` pixels high, with a line for each part found and for each person."""
     counts = np.bincount(labels.ravel(), minlength=256)

@@ -325,13 +325,8 @@ def _custom_remap(source: LabelScheme, mapping: Mapping[str | int, str | int]) -
 def scheme_of(names: tuple[str, ...], key: str) -> LabelScheme:
     """The scheme of a model that brings its own labels.
 
-    Args:
-        names: one name for each label.
-        key: key of a new scheme; `-labels` is added if a known scheme has this key.
-
-    Returns:
-        A known scheme if it has exactly these labels, by names or aliases, in this order; otherwise a new
-        scheme, with left/right pairs by name.
+    It is a known scheme if that has exactly these labels, by names or aliases, in this order; otherwise a new
+    one, with left/right pairs by name. `-labels` is added to its key if a known scheme has this key.
     """
     for known in map(get_scheme, scheme_names()):
         if len(known) == len(names) and [known._numbers().get(folded(name)) for name in names] == [

@@ -50,11 +50,7 @@ def looks_like_picture(name: str) -> bool:
 def reason_against(path: str) -> str:
     """Why a file that looks like a picture is left out: `hidden…`, or the suffix of a kind that is not read.
 
-    Args:
-        path: path of the file, with `/` between folders; folders may be hidden, too.
-
-    Returns:
-        The reason; empty for pictures that are read, and for other files.
+    It is empty for pictures that are read, and for other files. Folders, with `/`, may be hidden, too.
     """
     if not (is_picture(path) or looks_like_picture(path)):
         return ""

@@ -62,14 +62,7 @@ def connect(url: str) -> Connect:
 
 
 def download(connect: Connect, part: Path, *, key: str, size: int | None, show: bool) -> bool:
-    """Download to `part`; resumes what an earlier attempt or process left there.
-
-    Args:
-        connect: opens the file.
-        part: the partial file; after an error the next call can resume it.
-        key: name of the source; only bytes of the same source are resumed.
-        size: expected size in bytes, if known.
-        show: whether to draw a progress bar on stderr.
+    """Download to `part`; resumes what an earlier call or process left there of the same source, `key`.
 
     Returns:
         Whether the file was put together from more than one connection.
@@ -199,11 +192,7 @@ def _content_range(headers: Message) -> tuple[int, int | None]:
 
 
 def _reason(error: DownloadError) -> str:
-    """Why a connection failed, if another attempt may succeed.
-
-    Raises:
-        SourceError: another attempt makes no sense.
-    """
+    """Why a connection failed; raises `SourceError` if another attempt makes no sense."""
     if isinstance(error, StatusError):
         text = redact(f"HTTP {error.status} {error.reason}")
         hopeless = error.status not in (408, 425, 429) and error.status < 500

@@ -30,11 +30,7 @@ def is_path(name: str) -> bool:
 
 
 def model(name: str) -> ModelSpec:
-    """The model in a folder of the user.
-
-    Raises:
-        ModelError: there is no such folder, a file is missing or unreadable, or the model is not supported.
-    """
+    """The model in a folder of the user."""
     folder = Path(name).expanduser().absolute()
     if not folder.is_dir():
         raise ModelError(
@@ -54,11 +50,7 @@ def model(name: str) -> ModelSpec:
 
 
 def read(text: str | bytes, file: str, name: str) -> dict[str, Any]:
-    """The content of a JSON file.
-
-    Raises:
-        ModelError: it is not a JSON object.
-    """
+    """The content of a JSON file, which must be an object."""
     try:
         content = json.loads(text)
     except ValueError as error:

@@ -23,11 +23,7 @@ _REFUSALS = (
 
 
 def connect(file_id: str) -> Connect:
-    """A function that opens the file, and confirms the download if Drive asks.
-
-    Args:
-        file_id: as in `https://drive.google.com/open?id=FILE_ID`.
-    """
+    """A function that opens the file of `drive.google.com/open?id=FILE_ID`, and confirms if Drive asks."""
 
     def open_file(client: Client, headers: Mapping[str, str]) -> http.client.HTTPResponse:
         url = f"{ENDPOINT}?{urlencode({'id': file_id, 'export': 'download', 'confirm': 't'})}"
@@ -51,15 +47,7 @@ def connect(file_id: str) -> Connect:
 def confirmation(page: str, here: str) -> str | None:
     """The address behind "Download anyway", from the page's form or, on older pages, its link.
 
-    Args:
-        page: HTML of the page.
-        here: the page's address; addresses in the page are relative to it.
-
-    Returns:
-        An address, or None if the page asks for no confirmation.
-
-    Raises:
-        SourceError: the page leads from https to an unprotected address.
+    It is None if the page, at the address `here`, asks for no confirmation.
     """
     found = _ConfirmPage()
     found.feed(page)

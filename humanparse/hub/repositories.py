@@ -31,31 +31,18 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 @dataclass(frozen=True)
 class _Record:
-    """A revision as it was on first use.
-
-    Attributes:
-        commit: its commit.
-        date: date of the first use, UTC, ISO 8601.
-        texts: sha256 of the files that describe the model, by name.
-        weights: name of the weight file.
-        size: size of the weight file in bytes.
-        sha256: hash of the weight file; None if the hub does not know it.
-    """
+    """A revision as it was on first use."""
 
     commit: str
-    date: str
-    texts: dict[str, str]
+    date: str  # UTC, ISO 8601
+    texts: dict[str, str]  # sha256 of the files that describe the model, by name
     weights: str
     size: int | None
     sha256: str | None
 
 
 def model(name: str, *, offline: bool) -> ModelSpec:
-    """The model in a repository; see `finding.find_model`.
-
-    Raises:
-        ModelError, UnreachableError, WeightsError: see there.
-    """
+    """The model in a repository; see `finding.find_model`."""
     match = _NAME.fullmatch(name)
     if match is None:
         raise ModelError(f"{name!r} is not a repository; write hf:owner/name or hf:owner/name@revision")

@@ -29,16 +29,9 @@ from .view import Pixels as Pixels
 
 
 def pixels_of(file: IO[bytes]) -> Pixels | None:
-    """Find the parts of an encoded picture that affect its pixels.
+    """Find the parts of an encoded picture that affect its pixels, in a seekable file.
 
-    Args:
-        file: seekable; the picture begins at its first byte.
-
-    Returns:
-        The parts. None for formats whose metadata does no harm, and for files that are not understood.
-
-    Raises:
-        OSError: reading failed.
+    It is None for formats whose metadata does no harm, and for files that are not understood.
     """
     size = file.seek(0, io.SEEK_END)
     file.seek(0)

@@ -20,13 +20,7 @@ if TYPE_CHECKING:
 
 
 def fold(conv: nn.Conv2d, norm: nn.BatchNorm2d | InPlaceAbn, gamma: Tensor) -> None:
-    """Include the factor and the offset of a norm in the convolution before it, computed in float64.
-
-    Args:
-        conv: the convolution; it is changed.
-        norm: the norm, with its running statistics.
-        gamma: float64 (C,), the norm's factor.
-    """
+    """Fold a norm with the factor `gamma`, float64 (C,), into the convolution before it, in float64."""
     assert norm.running_mean is not None and norm.running_var is not None
     scale = gamma / (norm.running_var.double() + norm.eps).sqrt()
     shift = norm.bias.double() - norm.running_mean.double() * scale

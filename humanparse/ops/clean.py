@@ -26,10 +26,6 @@ def smooth(labels: Labels, radius: int) -> Labels:
     columns. Exactly: weights are those of two box filters in a row, of radius `radius // 2` and
     `radius - radius // 2`. The pixel's own label wins a tie, then the lowest label. So no label appears where
     it was not within `radius` rows and columns.
-
-    Args:
-        labels: uint8 (H, W).
-        radius: 1 or more, in pixels.
     """
     found: Labels = labels.copy()
     padded = np.pad(labels, radius, constant_values=IGNORE)
@@ -66,16 +62,7 @@ def _boxed(mask: npt.NDArray[np.float32] | Labels, radius: int) -> npt.NDArray[n
 
 
 def absorb_islands(labels: Labels, area: int) -> Labels:
-    """Give each island the label that it touches most.
-
-    An island is an 8-connected region of one label with fewer than `area` pixels. Contact is counted in pixel
-    edges, with neighbours that are not islands; the lowest label wins a tie. Islands that touch only islands
-    get their label after those; if there are only islands, all stay.
-
-    Args:
-        labels: uint8 (H, W).
-        area: in pixels; 0 and 1 change nothing.
-    """
+    """Give each island of fewer than `area` pixels the label that it touches most; see `Cleaning`."""
     found: Labels = labels.copy()
     left = area > 1 and labels.size > 0
     while left:
@@ -109,16 +96,7 @@ def _spread(labels: Labels, sides: Index, small: Mask) -> Labels:
 
 
 def fill_holes(labels: Labels, area: int, background: int) -> Labels:
-    """Give each hole the label of the part around it.
-
-    A hole is an 8-connected region of background with at most `area` pixels, which does not touch the border
-    of the picture and borders on one label only.
-
-    Args:
-        labels: uint8 (H, W).
-        area: in pixels; 0 changes nothing.
-        background: the label of holes.
-    """
+    """Give each hole of at most `area` pixels the label of the part around it; see `cleaning.Cleaning`."""
     if area < 1 or not labels.size:
         unchanged: Labels = labels.copy()
         return unchanged
@@ -157,12 +135,7 @@ def shrink(mask: Mask, pixels: int) -> Mask:
 
 
 def feather(mask: Mask, pixels: int) -> Labels:
-    """Opacity, uint8 (H, W): 0 outside the mask, rising to 255 over `pixels` pixels inwards.
-
-    Args:
-        mask: bool (H, W).
-        pixels: 0 gives a hard edge.
-    """
+    """Opacity, uint8 (H, W): 0 outside the mask, rising to 255 over `pixels` pixels inwards."""
     solid: Labels = np.where(mask, np.uint8(255), np.uint8(0))
     if pixels == 0:
         return solid

@@ -86,11 +86,7 @@ def runs(taps: Taps, pair: Tensor, stride: int, pixels: int) -> Runs:
 
 
 class Agreed:
-    """Confidence of the pixels of one view whose cells agree on the best class.
-
-    Args:
-        logits: float32 (C, h, w).
-    """
+    """Confidence of the pixels of one view, logits float32 (C, h, w), whose cells agree on the best class."""
 
     def __init__(self, logits: Tensor) -> None:
         planes = logits.contiguous()

@@ -124,9 +124,6 @@ def exact_float32(device: torch.device) -> Iterator[None]:
     """Compute float32 products as float32 in this thread, on a device and on the CPU.
 
     Code inside can still choose another precision, by its tensors' type or by its own autocast.
-
-    Args:
-        device: the device that computes the products.
     """
     settle_after_fork()
     with ExitStack() as undo:

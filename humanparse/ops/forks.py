@@ -75,15 +75,7 @@ def settle_after_fork() -> None:
 
 
 def check_process(pid: int, what: str) -> None:
-    """Check that an object with threads is used in the process that made it.
-
-    Args:
-        pid: the process that made the object.
-        what: the object's name for the message.
-
-    Raises:
-        DeviceError: this is another process.
-    """
+    """Check that an object with threads, named `what`, is used in the process that made it."""
     if pid != os.getpid():
         raise DeviceError(
             f"{what} was made before this process was forked, and its threads are missing here; "

@@ -17,13 +17,7 @@ Resizer = Callable[[Pixels, Size], Pixels]
 
 
 def resize(image: Pixels, size: Size, interpolation: str) -> Pixels:
-    """Resize pixels (H, W, 3), uint8 or float32.
-
-    Args:
-        image: the pixels; Pillow takes uint8 only.
-        size: (height, width) of the result.
-        interpolation: see `InputSpec.interpolation`.
-    """
+    """Resize pixels (H, W, 3), uint8 or float32, to (height, width); see `InputSpec.interpolation`."""
     return _RESIZERS[interpolation](image, size)
 
 

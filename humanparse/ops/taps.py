@@ -72,9 +72,7 @@ def nearest_index(scale: float, shift: float, outputs: int, *, is_row: bool) -> 
 def resize_taps(scale: float, outputs: int, inputs: int) -> Taps:
     """Taps of a bilinear resize with `align_corners=False`: pixel centres correspond, clamped at the border.
 
-    Args:
-        scale: input pixels per output pixel.
-        outputs, inputs: lengths of the axis.
+    `scale` is in input pixels per output pixel.
     """
     position = ((np.arange(outputs, dtype=np.float64) + 0.5) * scale - 0.5).clip(0, inputs - 1)
     first = np.floor(position).astype(np.int64)

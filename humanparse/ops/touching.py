@@ -10,14 +10,7 @@ from ..arrays import Labels, Mask
 def touching_label(blobs: Mask, labels: Labels, candidates: tuple[int, ...], default: int) -> Labels:
     """Label each 8-connected blob with the candidate that most of its neighbouring pixels carry.
 
-    Args:
-        blobs: bool (H, W), True where the blobs are.
-        labels: uint8 (H, W), the labels around them.
-        candidates: labels that may be taken; the first wins a tie.
-        default: for blobs that touch none.
-
-    Returns:
-        uint8 (H, W): the chosen label on the blobs, 0 elsewhere.
+    The first candidate wins a tie; blobs that touch none get `default`. Elsewhere the result is 0.
     """
     import cv2
 

@@ -49,14 +49,9 @@ class Canvas:
     align_corners: bool
 
     def enlarge(self, maps: Tensor, shrink_only: bool = False) -> Tensor:
-        """Resize maps in two steps, with the padding cut off in between, as the originals do.
+        """Resize maps (K, h, w) in two steps, with the padding cut off in between, as the originals do.
 
-        Args:
-            maps: (K, h, w); the network's input is four times as large.
-            shrink_only: skip the second step if the photo is larger than in the network's input.
-
-        Returns:
-            (K, *size), or (K, *content_size).
+        The network's input is four times as large. `shrink_only` skips the second step for larger photos.
         """
         full = (4 * maps.shape[1], 4 * maps.shape[2])
         seen = self._resize(maps, full)[:, : self.content_size[0], : self.content_size[1]]
@@ -72,15 +67,7 @@ class Canvas:
 
 
 def centres(heat: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Find cells that are the highest within 5x5 and above a threshold.
-
-    Args:
-        heat: float32 (S, S).
-        threshold: 0-1, strict.
-
-    Returns:
-        Rows, columns and heat of the centres, ordered by row.
-    """
+    """Rows, columns and heat of the cells of (S, S) above a threshold that are the highest within 5x5."""
     peak = F.max_pool2d(heat[None], 5, stride=1, padding=2)[0] == heat
     rows, columns = torch.nonzero(peak & (heat > threshold), as_tuple=True)
     return rows, columns, heat[rows, columns]

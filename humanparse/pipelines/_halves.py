@@ -29,12 +29,8 @@ def joined(owner: Labels, labels: Labels, scheme: LabelScheme, count: int) -> La
     """Give the lower half of a person to the upper one.
 
     Two people are halves of one if one has the head, the other the legs, and the first lies on the second.
-
-    Args:
-        owner: (H, W), whose pixel it is, counted from 0; other numbers mean nobody.
-        labels: (H, W), in `scheme`.
-        scheme: with the groups `head`, `legs`, `feet` and `lower`; without them nobody is joined.
-        count: number of people.
+    `owner` (H, W) says whose pixel it is, from 0 to `count` - 1; other numbers mean nobody. In schemes
+    without groups of body parts nobody is joined.
     """
     groups = dict(scheme.groups)
     if count < 2 or not {"head", "legs", "feet", "lower", "upper"} <= groups.keys():

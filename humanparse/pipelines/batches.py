@@ -33,17 +33,10 @@ _OF_ALL = (ModelError, WeightsError, DeviceError)
 def read_ahead(
     sources: Iterable[Any], read: Callable[[Any], Read], ahead: int
 ) -> Generator[Read | Exception]:
-    """Yield the result of `read` for each source, or the exception that it raised, in order.
+    """Yield the result of `read`, called in threads, for each source, or the exception that it raised.
 
-    If iterating over the sources raises an exception, it is raised here after the results before it.
-
-    Args:
-        sources: iterated in the caller's thread, at most `ahead` items early.
-        read: called in threads.
-        ahead: how many sources may be read before they are needed.
-
-    Raises:
-        DeviceError: the iterator was started before this process was forked.
+    Sources are iterated in the caller's thread, at most `ahead` items early. If that raises an exception, it
+    is raised here after the results before it.
     """
     settle_after_fork()
     waiting: deque[Future[Read]] = deque()
@@ -105,12 +98,7 @@ def raising(outcomes: Outcomes) -> Generator[Parsing]:
 
 
 def check_many(sources: Any, batch_size: int, ahead: int | None, on_error: str) -> None:
-    """Check the arguments of `Parser.predict_many`.
-
-    Raises:
-        ImageError: `sources` is one photo, or nothing to iterate over.
-        ModelError: another argument is out of range.
-    """
+    """Check the arguments of `Parser.predict_many`."""
     check_several(sources)
     if batch_size < 1:
         raise ModelError(f"batch_size must be at least 1, not {batch_size}")
@@ -132,15 +120,10 @@ def parse_many(
 ) -> Outcomes:
     """Yield a parsing of each photo, or the exception that reading it raised, in order.
 
-    At most `ahead` photos are read before they are needed, beside those that are computed: two batches, or on
-    a CPU a photo in each of the `lanes` and one more.
+    The arguments are those of `Parser.predict_many`. At most `ahead` photos are read before they are needed,
+    beside those that are computed: two batches, or on a CPU a photo in each of the `lanes` and one more.
 
     Args:
-        pipeline: the pipeline.
-        sources: anything that `snapshot` takes.
-        batch_size: most photos that go through the network together; on a CPU each goes alone.
-        keep_logits, confidence: as for `Pipeline.start`.
-        ahead: how many photos may be read before they are needed; None means `batch_size`.
         tolerant: whether an exception of the network is yielded in the place of the photo that caused it. The
             photos of the batch are then parsed one by one, to find that photo.
     """
@@ -182,10 +165,8 @@ def parse_many(
 
 @contextmanager
 def _several(start: Start, pipeline: Pipeline) -> Iterator[tuple[Start, int]]:
-    """How to start batches, and how many may be started when the oldest is awaited.
-
-    A GPU computes while the next batch is prepared. A CPU computes batches in `lanes`.
-    """
+    """How to start batches, and how many may be started when the oldest is awaited."""
+    # A GPU computes while the next batch is prepared. A CPU computes batches in `lanes`.
     if pipeline.device.type != "cpu":
         yield start, int(pipeline.device.type == "cuda")
         return
@@ -208,13 +189,9 @@ def _started(start: Start, batch: list[Any]) -> Callable[[], list[Parsing | Exce
 
 
 def one_by_one_if_it_fails(start: Start, fatal: tuple[type[Exception], ...] = ()) -> Start:
-    """Starts batches so that an exception becomes the outcome of the photo that caused it.
+    """Starts batches so that an exception, unless `fatal`, becomes the outcome of the photo that caused it.
 
     The photos of a batch that fails are parsed alone, to find that photo.
-
-    Args:
-        start: starts a batch.
-        fatal: exceptions that are raised, because they are about no single photo.
     """
 
     def started(batch: list[Any]) -> Callable[[], Sequence[Parsing | Exception]]:

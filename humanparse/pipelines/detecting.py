@@ -16,17 +16,7 @@ from ..runtimes.loading import PathLike, file_of, load_detector
 
 
 class PeopleDetector:
-    """RGB uint8 picture (H, W, 3) -> its people.
-
-    Args:
-        spec: the detector.
-        file: the user's own checkpoint; None downloads it.
-        device: where it runs.
-        offline, progress: as for `Parser`.
-
-    Raises:
-        WeightsError: on the first call; the checkpoint is damaged, does not fit, or cannot be downloaded.
-    """
+    """RGB uint8 picture (H, W, 3) -> its people; the first call loads the user's file, or downloads it."""
 
     def __init__(
         self,

@@ -45,15 +45,7 @@ class Fusion:
 def find_instances(
     fused: Fused, scores: npt.NDArray[np.float64], masks: Masks, classes: int, rule: Rule
 ) -> Fusion:
-    """Number each part of each person, grow the parts, and score them.
-
-    Args:
-        fused: labels and their fused logits.
-        scores: float64 (N,), the people's scores.
-        masks: bool (N, H, W), the people's masks; they may overlap.
-        classes: number of classes.
-        rule: see `Rule`.
-    """
+    """Number each part of N people, whose masks (N, H, W) may overlap; grow the parts, and score them."""
     order = np.arange(len(scores)) if rule.order == "given" else np.argsort(-scores, kind="stable")
     labels = fused.labels
     owner = _owner(labels, masks, order, rule)

@@ -21,12 +21,7 @@ _MOST = 8
 
 
 def shares(small: bool, device: torch.device) -> tuple[int, int]:
-    """Number of lanes, and of torch's threads in each.
-
-    Args:
-        small: whether the network is small; on a CPU there is then a lane per thread, at most eight.
-        device: where the network runs.
-    """
+    """Number of lanes, and of torch's threads in each; a small network has up to eight lanes on a CPU."""
     threads = torch.get_num_threads()
     if not small or device.type != "cpu":
         return 1, threads

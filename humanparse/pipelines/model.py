@@ -29,11 +29,7 @@ from .top_down import TopDown, find_rule
 
 
 def checked(options: ParserOptions) -> registry.Spec:
-    """The record of a model, if there is one of that name and its options have known words; loads nothing.
-
-    Raises:
-        ModelError: unknown model, protocol or rule.
-    """
+    """The record of a model, if there is one of that name and its options have known words; loads nothing."""
     if options.protocol not in get_args(Protocols):
         known = ", ".join(get_args(Protocols))
         raise ModelError(f"protocol must be one of {known}, not {options.protocol!r}")
@@ -43,11 +39,7 @@ def checked(options: ParserOptions) -> registry.Spec:
 
 
 def placed(options: ParserOptions, spec: registry.Spec) -> tuple[Runtime, torch.device, Precision]:
-    """Where and how a model runs: runtime, device and precision; loads nothing.
-
-    Raises:
-        DeviceError: one of them is unknown, unavailable, or does not support another.
-    """
+    """Where and how a model runs: runtime, device and precision; loads nothing."""
     parts = spec.networks()
     own = given_files(spec.name, options.weights, tuple(parts))
     on_graph = any(is_graph(own.get(role)) for role in parts)
@@ -60,21 +52,7 @@ def placed(options: ParserOptions, spec: registry.Spec) -> tuple[Runtime, torch.
 
 
 class Model:
-    """The networks of a model, ready to run.
-
-    Args:
-        options: the model, where and how it runs.
-        progress: show download progress; None shows it on a terminal only.
-
-    Attributes:
-        spec: the model's record.
-        device, precision, runtime: those in use.
-        weights: role of each network -> the checkpoint file in use.
-        detector: name of the detector for `people="detect"`; None if the model's people head finds them.
-
-    Raises:
-        ModelError, WeightsError, DeviceError: see `Parser`.
-    """
+    """The networks of a model, ready to run; `Parser` describes its arguments, attributes and errors."""
 
     def __init__(self, options: ParserOptions, progress: bool | None) -> None:
         self.spec = checked(options)

@@ -57,11 +57,7 @@ class SingleStage(Pipeline):
     def start(
         self, batch: Sequence[Picture], keep_logits: bool = False, confidence: bool = False
     ) -> Callable[[], list[Parsing]]:
-        """See `Pipeline.start`.
-
-        Raises:
-            ModelError: logits or confidence are requested, which these models do not have.
-        """
+        """See `Pipeline.start`; these models have no logits and no confidence."""
         if keep_logits or confidence:
             raise ModelError(
                 f"{self.name} finds people and gives no logits per pixel: leave keep_logits and confidence "

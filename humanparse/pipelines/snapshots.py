@@ -28,10 +28,7 @@ def snapshot(source: Any) -> Snapshot:
 
     Arrays, tensors and PIL images are copied (the current frame of an animation), and open files are read.
     Paths, URLs and bytes are kept, because they do not change. Where possible, `Snapshot.load` decodes. It
-    also raises all errors.
-
-    Args:
-        source: whatever `image.load` takes; or a snapshot, which is returned.
+    also raises all errors. A snapshot is returned as it is.
     """
     if isinstance(source, Snapshot):
         return source
@@ -45,11 +42,7 @@ def snapshot(source: Any) -> Snapshot:
 
 
 def check_several(sources: Any) -> None:
-    """Check that `sources` may be several pictures.
-
-    Raises:
-        ImageError: it is a single picture, or not iterable.
-    """
+    """Check that `sources` may be several pictures."""
     name = image.describe(sources)
     if isinstance(sources, str | os.PathLike):
         raise ImageError(

@@ -111,11 +111,7 @@ def get(name: str) -> Spec:
 
 
 def network(name: str) -> ModelSpec:
-    """The model of that name, which must have one network.
-
-    Raises:
-        ModelError: no such model, or it has several networks; the message lists them.
-    """
+    """The model of that name, which must have one network."""
     return single(get(name))
 
 
@@ -141,11 +137,7 @@ def detector_names() -> list[str]:
 
 
 def detector(name: str) -> DetectorSpec:
-    """The detector of that name.
-
-    Raises:
-        ModelError: no such detector; the message lists them.
-    """
+    """The detector of that name."""
     detectors = _table().detectors
     if name not in detectors:
         raise ModelError(f"no detector is called {name!r}; known: {', '.join(detectors)}")
@@ -153,19 +145,10 @@ def detector(name: str) -> DetectorSpec:
 
 
 def detector_for(spec: Spec, name: str | None, own_file: bool) -> DetectorSpec | None:
-    """The detector that finds people for a model with `people="detect"`.
+    """The detector that finds people for a model with `people="detect"`; without a name, the first one.
 
-    Args:
-        spec: the model.
-        name: the detector that the user named; None is the first one.
-        own_file: whether the user passed a checkpoint of a detector.
-
-    Returns:
-        The detector. None if the model finds people by itself and the user did not ask for a detector, or
-        the model always finds people.
-
-    Raises:
-        ModelError: no such detector.
+    It is None if the model finds people by itself and the user did not ask for a detector, by name or with a
+    checkpoint, or the model always finds people.
     """
     found = detector(name or detector_names()[0])
     asked = spec.gives_logits and (name is not None or own_file)

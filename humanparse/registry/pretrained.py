@@ -36,15 +36,10 @@ _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 def pretrained_model(
     name: str, origin: str, config: Json, preprocessor: Json, card: Json, file: WeightFile
 ) -> ModelSpec:
-    """The record of a model in the format of transformers.
+    """The record of a model in the format of transformers, from the contents of its files.
 
     Args:
-        name: the name that the user passed.
-        origin: where the model is.
-        config: content of `config.json`.
-        preprocessor: content of `preprocessor_config.json`.
         card: YAML header of the model card, `README.md`; may be empty.
-        file: the weights.
 
     Raises:
         ModelError: it is not a SegFormer for segmentation, or has a setting that is not supported.

@@ -46,13 +46,7 @@ class Agreement:
 
 
 def check_export(spec: ModelSpec, path: Path, to: Kind) -> None:
-    """Raise an error, before anything is loaded, if a model cannot be exported.
-
-    Raises:
-        FormatError: unknown kind of file, or a name with another suffix.
-        ModelError: the model has no logits.
-        DeviceError: packages are missing; the message names the extra.
-    """
+    """Raise an error, before anything is loaded, if a model cannot be exported."""
     if to not in _ENDINGS:
         raise FormatError(f"models are exported to {' or '.join(_ENDINGS)}, not {to!r}")
     if path.suffix != _ENDINGS[to]:
@@ -65,18 +59,10 @@ def check_export(spec: ModelSpec, path: Path, to: Kind) -> None:
 def export(network: nn.Module, spec: ModelSpec, path: Path, to: Kind) -> Agreement:
     """Write a network: `image` float32 (B, 3, h, w), normalised -> `logits` float32 (B, C, h', w').
 
-    Args:
-        network: the network with its weights, on the CPU.
-        spec: the model; its `facts` are written to the file.
-        path: the file, which ends in .onnx, or in .xml for OpenVINO, which also writes a .bin beside it.
-        to: `"onnx"` or `"openvino"`.
+    The file ends in .onnx, or in .xml for OpenVINO, which also writes a .bin beside it. It has `facts`.
 
     Returns:
-        How well the written file agrees with the network, run by ONNX Runtime or OpenVINO.
-
-    Raises:
-        FormatError, ModelError, DeviceError: see `check_export`.
-        WeightsError: the file cannot be written.
+        How well the written file agrees with the network on the CPU, run by ONNX Runtime or OpenVINO.
     """
     check_export(spec, path, to)
     if to == "onnx":

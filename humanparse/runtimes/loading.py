@@ -22,16 +22,7 @@ Weights = PathLike | Mapping[str, PathLike]
 
 
 def given_files(name: str, weights: Weights | None, roles: tuple[str, ...]) -> Mapping[str, PathLike]:
-    """The user's own checkpoints, by the role of their network.
-
-    Args:
-        name: the model's name.
-        weights: as for `Parser`.
-        roles: the roles of the model's networks.
-
-    Raises:
-        ModelError: the model has no network with such a role.
-    """
+    """The user's own checkpoints, by the role of their network, from the argument of `Parser`."""
     if isinstance(weights, Mapping):
         unknown = set(weights) - {*roles, "detector"}
         if unknown:
@@ -48,11 +39,7 @@ def given_files(name: str, weights: Weights | None, roles: tuple[str, ...]) -> M
 
 
 def file_of(spec: Published, given: PathLike | None, offline: bool | None, progress: bool | None) -> Path:
-    """The user's own checkpoint, or the published one, which is downloaded if it is not in the cache.
-
-    Raises:
-        WeightsError: it cannot be downloaded.
-    """
+    """The user's own checkpoint, or the published one, which is downloaded if it is not in the cache."""
     return Path(given) if given is not None else hub.fetch(spec, offline=offline, progress=progress)
 
 
@@ -64,16 +51,7 @@ def is_graph(given: PathLike | None) -> bool:
 
 
 def load_network(spec: ModelSpec, path: Path, published: bool) -> nn.Module:
-    """Load the network of a model on the CPU, and fold its norms.
-
-    Args:
-        spec: the model.
-        path: its checkpoint.
-        published: whether the hub verified the file. If so, it is converted once, to a file beside it.
-
-    Raises:
-        WeightsError: the file is damaged, or does not fit.
-    """
+    """Load the network of a model on the CPU, and fold its norms; see `load_state` for `published`."""
     state = checkpoint.of_use(load_state(path, published), spec)
     with torch.device("meta"):
         network = models.build(models.read_off(spec, state))
@@ -83,15 +61,7 @@ def load_network(spec: ModelSpec, path: Path, published: bool) -> nn.Module:
 
 
 def load_detector(name: str, path: Path, published: bool) -> Detector:
-    """Load a detector of people on the CPU.
-
-    Args:
-        name: name of its builder in torchvision.
-        path, published: as for `load_network`.
-
-    Raises:
-        WeightsError: the file is damaged, or does not fit.
-    """
+    """Load a detector of people on the CPU; `name` is that of its builder in torchvision."""
     detector = Detector(name)
     try:
         detector.network.load_state_dict(load_state(path, published), strict=True)
@@ -101,6 +71,6 @@ def load_detector(name: str, path: Path, published: bool) -> Detector:
 
 
 def load_state(path: Path, published: bool) -> checkpoint.State:
-    """The tensors of a checkpoint; see `load_network`."""
+    """The tensors of a checkpoint; a published file, which the hub verified, is converted once."""
     settle_after_fork()
     return checkpoint.load_converted(path, hub.sha256(path)) if published else checkpoint.load(path)

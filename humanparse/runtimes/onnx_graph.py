@@ -66,14 +66,8 @@ def write_graph(
 ) -> None:
     """Write a network as ONNX: `image` float32 (B, 3, h, w) -> `logits` float32 (B, C, h', w').
 
-    Args:
-        network: the network on the CPU, in evaluation mode; it is not changed.
-        path: the file; it appears under this name only when it is complete.
-        metadata: entries of the graph's `metadata_props`.
-        outputs: names of its outputs, maps (B, *, *, *), the logits first.
-
-    Raises:
-        WeightsError: the file cannot be written.
+    The network, on the CPU and in evaluation mode, is not changed. The file appears under its name only when
+    it is complete. The metadata become the graph's `metadata_props`; the first of the outputs is the logits.
     """
     import onnx
 
@@ -120,15 +114,8 @@ def _export(network: nn.Module, path: Path, outputs: Sequence[str]) -> None:
 def cached_graph(network: nn.Module, spec: ModelSpec, people: bool = False) -> Path:
     """The graph of a loaded network in the cache folder, written if it does not exist.
 
-    Its name contains a hash of the weights, the architecture, and the versions of humanparse and torch.
-
-    Args:
-        network: the network on the CPU, in evaluation mode.
-        spec: its model.
-        people: whether to add the maps of its people head as a second output, `people`.
-
-    Raises:
-        WeightsError: the cache folder cannot be written.
+    Its name contains a hash of the weights, the architecture, and the versions of humanparse and torch. With
+    `people`, the maps of the people head are a second output.
     """
     name = f"{spec.filename}-people" if people else spec.filename
     path = hub.cache_dir() / "graphs" / f"{name}.{_fingerprint(network, spec)[:16]}.onnx"

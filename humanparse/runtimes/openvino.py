@@ -87,10 +87,7 @@ def _compiled(core: Any, graph: Path, options: dict[str, Any]) -> Any:
 
 
 def _kept(core: Any, graph: Path, options: dict[str, Any]) -> Any:
-    """The compiled graph, from a cache file beside the graph, which the first call writes.
-
-    The file's name contains a hash of OpenVINO's version, the CPU and the options.
-    """
+    """The compiled graph, from a file beside it that the first call writes for this CPU and OpenVINO."""
     import openvino
 
     cpu = [core.get_property("CPU", key) for key in ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")]
@@ -113,13 +110,7 @@ def _kept(core: Any, graph: Path, options: dict[str, Any]) -> Any:
 def write_openvino(graph: Path, path: Path, metadata: dict[str, str]) -> None:
     """Convert an ONNX graph to OpenVINO's own format: an .xml file, and a .bin beside it.
 
-    Args:
-        graph: an ONNX file.
-        path: the .xml file to write.
-        metadata: entries of the model's runtime information, under `humanparse`.
-
-    Raises:
-        WeightsError: the file cannot be written.
+    The metadata are in the model's runtime information, under `humanparse`.
     """
     import openvino
 

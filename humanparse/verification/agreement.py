@@ -80,15 +80,7 @@ def compare(ours: Labels, theirs: Labels, scheme: LabelScheme) -> Agreement:
 def faults(
     found: Agreement, theirs: Labels, scheme: LabelScheme, least_equal: float, least_iou: float
 ) -> list[str]:
-    """The reasons why an agreement is not good enough; empty if it is.
-
-    Args:
-        found: the result of `compare`.
-        theirs: the published labels.
-        scheme: what the numbers mean.
-        least_equal: share of pixels, 0-1, that must be equal.
-        least_iou: IoU, 0-1, that each class of at least `LARGE` of the pixels must reach.
-    """
+    """The reasons why the result of `compare` is not good enough; see `KnownAnswer` for the limits."""
     said = []
     if found.equal < least_equal:
         said.append(f"{found.equal:.3%} of the pixels are equal; at least {least_equal:.3%} must be")
@@ -129,14 +121,9 @@ def _grown(mask: Mask) -> Mask:
 def compare_people(
     people: tuple[Person, ...], masks: Mask, theirs: Labels, parts: Labels | None
 ) -> dict[str, tuple[int, int]]:
-    """Count the published people, and their parts, that were found: (found, published) for each kind.
+    """Count the published people (N, H, W), and their numbered parts (H, W), that are among ours.
 
-    Args:
-        people: the people we found.
-        masks: the published people, bool (N, H, W).
-        theirs: the published labels, uint8 (H, W).
-        parts: numbers of the published parts, from 1, uint8 (H, W); each part belongs to one person and has
-            one class. None if no parts were published.
+    The result is (found, published) for each kind. Each part belongs to one person and has one class.
     """
     found = sum(any(_iou(mask, person.mask) >= 0.5 for person in people) for mask in masks)
     counted = {"people": (found, len(masks))}

@@ -98,12 +98,7 @@ def _file(record: Mapping[str, Any]) -> WeightFile:
 
 
 def read_labels(path: Path, answer: KnownAnswer, scheme: LabelScheme) -> Labels:
-    """The published label map, uint8 (H, W), with labels of `scheme`.
-
-    Raises:
-        ScoreError: the file is not a label map, its size or palette differs from the record, or it holds
-            labels that the scheme does not have.
-    """
+    """The published label map, uint8 (H, W), with labels of `scheme`; it must be as on record."""
     picture = _opened(path, answer.shape)
     if picture.mode == "P" and answer.palette is not None:
         labels = np.asarray(picture)
@@ -126,11 +121,7 @@ def read_labels(path: Path, answer: KnownAnswer, scheme: LabelScheme) -> Labels:
 
 
 def read_people(path: Path, shape: tuple[int, int]) -> Mask:
-    """The published people as masks, bool (N, H, W).
-
-    Raises:
-        ScoreError: the file is not a picture of numbers, has another size, or shows nobody.
-    """
+    """The published people as masks, bool (N, H, W); there must be one."""
     numbers = read_numbers(path, shape)
     people = [number for number in np.unique(numbers).tolist() if number]
     if not people:
@@ -139,11 +130,7 @@ def read_people(path: Path, shape: tuple[int, int]) -> Mask:
 
 
 def read_numbers(path: Path, shape: tuple[int, int]) -> Labels:
-    """A published picture of numbers, uint8 (H, W).
-
-    Raises:
-        ScoreError: the file is not a picture of numbers, or has another size.
-    """
+    """A published picture of numbers, uint8 (H, W)."""
     picture = _opened(path, shape)
     if picture.mode not in ("P", "L"):
         raise ScoreError(f"{path.name}: a {picture.mode} picture holds no numbers")

@@ -26,13 +26,6 @@ def side_by_side(
 
     In the last panel the photo is grey. Pixels that differ are yellow near the borders of the first labels
     and red elsewhere; they stay visible when the picture is shrunk.
-
-    Args:
-        photo: RGB uint8 (H, W, 3).
-        theirs: uint8 (H, W).
-        ours: uint8 (H, W).
-        scheme: gives the colours.
-        titles: captions of the two label maps.
     """
     height = min(_HEIGHT, photo.shape[0])
     size = (max(1, round(photo.shape[1] * height / photo.shape[0])), height)

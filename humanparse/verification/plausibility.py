@@ -126,14 +126,7 @@ def mirrored_back(labels: Labels, scheme: LabelScheme) -> Labels:
 
 
 def faults(photo: Photo, labels: Labels, mirrored: Labels, scheme: LabelScheme) -> list[str]:
-    """The reasons why a photo's labels are implausible; empty if there are none.
-
-    Args:
-        photo: the photo.
-        labels: its labels, uint8 (H, W).
-        mirrored: labels of the mirrored photo after `mirrored_back`, uint8 (H, W).
-        scheme: what the numbers mean.
-    """
+    """The reasons why labels, and those of the mirrored photo after `mirrored_back`, are implausible."""
     sorts, said = groups(scheme), []
     if sorts.person:
         said += _inside(labels, photo.face, sorts.person, "the face", "a person's")
@@ -170,10 +163,7 @@ def _inside(labels: Labels, box: Box, wanted: frozenset[int], where: str, whose:
 
 
 def _order(labels: Labels, sorts: Groups) -> list[str]:
-    """Check that the head is above the trunk and the trunk above the legs, by their median rows.
-
-    Parts with less than 1 % of the photo's pixels are not compared.
-    """
+    """Check the order of head, trunk and legs of 1 % of the pixels or more, by their median rows."""
     rows = []
     for name, wanted in (("head", sorts.head), ("trunk", sorts.trunk), ("legs", sorts.legs)):
         found = np.nonzero(np.isin(labels, list(wanted)))[0]

@@ -30,16 +30,7 @@ from .verdict import Status, Verdict
 
 
 class Run:
-    """The verification of a model, and its results so far.
-
-    Args:
-        spec: the model.
-        device: as for `Parser`.
-        offline, progress: as for `Parser`.
-
-    Attributes:
-        rows: pictures of the comparisons.
-    """
+    """The verification of a model, and its results so far; `rows` are pictures of the comparisons."""
 
     def __init__(self, spec: Spec, device: str, offline: bool | None, progress: bool | None) -> None:
         self.spec = spec
@@ -55,11 +46,7 @@ class Run:
         self._missing: list[str] = []
 
     def verdict(self) -> Verdict:
-        """Fetch the files, load the model, compare the known answer, and check plausibility.
-
-        Raises:
-            DeviceError: the device is not available.
-        """
+        """Fetch the files, load the model, compare the known answer, and check plausibility."""
         by_hand = [one.file.filename for one in self._networks if not _fetchable(one)]
         if by_hand:
             return self._ended("skipped", f"no program can download {', '.join(by_hand)}")
