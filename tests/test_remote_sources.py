@@ -286,7 +286,7 @@ def test_labels_come_while_the_bucket_is_still_listed(
 ) -> None:
     store = Endless(1_000_000)
     monkeypatch.setattr("humanparse.remote.listing.file_system", lambda address: store)
-    monkeypatch.setattr("humanparse.bulk.objects.read_object", read_noise)
+    monkeypatch.setattr("humanparse.bulk.sources.read_object", read_noise)
     seen: list[bulk.Progress] = []
     done = label("s3://bucket/photos", tmp_path / "out", progress=seen.append, stopping=lambda: len(seen) > 2)
     assert done.stopped and done.counts.done >= 4 and store.pages < 100

@@ -24,7 +24,7 @@ from .items import JournalRow, Source, Statistics
 from .journal import Journal, Order
 from .packs import Packs
 from .sources import open_source
-from .stores import Store, open_store
+from .stores import open_store
 from .video import VideoSource
 from .writers import FORMATS, PACKED
 
@@ -89,7 +89,7 @@ def _cards(dest: str | Path, count: int, order: Order, side: int) -> Iterator[Ca
         doubtful = [
             (_doubt(seen, order), item.number, run, item, seen)
             for run in runs
-            for item, seen in run.journal.doubtful(count, order)
+            for item, seen in run.packs.journal.doubtful(count, order)
         ]
         if not doubtful:
             raise BulkError(
@@ -99,8 +99,8 @@ def _cards(dest: str | Path, count: int, order: Order, side: int) -> Iterator[Ca
         worst = sorted(doubtful, key=lambda each: each[:2])[:count]
         made = {}
         for _, number, run, item, seen in sorted(worst, key=lambda each: each[1]):  # as a video is read
-            made[run.label, number] = run.card(item, seen, side)
-        yield from (made[run.label, number] for _, number, run, _, _ in worst)
+            made[run.packs.label, number] = run.card(item, seen, side)
+        yield from (made[run.packs.label, number] for _, number, run, _, _ in worst)
 
 
 def _doubt(seen: Statistics, order: Order) -> float:
@@ -115,17 +115,11 @@ class Run:
     """A run, or one shard of it.
 
     Attributes:
-        store: its outputs.
-        label: name of the shard; "" without shards.
-        journal: its journal.
         settings: its settings.
         source: its source; None if that is gone.
-        packs: its packs.
+        packs: its packs, with its journal and its outputs.
     """
 
-    store: Store
-    label: str
-    journal: Journal
     settings: dict[str, Any]
     source: Source | None
     packs: Packs
@@ -133,16 +127,15 @@ class Run:
     @classmethod
     def of(cls, dest: str | Path, journal: Journal, source_of: Callable[..., Source | None]) -> Run:
         """The run of a journal; `source_of` takes the settings named in `_SOURCE`."""
-        settings, state, store = journal.settings(), journal.path.parent, open_store(dest)
+        settings, state = journal.settings(), journal.path.parent
         label = "" if state.name == "all" else state.name
         kinds = tuple(name for name in settings["formats"] if name in PACKED)
-        packs = Packs(journal, store, state, kinds, settings["pack_size"], label)
-        source = source_of(*map(settings.get, _SOURCE))
-        return cls(store, label, journal, settings, source, packs)
+        packs = Packs(journal, open_store(dest), state, kinds, settings["pack_size"], label)
+        return cls(settings, source_of(**{word: settings.get(word) for word in _SOURCE}), packs)
 
     def card(self, item: JournalRow, seen: Statistics, side: int) -> Card:
         """The card of an input."""
-        outputs = list(self.journal.outputs(item.number))
+        outputs = list(self.packs.journal.outputs(item.number))
         file, notes = outputs[0] if outputs else "", []
         record = self._record(item, outputs)
         try:
@@ -165,11 +158,11 @@ class Run:
         readable = {kind: one for kind, one in FORMATS.items() if one.reader is not None}
         for kind in self.settings["formats"]:
             if kind in readable and f"{item.found.key}{readable[kind].ending}" in outputs:
-                with self.store.copy(f"{item.found.key}{readable[kind].ending}") as path:
+                with self.packs.store.copy(f"{item.found.key}{readable[kind].ending}") as path:
                     return readable[kind].read(path)
         if not self.packs.kinds:
             raise BulkError(
-                f"{self.store}: a contact sheet needs labels, but this run only wrote "
+                f"{self.packs.store}: a contact sheet needs labels, but this run only wrote "
                 f"{', '.join(self.settings['formats'])}; write png, npz, json, tar or parquet, too"
             )
         with TemporaryDirectory() as folder:
@@ -179,20 +172,13 @@ class Run:
 
 
 def _source(
-    dest: str | Path,
-    opened: ExitStack,
-    source: str,
-    split: Split | None,
-    every: int,
-    column: str | None,
-    member: str | None,
-    keep_suffix: bool,
+    dest: str | Path, opened: ExitStack, source: str, split: Split | None, **how: Any
 ) -> Source | None:
     """The source of a run; files that it needs are closed with `opened`."""
     if split is not None:
         return SubjectSource(source, split)
     try:
-        found = open_source(source, dest, every=every, column=column, member=member, keep_suffix=keep_suffix)
+        found = open_source(source, dest, **how)
         if isinstance(found, VideoSource):
             folder = opened.enter_context(TemporaryDirectory(prefix="humanparse-"))
             return opened.enter_context(found.on_disk(Path(folder), lambda line: None))

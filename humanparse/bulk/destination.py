@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from filelock import FileLock, Timeout
@@ -198,10 +197,6 @@ def journals(dest: str | Path) -> Iterator[list[Journal]]:
                 path = opened.enter_context(store.copy(f"{STATE}/{label}/journal.sqlite"))
             except GoneError:  # a run that was deleted just now
                 continue
-            if not isinstance(store, FolderStore):  # the folder's name is the shard's label
-                folder = Path(opened.enter_context(TemporaryDirectory(prefix="humanparse-"))) / label
-                folder.mkdir()
-                path = path.rename(folder / path.name)
             found.append(opened.enter_context(closing(Journal(path, writable=False))))
         if not found:
             raise BulkError(f"{dest}: no run has written here; pass the destination of a run")

@@ -26,18 +26,7 @@ def writing(dest: Path) -> Iterator[None]:
 
 
 _IN_KERNEL = (
-    "nfs",
-    "nfs4",
-    "cifs",
-    "smb3",
-    "smbfs",
-    "9p",
-    "afs",
-    "ceph",
-    "lustre",
-    "beegfs",
-    "gpfs",
-    "glusterfs",
+    *("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "lustre", "beegfs", "gpfs", "glusterfs"),
 )
 _IN_FUSE = ("sshfs", "s3fs", "gcsfuse", "rclone", "glusterfs", "juicefs")
 _NETWORK = frozenset((*_IN_KERNEL, *(f"fuse.{name}" for name in _IN_FUSE)))

@@ -17,12 +17,12 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
-from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
 from ..errors import BulkError, GoneError, StorageError
-from .stores import STATE, Store
+from .destination import Destination
+from .stores import STATE
 
 BEAT = 10.0
 """Seconds between two renewals of a lease."""
@@ -38,34 +38,20 @@ _SHARE = 20
 
 
 class Handover:
-    """The copy and the lease of one run, or one shard.
+    """The copy and the lease of one run, or one shard."""
 
-    Args:
-        store: the destination.
-        label: the shard's label, or `"all"`.
-        path: the journal on this machine.
-        owner: a file that names the run that the journal belongs to.
-        tell: called with messages for the user.
-    """
-
-    def __init__(
-        self, store: Store, label: str, path: Path, owner: Path, tell: Callable[[str], None]
-    ) -> None:
-        self._store, self._path, self._owner_file, self._tell = store, path, owner, tell
-        self._copy_name = f"{STATE}/{label}/journal.sqlite"
-        self._lease_name = f"{STATE}/{label}/lease.json"
-        self._owner = owner.read_text(encoding="ascii") if owner.is_file() and path.is_file() else ""
+    def __init__(self, destination: Destination, tell: Callable[[str], None]) -> None:
+        self._store, self._path, self._tell = destination.store, destination.path, tell
+        self._copy_name = f"{STATE}/{destination.folder}/journal.sqlite"
+        self._lease_name = f"{STATE}/{destination.folder}/lease.json"
+        self._owner_file = owner = destination.state / "owner"  # names the run that the journal belongs to
+        self._owner = owner.read_text(encoding="ascii") if owner.is_file() and self._path.is_file() else ""
         self._ending, self._lost = Event(), Event()
         self._copying: Future[float] | None = None
         self._next_copy = 0.0
 
-    def take(self) -> None:
-        """Take over the copy of the journal if another machine ran last; call before the journal is opened.
-
-        Raises:
-            BulkError: another run is writing there.
-            StorageError: the storage fails.
-        """
+    def _take(self) -> None:
+        """Take over the copy of the journal if another machine ran last."""
         lease = self._lease()
         if lease is None or lease["owner"] != self._owner:
             if lease is not None and not lease["ended"]:
@@ -77,15 +63,22 @@ class Handover:
             self._owner_file.write_text(self._owner, encoding="ascii")
 
     @contextmanager
-    def kept(self) -> Iterator[None]:
-        """Renew the lease inside the block; copy the journal and end the lease after it."""
-        beat = 0
-        self._write_lease(beat, ended=False)
-        thread = Thread(target=self._renew, args=(beat,), name="humanparse-lease", daemon=True)
+    def kept(self) -> Iterator[Handover]:
+        """Renew the lease inside the block; copy the journal and end the lease after it.
+
+        If another machine ran last, its copy of the journal is taken over first, so open the journal inside.
+
+        Raises:
+            BulkError: another run is writing there.
+            StorageError: the storage fails.
+        """
+        self._take()
+        self._write_lease(0, ended=False)
+        thread = Thread(target=self._renew, name="humanparse-lease", daemon=True)
         thread.start()
         try:
             with ThreadPoolExecutor(1, "humanparse-journal") as self._copier:
-                yield
+                yield self
         except BaseException:
             with suppress(StorageError):  # report the first error
                 self._end(thread)
@@ -117,7 +110,8 @@ class Handover:
             self._copy()
             self._write_lease(-1, ended=True)
 
-    def _renew(self, beat: int) -> None:
+    def _renew(self) -> None:
+        beat = 0
         while not self._ending.wait(BEAT):
             try:
                 lease = self._lease()

@@ -10,17 +10,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal, get_args
 
 from .. import remote
 from ..errors import BulkError, GoneError
 from ..options import ParserOptions
-from .items import Content, Listing
+from .items import Listing
 from .job import Job, RunOptions, Summary, run
 from .settings import Settings
-from .sources import found_file, read_object, read_picture
+from .sources import PhotoSource, below, found_file
 
 Split = Literal["train", "test", "both"]
 
@@ -30,7 +30,7 @@ _RENDER = "render this subject, or remove it from the list"
 
 
 @dataclass(frozen=True)
-class SubjectSource:
+class SubjectSource(PhotoSource):
     """The rendered pictures of the subjects in IntegratedPIFu's lists: files with "image" in their name.
 
     Attributes:
@@ -40,7 +40,7 @@ class SubjectSource:
 
     root: str
     split: Split = "both"
-    in_order = False
+    others: Counter[str] = field(default_factory=Counter, compare=False)
 
     def listing(self) -> Iterator[Listing]:
         """The pictures, by subject and name; a subject in both lists counts once."""
@@ -48,35 +48,22 @@ class SubjectSource:
             pictures = self._objects(subject) if remote.is_remote(self.root) else self._files(subject)
             yield from sorted(pictures, key=lambda found: found.place)
 
-    def read(self, found: Listing) -> Content:
-        """Decode a picture."""
-        photo = self.photo(found)
-        if isinstance(photo, Path):
-            return read_picture(photo, found.place)
-        return read_object(photo, found.place, found.size, found.modified)
-
-    def left_out(self) -> Counter[str]:
-        """An empty counter."""
-        return Counter()
-
     def photo(self, found: Listing) -> Path | str:
         """The path or address of a picture."""
-        return self._below(f"{_PICTURES}/{found.place}")
-
-    def _below(self, name: str) -> Path | str:
-        return remote.join(self.root, name) if remote.is_remote(self.root) else Path(self.root, name)
+        return below(self.root, f"{_PICTURES}/{found.place}")
 
     def _subjects(self) -> set[str]:
         names: set[str] = set()
         for split in ("train", "test") if self.split == "both" else (self.split,):
-            lines = self._read_list(self._below(f"{split}_set_list.txt")).decode("utf-8-sig").splitlines()
+            lines = self._read_list(split).decode("utf-8-sig").splitlines()
             names.update(line.strip() for line in lines if line.strip())
         outside = [name for name in sorted(names) if "/" in name or "\\" in name or name.startswith(".")]
         if outside:
             raise BulkError(f"{outside[0]!r} in a list of subjects is not a folder name; correct the list")
         return names
 
-    def _read_list(self, place: Path | str) -> bytes:
+    def _read_list(self, split: str) -> bytes:
+        place = below(self.root, f"{split}_set_list.txt")
         try:
             return place.read_bytes() if isinstance(place, Path) else remote.read(place)
         except (OSError, GoneError) as error:

@@ -112,7 +112,7 @@ class Outcome:
 class Source(Protocol):
     """Where inputs come from."""
 
-    in_order: bool
+    in_order: bool = False
     """Whether inputs can only be read one after the other, as in a video."""
 
     def listing(self) -> Iterable[Listing]:
@@ -123,6 +123,8 @@ class Source(Protocol):
 
     def left_out(self) -> Counter[str]:
         """Pictures that `listing` left out, counted by reason; complete after it. See `suffixes.told`."""
+        return Counter()
 
     def photo(self, found: Listing) -> Path | str:
         """The path or URL of an input, or its name if it has neither, as in a tar."""
+        return found.place

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -198,16 +199,9 @@ def label(
         BulkError: the run cannot start or continue; the message says what to do.
         ModelError, WeightsError, DeviceError: as for `Parser`.
     """
-    opened = open_source(
-        str(source), dest, every=every, column=column, member=member, keep_suffix=keep_suffix
-    )
-    about = {
-        "source": _named(str(source)),
-        "every": every,
-        "column": column,
-        "member": member,
-        "keep_suffix": keep_suffix,
-    }
+    how: dict[str, Any] = {"every": every, "column": column, "member": member, "keep_suffix": keep_suffix}
+    about = {"source": _named(str(source)), **how}
+    opened = open_source(str(source), dest, **how)
     job = Job(opened, about, dest, ParserOptions.of(model), settings or Settings(), shard)
     return run(job, options or RunOptions(), engine)
 
@@ -240,7 +234,9 @@ def run(job: Job, options: RunOptions, engine: StartEngine | None = None) -> Sum
         opened.enter_context(destination.held())
         if destination.beside:  # from now on, a journal elsewhere is the older one
             (destination.state / "lease.json").unlink(missing_ok=True)
-        handover = None if destination.beside else _handed_over(destination, opened, options.telling)
+            handover = None
+        else:
+            handover = opened.enter_context(Handover(destination, options.telling).kept())
         journal = opened.enter_context(closing(destination.journal(options.telling)))
         known = bool(journal.settings())
         if known and not (options.resume or options.restart):
@@ -266,7 +262,6 @@ def run(job: Job, options: RunOptions, engine: StartEngine | None = None) -> Sum
             journal.begin(asked, intake.page(wait=True), store.folds_case, more=True)
         else:
             journal.begin(asked, job.listing(journal.last() >= 0), store.folds_case)
-            journal.all_listed()
         if known:
             destination.remove_leftovers(journal)
             check_done(journal, job.source, packs)
@@ -274,15 +269,6 @@ def run(job: Job, options: RunOptions, engine: StartEngine | None = None) -> Sum
                 journal.retry_failed()
         work = (engine or local)(job, labeller, options)
         return _work(journal, packs, labeller, work, options, intake, handover)
-
-
-def _handed_over(destination: Destination, opened: ExitStack, tell: Callable[[str], None]) -> Handover:
-    """Take over the journal from the machine that ran before; keep its copy current until `opened` ends."""
-    owner = destination.state / "owner"
-    handover = Handover(destination.store, destination.folder, destination.path, owner, tell)
-    handover.take()
-    opened.enter_context(handover.kept())
-    return handover
 
 
 def local(job: Job, labeller: Labeller, options: RunOptions) -> Engine:
@@ -305,7 +291,7 @@ def _work(
     pack = 0
     size = labeller.settings.batch
     batches = journal.batches(size) if intake is None else intake.batches(journal, size)
-    for outcomes in work(_until_stopped(batches, options)):
+    for outcomes in work(takewhile(lambda batch: not options.stopping(), batches)):
         packs.add(outcomes)
         labeller.store.synchronise(name for one in outcomes for name in one.outputs)
         if packs.kinds:
@@ -326,13 +312,6 @@ def _work(
     others = dict(labeller.source.left_out())
     stopped = counts.todo > 0 or not journal.listed
     return Summary(counts, fresh, time.monotonic() - begin, stopped, others)
-
-
-def _until_stopped(batches: Iterator[list[JournalRow]], options: RunOptions) -> Iterator[list[JournalRow]]:
-    for batch in batches:
-        if options.stopping():
-            return
-        yield batch
 
 
 def _moved(counts: Counts, outcomes: list[Outcome], total: int) -> Counts:

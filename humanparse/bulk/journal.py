@@ -148,16 +148,16 @@ class Journal:
         """Whether all inputs are in the journal."""
         return self._value("listing") != "partly"
 
-    def batches(self, size: int, state: State = "todo") -> Iterator[list[JournalRow]]:
-        """The batches with at least one input in a state.
+    def batches(self, size: int) -> Iterator[list[JournalRow]]:
+        """The batches with at least one input to label.
 
         A batch always has the same inputs, whether a run was stopped or not, so that its outputs are the same
         to the last bit.
         """
         at = 0
         while True:
-            query = "SELECT min(number) FROM inputs WHERE state = ? AND number >= ?"
-            number = self._one(query, (state, at * size))
+            query = "SELECT min(number) FROM inputs WHERE state = 'todo' AND number >= ?"
+            number = self._one(query, at * size)
             if number is None:
                 return
             at = number // size + 1
@@ -165,17 +165,15 @@ class Journal:
 
     def items(self, first: int, end: int) -> list[JournalRow]:
         """The inputs with numbers from `first` to `end` (exclusive)."""
-        with self._clearly():
-            query = f"SELECT {_ITEM} FROM inputs WHERE number >= ? AND number < ? ORDER BY number"
-            return [_item(row) for row in self._db.execute(query, (first, end))]
+        query = f"SELECT {_ITEM} FROM inputs WHERE number >= ? AND number < ? ORDER BY number"
+        return [_item(row) for row in self._rows(query, first, end)]
 
     def in_state(self, state: State, page: int = 1000) -> Iterator[JournalRow]:
         """All inputs in a state, by number; rows may be changed during the iteration."""
         at = 0
         while True:
             query = f"SELECT {_ITEM} FROM inputs WHERE state = ? AND number >= ? ORDER BY number LIMIT ?"
-            with self._clearly():
-                rows = self._db.execute(query, (state, at, page)).fetchall()
+            rows = self._rows(query, state, at, page)
             if not rows:
                 return
             yield from map(_item, rows)
@@ -214,13 +212,11 @@ class Journal:
 
     def outputs(self, number: int) -> dict[str, int]:
         """The outputs of an input: path below the destination -> size in bytes."""
-        return json.loads(self._one("SELECT outputs FROM inputs WHERE number = ?", (number,)))  # type: ignore[no-any-return]
+        return json.loads(self._one("SELECT outputs FROM inputs WHERE number = ?", number))  # type: ignore[no-any-return]
 
     def statistics(self, number: int) -> Statistics | None:
         """The statistics of an input's labels; None if it has none."""
-        query = f"SELECT {_STATISTICS} FROM inputs WHERE number = ?"
-        with self._clearly():
-            row = self._db.execute(query, (number,)).fetchone()
+        (row,) = self._rows(f"SELECT {_STATISTICS} FROM inputs WHERE number = ?", number)
         return None if row[0] is None else _statistics(row)
 
     def errors(self) -> Iterator[tuple[str, str]]:
@@ -235,41 +231,36 @@ class Journal:
             f"SELECT {_ITEM}, {_STATISTICS} FROM inputs WHERE state = 'done' AND {condition} "
             f"ORDER BY {by}, number LIMIT ?"
         )
-        with self._clearly():
-            rows = self._db.execute(query, (count,)).fetchall()
-        return [(_item(row[:8]), _statistics(row[8:])) for row in rows]
+        return [(_item(row[:8]), _statistics(row[8:])) for row in self._rows(query, count)]
 
     def counts(self) -> Counts:
         """How many inputs are in each state."""
-        with self._clearly():
-            found = dict(self._db.execute("SELECT state, count(*) FROM inputs GROUP BY state"))
+        found = dict(self._rows("SELECT state, count(*) FROM inputs GROUP BY state"))
         todo = found.get("todo", 0) + found.get("changed", 0)
         return Counts(sum(found.values()), found.get("done", 0), found.get("failed", 0), todo)
 
     def has_key(self, key: str) -> bool:
         """Whether an input has this key."""
-        return self._one("SELECT 1 FROM inputs WHERE key = ?", (key,)) is not None
+        return self._one("SELECT 1 FROM inputs WHERE key = ?", key) is not None
 
     def pending(self, first: int, end: int) -> bool:
         """Whether one of these inputs must still be labelled."""
         query = (
             "SELECT 1 FROM inputs WHERE number >= ? AND number < ? AND state IN ('todo', 'changed') LIMIT 1"
         )
-        return self._one(query, (first, end)) is not None
+        return self._one(query, first, end) is not None
 
     def last(self) -> int:
         """The highest number; -1 without inputs."""
-        return int(self._one("SELECT coalesce(max(number), -1) FROM inputs", ()))
+        return int(self._one("SELECT coalesce(max(number), -1) FROM inputs"))
 
     def packed(self, number: int) -> dict[str, int]:
         """The packs with the outputs of a range of inputs: name -> size in bytes."""
-        with self._clearly():
-            return dict(self._db.execute("SELECT name, size FROM packs WHERE number = ?", (number,)))
+        return dict(self._rows("SELECT name, size FROM packs WHERE number = ?", number))
 
     def all_packs(self) -> list[str]:
         """Names of all packs."""
-        with self._clearly():
-            return [str(row[0]) for row in self._db.execute("SELECT name FROM packs ORDER BY name")]
+        return [str(name) for (name,) in self._rows("SELECT name FROM packs ORDER BY name")]
 
     def spoil_packs(self, number: int) -> None:
         """Mark the packs of a range of inputs as outdated."""
@@ -278,8 +269,7 @@ class Journal:
 
     def stale_packs(self) -> set[int]:
         """The ranges of inputs whose packs must be written again."""
-        with self._clearly():
-            return {int(row[0]) for row in self._db.execute("SELECT number FROM packs WHERE stale")}
+        return {int(number) for (number,) in self._rows("SELECT number FROM packs WHERE stale")}
 
     def record_packs(self, number: int, sizes: dict[str, int]) -> None:
         """Record that packs are complete."""
@@ -303,13 +293,16 @@ class Journal:
                 self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
 
     def _value(self, key: str) -> str | None:
-        found = self._one("SELECT value FROM run WHERE key = ?", (key,))
+        found = self._one("SELECT value FROM run WHERE key = ?", key)
         return None if found is None else str(found)
 
-    def _one(self, query: str, values: tuple[Any, ...]) -> Any:
+    def _one(self, query: str, *values: Any) -> Any:
+        rows = self._rows(query, *values)
+        return rows[0][0] if rows else None
+
+    def _rows(self, query: str, *values: Any) -> list[Any]:
         with self._clearly():
-            row = self._db.execute(query, values).fetchone()
-        return None if row is None else row[0]
+            return self._db.execute(query, values).fetchall()
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

@@ -12,20 +12,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
-from .. import image
 from ..addresses import HIDDEN, distinct
 from ..errors import BulkError, ImageError
 from ..messages import said, shorten
-from ..remote import RemoteFile, is_remote
-from .items import Content, Listing
+from ..remote import RemoteFile
+from .items import Listing
 from .naming import key_of_path, key_of_url
-from .sources import found_file, read_object, read_picture
+from .sources import PhotoSource, found_file
 
 _COLUMNS = ("url", "path", "file", "file_name", "filename", "image", "image_path", "image_url")
 
 
 @dataclass(frozen=True)
-class ListSource:
+class ListSource(PhotoSource):
     """A list of URLs, or of paths relative to its folder. Pictures not on a disk are assumed never to change.
 
     With `stdin` the list comes from standard input, one entry per line, with paths relative to the folder of
@@ -38,7 +37,6 @@ class ListSource:
     stdin: bool = False
     others: Counter[str] = field(default_factory=Counter, compare=False)
     _addresses: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
-    in_order = False
 
     def listing(self) -> Iterator[Listing]:
         """The entries of the list; duplicates count once.
@@ -56,19 +54,6 @@ class ListSource:
                     yield Listing(entry, key)
                 else:
                     yield found_file(entry, self.path.parent / entry, key)
-
-    def read(self, found: Listing) -> Content:
-        """Decode a picture; a URL is downloaded."""
-        photo = self.photo(found)
-        if isinstance(photo, Path):
-            return read_picture(photo, shorten(found.place))
-        if is_remote(photo):
-            return read_object(photo, shorten(found.place))
-        return Content(image.load(photo))
-
-    def left_out(self) -> Counter[str]:
-        """The number of rows without a value."""
-        return self.others
 
     def photo(self, found: Listing) -> Path | str:
         """The path or address of a picture."""

@@ -14,9 +14,10 @@ from .. import remote
 from ..errors import BulkError
 from ..suffixes import is_picture, left_out, reason_against, suffix_of
 from ..video.containers import SUFFIXES as VIDEOS
-from .items import Content, Listing, Source
+from .items import Listing, Source
 from .naming import key_of_path
-from .sources import LISTS, open_list, open_tars, open_video, read_object
+from .sources import LISTS, PhotoSource, open_list, open_tars
+from .video import VideoSource
 
 
 def open_objects(
@@ -48,7 +49,7 @@ def open_objects(
         folder, _, name = address.rpartition("/")
         return ObjectSource(folder, inside, keep_suffix, glob.escape(name))
     if suffix in VIDEOS:
-        return open_video(remote.RemoteFile(address), every)
+        return VideoSource(remote.RemoteFile(address), every)
     if unread := left_out([address]):
         raise BulkError(f"{address}: {unread}")
     return ObjectSource(address, inside, keep_suffix)
@@ -106,7 +107,7 @@ def _one_of(piece: str) -> str:
 
 
 @dataclass(frozen=True)
-class ObjectSource:
+class ObjectSource(PhotoSource):
     """All pictures below an address, sorted by name, or those that match a pattern.
 
     As in a folder, hidden folders are skipped and hidden pictures are counted. Outputs mirror the folders
@@ -124,7 +125,6 @@ class ObjectSource:
     keep_suffix: bool = False
     pattern: str = ""
     others: Counter[str] = field(default_factory=Counter, compare=False)
-    in_order = False
 
     def listing(self) -> Iterator[Listing]:
         """The pictures, page by page."""
@@ -145,15 +145,3 @@ class ObjectSource:
             elif is_picture(name):
                 key = key_of_path(one.name, self.keep_suffix)
                 yield Listing(one.name, key, 0, one.size, one.mark)
-
-    def read(self, found: Listing) -> Content:
-        """Decode a picture."""
-        return read_object(self.photo(found), found.place, found.size, found.modified)
-
-    def left_out(self) -> Counter[str]:
-        """Numbers of picture-like files that are not listed, by reason."""
-        return self.others
-
-    def photo(self, found: Listing) -> str:
-        """The address of a picture."""
-        return remote.join(self.root, found.place)

@@ -8,8 +8,9 @@ import tarfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from ..errors import BulkError, GoneError
 from .items import JournalRow, Outcome
@@ -17,16 +18,8 @@ from .journal import Journal
 from .labeller import SPOOL, spooled
 from .stores import FolderStore, Store
 
-_ENDINGS = {"tar": ".tar", "parquet": ".parquet"}
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One input's entry in a pack: its key, its label PNG, and its metadata."""
-
-    key: str
-    labels: bytes
-    about: dict[str, Any]
+Samples: TypeAlias = Iterator[dict[str, Any]]
+"""The rows of a pack: `key`, metadata, and `labels`, the label PNG."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +45,7 @@ class Packs:
     def name(self, kind: str, number: int) -> str:
         """The name of a pack in the destination."""
         shard = f"-{self.label}" if self.label else ""
-        return f"labels{shard}-{number:06d}{_ENDINGS[kind]}"
+        return f"labels{shard}-{number:06d}.{kind}"
 
     def finish(self, first: int = 0, end: int | None = None) -> None:
         """Write the packs of these inputs that are complete but not written yet.
@@ -127,7 +120,7 @@ class Packs:
     def _spooled(self, number: int) -> Path:
         return self.state / spooled(number)
 
-    def _samples(self, span: tuple[int, int], before: dict[str, bytes]) -> Iterator[Sample]:
+    def _samples(self, span: tuple[int, int], before: dict[str, bytes]) -> Samples:
         """The finished inputs of a pack, by number; labels missing in the spool come from the old pack."""
         run = self.journal.settings()
         for item in self.journal.items(*span):
@@ -137,7 +130,8 @@ class Packs:
             labels = waiting.read_bytes() if waiting.is_file() else before[item.found.key]
             seen = self.journal.statistics(item.number)
             assert seen is not None
-            about = {
+            yield {
+                "key": item.found.key,
                 "source": item.found.place,
                 "sha256": item.sha256,
                 "model": run["model"],
@@ -146,8 +140,8 @@ class Packs:
                 "parts": seen.parts,
                 "confidence": seen.confidence,
                 "person_share": seen.person_share,
+                "labels": labels,
             }
-            yield Sample(item.found.key, labels, about)
 
 
 def import_pyarrow() -> Any:
@@ -165,14 +159,13 @@ def import_pyarrow() -> Any:
     return pyarrow.parquet
 
 
-def _write_tar(samples: Iterator[Sample], path: Path) -> None:
+def _write_tar(samples: Samples, path: Path) -> None:
     """`<key>.json` and `<key>.png` of each; owner and time are blank: equal labels give equal tars."""
     with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as archive:
         for sample in samples:
-            name = _sample_name(sample.key)
-            described = json.dumps({"key": sample.key, **sample.about}).encode("utf-8", "backslashreplace")
-            for ending, content in ((".json", described), (".png", sample.labels)):
-                member = tarfile.TarInfo(name + ending)
+            labels = sample.pop("labels")
+            for ending, content in ((".json", json.dumps(sample).encode()), (".png", labels)):
+                member = tarfile.TarInfo(_sample_name(sample["key"]) + ending)
                 member.size = len(content)
                 archive.addfile(member, io.BytesIO(content))
 
@@ -200,33 +193,23 @@ _ROWS = 256
 """Samples per row group; limits the memory that a pack takes."""
 
 
-def _write_parquet(samples: Iterator[Sample], path: Path) -> None:
+def _write_parquet(samples: Samples, path: Path) -> None:
     parquet = import_pyarrow()
     import pyarrow
 
-    kinds = {
-        "key": pyarrow.string(),
-        "source": pyarrow.string(),
-        "sha256": pyarrow.string(),
-        "model": pyarrow.string(),
-        "height": pyarrow.int32(),
-        "width": pyarrow.int32(),
-        "parts": pyarrow.string(),
-        "confidence": pyarrow.float64(),
-        "person_share": pyarrow.float64(),
-        "labels": pyarrow.binary(),
-    }
-    schema = pyarrow.schema(list(kinds.items()))
+    schema = pyarrow.schema(
+        {
+            **dict.fromkeys(("key", "source", "sha256", "model"), pyarrow.string()),
+            **{"height": pyarrow.int32(), "width": pyarrow.int32(), "parts": pyarrow.string()},
+            **{"confidence": pyarrow.float64(), "person_share": pyarrow.float64()},
+            "labels": pyarrow.binary(),
+        }
+    )
     with parquet.ParquetWriter(path, schema) as writer:
-        rows: list[dict[str, Any]] = []
-        for sample in samples:
-            source = sample.about["source"].encode("utf-8", "backslashreplace").decode()
-            about = {**sample.about, "source": source, "parts": json.dumps(sample.about["parts"])}
-            rows.append({"key": sample.key, **about, "labels": sample.labels})
-            if len(rows) == _ROWS:
-                writer.write_table(pyarrow.Table.from_pylist(rows, schema=schema))
-                rows = []
-        if rows:
+        while rows := list(islice(samples, _ROWS)):
+            for row in rows:
+                row["source"] = row["source"].encode("utf-8", "backslashreplace").decode()
+                row["parts"] = json.dumps(row["parts"])
             writer.write_table(pyarrow.Table.from_pylist(rows, schema=schema))
 
 
@@ -237,11 +220,5 @@ def _read_parquet(path: Path) -> Iterator[tuple[str, bytes]]:
             yield from zip(rows["key"], rows["labels"], strict=True)
 
 
-_WRITERS: dict[str, Callable[[Iterator[Sample], Path], None]] = {
-    "tar": _write_tar,
-    "parquet": _write_parquet,
-}
-_READERS: dict[str, Callable[[Path], Iterator[tuple[str, bytes]]]] = {
-    "tar": _read_tar,
-    "parquet": _read_parquet,
-}
+_WRITERS = {"tar": _write_tar, "parquet": _write_parquet}
+_READERS = {"tar": _read_tar, "parquet": _read_parquet}

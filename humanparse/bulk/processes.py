@@ -9,7 +9,7 @@ import threading
 import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from multiprocessing import get_context
@@ -60,7 +60,8 @@ class Processes:
     count: int
 
     def __post_init__(self) -> None:
-        check_count(self.count)
+        if self.count < 1:
+            raise BulkError(f"`processes` must be at least 1, not {self.count}")
 
     def __call__(self, job: Job, labeller: Labeller, options: RunOptions) -> Engine:
         """The engine of one run."""
@@ -75,27 +76,12 @@ class Processes:
 
 
 def _labelling(
-    model: ParserOptions,
-    source: Source,
-    settings: Settings,
-    dest: str | Path,
-    state: Path | None,
-    files: int,
+    model: ParserOptions, source: Source, settings: Settings, dest: str | Path, state: Path | None, files: int
 ) -> Work[list[JournalRow], list[Outcome]]:
     from ..parser import Parser
 
     labeller = Labeller(Parser.of(model, progress=False), source, settings, dest, state)
     return partial(label_batches, labeller, workers=files)
-
-
-def check_count(count: int) -> None:
-    """Check a number of processes.
-
-    Raises:
-        BulkError: it is less than 1.
-    """
-    if count < 1:
-        raise BulkError(f"`processes` must be at least 1, not {count}")
 
 
 @dataclass(eq=False)
@@ -219,12 +205,8 @@ def _deaf_to_ctrl_c() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-class _GoneError(Exception):
-    """The process that started this one is gone."""
-
-
 class _Starter:
-    """The process that started this one."""
+    """The process that started this one; if it is gone, this one ends."""
 
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
@@ -233,7 +215,7 @@ class _Starter:
         try:
             self._pipe.send((kind, value))
         except OSError as error:
-            raise _GoneError from error
+            raise SystemExit from error
 
     def items(self) -> Iterator[Any]:
         while True:
@@ -241,7 +223,7 @@ class _Starter:
             try:
                 item = self._pipe.recv()
             except (EOFError, OSError) as error:
-                raise _GoneError from error
+                raise SystemExit from error
             if item is None:
                 return
             yield item
@@ -258,11 +240,10 @@ def _worker(pipe: Connection, start: Callable[[], Work[Any, Any]], threads: int)
         torch.set_num_threads(threads)
         for result in start()(starter.items()):
             starter.tell("result", portable(result) if isinstance(result, Exception) else result)
-    except (_GoneError, KeyboardInterrupt):
+    except KeyboardInterrupt:
         return
     except Exception as error:
-        with suppress(_GoneError):
-            starter.tell("error", portable(error))
+        starter.tell("error", portable(error))
 
 
 def portable(error: Exception) -> Exception:

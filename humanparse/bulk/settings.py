@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from .. import hub
 from .._version import __version__
 from ..cleaning import Area, Cleaning
 from ..errors import BulkError, ModelError, SchemeError
 from ..options import ParserOptions
 from ..registry import ModelSpec
+from ..schemes import find_remap
 from .writers import FORMATS, check_formats
 
 if TYPE_CHECKING:
@@ -98,8 +100,6 @@ class Settings:
         if not gives and self.people is not None:
             raise ModelError(f"{parser.spec.name} finds people by itself; leave `people` out")
         if self.remap is not None and parser.scheme.key != self.remap:
-            from ..schemes import find_remap
-
             remap = find_remap(parser.scheme, self.remap)
             if remap.inexact and not self.approximate:
                 raise SchemeError(
@@ -107,7 +107,7 @@ class Settings:
                     f"{self.remap}'s: {remap.note}. Accept that with `approximate=True`, or use a model with "
                     f"{self.remap}'s labels"
                 )
-        return Settings(**{**asdict(self), "confidence": gives and self.confidence is not False})
+        return replace(self, confidence=gives and self.confidence is not False)
 
 
 def described(
@@ -142,8 +142,6 @@ def revision_of(parser: Parser) -> dict[str, str]:
 
 def _detector_hash(model: ParserOptions, settings: Settings) -> dict[str, str]:
     """The sha256 of the user's own detector, if it is used."""
-    from .. import hub
-
     if settings.people is None or not isinstance(model.weights, Mapping) or "detector" not in model.weights:
         return {}
     return {"detector": hub.sha256(Path(model.weights["detector"]))}
@@ -151,6 +149,4 @@ def _detector_hash(model: ParserOptions, settings: Settings) -> dict[str, str]:
 
 def weights_hashes(parser: Parser) -> dict[str, str]:
     """Role of each network -> sha256 of its file."""
-    from .. import hub
-
     return {role: hub.sha256(Path(file)) for role, file in parser.weights.items()}

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from .. import decode, image
 from ..errors import BulkError, ImageError, StorageError
-from ..remote import RemoteFile, is_remote, read
-from ..suffixes import SUFFIXES as SUFFIXES
+from ..messages import shorten
+from ..remote import RemoteFile, is_remote, join, read
 from ..suffixes import is_picture, left_out, reason_against
 from ..video.containers import SUFFIXES as VIDEOS
 from .items import Content, Listing, Source
@@ -70,7 +70,9 @@ def open_source(
     if suffix == ".tar":
         return open_tars([path], member, keep_suffix)
     if suffix in VIDEOS:
-        return open_video(path, every)
+        from .video import VideoSource
+
+        return VideoSource(path, every)
     if is_picture(path.name):
         return PictureSource((path,), path.parent, keep_suffix)
     if path.name.lower().endswith((".tar.gz", ".tgz")):
@@ -105,13 +107,6 @@ def _matching(text: str, dest: Path | None, member: str | None, keep_suffix: boo
     others = Counter(reason_against(path.name) for path in found if not is_picture(path.name))
     others.pop("", None)
     return PictureSource(pictures, root, keep_suffix, others)
-
-
-def open_video(path: Path | RemoteFile, every: int) -> Source:
-    """Every n-th frame of a video."""
-    from .video import VideoSource
-
-    return VideoSource(path, every)
 
 
 def open_tars(
@@ -184,8 +179,41 @@ def decoded(content: bytes, name: str) -> Content:
     return Content(pixels, hashlib.sha256(content).hexdigest())
 
 
+def read_photo(photo: Path | str, name: str, size: int | None = None, mark: int | None = None) -> Content:
+    """Decode a file, an object in remote storage, or what a URL leads to; raises `ImageError`."""
+    if isinstance(photo, Path):
+        return read_picture(photo, name)
+    if is_remote(photo):
+        return read_object(photo, name, size, mark)
+    return Content(image.load(photo, name=name))
+
+
+def below(root: Path | str, name: str) -> Path | str:
+    """The path or address of what lies below a folder or an address."""
+    return join(root, name) if isinstance(root, str) and is_remote(root) else Path(root, name)
+
+
+class PhotoSource(Source):
+    """Pictures that are files, objects or URLs: `photo` says where each of them is."""
+
+    root: Path | str
+    others: Counter[str]
+
+    def read(self, found: Listing) -> Content:
+        """Decode a picture."""
+        return read_photo(self.photo(found), shorten(found.place, 300), found.size, found.modified)
+
+    def left_out(self) -> Counter[str]:
+        """Numbers of picture-like files that are not listed, by reason."""
+        return self.others
+
+    def photo(self, found: Listing) -> Path | str:
+        """The path or address of a picture."""
+        return below(self.root, found.place)
+
+
 @dataclass(frozen=True)
-class FolderSource:
+class FolderSource(PhotoSource):
     """All pictures in a folder and its subfolders, sorted by path, as a bucket lists them.
 
     Hidden folders and links to folders are not followed; hidden pictures and such links are counted.
@@ -195,7 +223,6 @@ class FolderSource:
     dest: Path | None
     keep_suffix: bool = False
     others: Counter[str] = field(default_factory=Counter, compare=False)
-    in_order = False
 
     def listing(self) -> Iterator[Listing]:
         """The pictures."""
@@ -228,28 +255,15 @@ class FolderSource:
             ) from error
         return [(f"{folder}/{entry.name}" if folder else entry.name, entry) for entry in inside]
 
-    def read(self, found: Listing) -> Content:
-        """Decode a picture."""
-        return read_picture(self.root / found.place, found.place)
-
-    def left_out(self) -> Counter[str]:
-        """Numbers of picture-like files that are not listed, by reason."""
-        return self.others
-
-    def photo(self, found: Listing) -> Path:
-        """The file of a picture."""
-        return self.root / found.place
-
 
 @dataclass(frozen=True)
-class PictureSource:
+class PictureSource(PhotoSource):
     """Some files; outputs mirror the folders below the one that contains all of them."""
 
     paths: tuple[Path, ...]
     root: Path
     keep_suffix: bool = False
     others: Counter[str] = field(default_factory=Counter, compare=False)
-    in_order = False
 
     def listing(self) -> Iterator[Listing]:
         """The files as given."""
@@ -257,18 +271,6 @@ class PictureSource:
         for path in self.paths:
             inside = path.absolute().relative_to(root).as_posix()
             yield found_file(inside, path, key_of_path(inside, self.keep_suffix))
-
-    def read(self, found: Listing) -> Content:
-        """Decode a picture."""
-        return read_picture(self.root / found.place, found.place)
-
-    def left_out(self) -> Counter[str]:
-        """Numbers of picture-like files that are not listed, by reason."""
-        return self.others
-
-    def photo(self, found: Listing) -> Path:
-        """The file of a picture."""
-        return self.root / found.place
 
 
 def size_and_mark(path: Path | RemoteFile) -> tuple[int, int]:

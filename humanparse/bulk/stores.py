@@ -6,10 +6,10 @@ import glob
 import re
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Protocol
+from typing import TypeAlias
 
 from .. import remote
 from ..durable import folds_case, replacing, sync_folder
@@ -20,42 +20,8 @@ STATE = ".humanparse"
 """Folder of a run's own files below its destination."""
 
 
-class Store(Protocol):
-    """A destination. Names are paths below it, with `/` between folders."""
-
-    def put(self, name: str, content: bytes) -> None:
-        """Write a file; raises `BulkError`."""
-
-    def replacing(self, name: str) -> AbstractContextManager[Path]:
-        """A path to write to, which becomes the file when the block succeeds; raises `BulkError`."""
-
-    def copy(self, name: str) -> AbstractContextManager[Path]:
-        """A path where the file can be read; raises `BulkError` if there is none."""
-
-    def size(self, name: str) -> int:
-        """Bytes of a file; -1 if there is none."""
-
-    def sizes(self) -> AbstractContextManager[Callable[[str], int]]:
-        """`size` for very many files."""
-
-    def remove(self, names: Iterable[str]) -> None:
-        """Remove files; those that do not exist are skipped."""
-
-    def remove_parts(self, name: str) -> None:
-        """Remove what a killed process left of a file that it was writing."""
-
-    def synchronise(self, names: Iterable[str]) -> None:
-        """Make files survive a power cut."""
-
-    def folder(self, name: str) -> Path | str:
-        """Path or address of the folder of a file."""
-
-    def labels(self) -> list[str]:
-        """Labels of the shards that have a journal here; `"all"` for a run without shards."""
-
-    @property
-    def folds_case(self) -> bool:
-        """Whether names that differ only in case are one file."""
+Store: TypeAlias = "FolderStore | BucketStore"
+"""A destination. Names are paths below it, with `/` between folders."""
 
 
 def open_store(dest: str | Path) -> Store:
@@ -116,7 +82,7 @@ class FolderStore:
 
     @contextmanager
     def sizes(self) -> Iterator[Callable[[str], int]]:
-        """`size` itself."""
+        """A function that returns the size of a file; -1 if there is none. Here, `size` itself."""
         yield self.size
 
     def remove(self, names: Iterable[str]) -> None:
@@ -141,7 +107,7 @@ class FolderStore:
         return (self.root / name).parent
 
     def labels(self) -> list[str]:
-        """Labels of the shards that have a journal here."""
+        """Labels of the shards that have a journal here; `"all"` for a run without shards."""
         return sorted(path.parent.name for path in self.root.glob(f"{STATE}/*/journal.sqlite"))
 
     @property
@@ -190,7 +156,8 @@ class BucketStore:
         """A copy of the object on the disk; raises `GoneError` if there is none."""
         content = remote.read(self._address(name))
         with TemporaryDirectory(prefix="humanparse-") as folder:
-            path = Path(folder) / name.rpartition("/")[2]
+            path = Path(folder, name)
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
             yield path
 
@@ -202,8 +169,7 @@ class BucketStore:
     @contextmanager
     def sizes(self) -> Iterator[Callable[[str], int]]:
         """`size` from one listing, kept in a temporary file: a request per object would take too long."""
-        database = sqlite3.connect("")
-        try:
+        with closing(sqlite3.connect("")) as database:
             database.execute("CREATE TABLE objects (name TEXT PRIMARY KEY, size INTEGER) WITHOUT ROWID")
             found = ((one.name, one.size) for one in remote.listed(self.root, optional=True))
             database.executemany("INSERT OR REPLACE INTO objects VALUES (?, ?)", found)
@@ -213,8 +179,6 @@ class BucketStore:
                 return -1 if row is None else int(row[0])
 
             yield size
-        finally:
-            database.close()
 
     def remove(self, names: Iterable[str]) -> None:
         """Remove objects; those that do not exist are skipped."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import accumulate
@@ -12,15 +12,18 @@ from typing import Any
 from .. import image
 from ..errors import BulkError, ImageError
 from ..messages import said, shorten
-from ..remote import RemoteFile, is_remote
+from ..remote import RemoteFile
 from .items import Content, Listing, Source
 from .lists import ListSource, beside, find_column, unchanged
 from .naming import key_of_path, key_of_url
 from .packs import import_pyarrow
-from .sources import decoded, read_object, read_picture, size_and_mark
+from .sources import decoded, read_photo, size_and_mark
 
 _ROWS = 8  # read at a time: each may hold a photo of some megabytes
 _BLOCK = 4 << 20  # bytes read at a time: a column of a row group may have gigabytes
+
+_TEXT = re.compile(r"(large_)?string(_view)?")  # pyarrow's names of types
+_BINARY = re.compile(r"(large_)?binary(_view)?|fixed_size_binary\[\d+\]")
 
 
 def open_table(path: Path | RemoteFile, column: str | None, keep_suffix: bool) -> Source:
@@ -50,7 +53,7 @@ def strings(path: Path | RemoteFile, column: str | None) -> Iterator[str | None]
             yield from batch.column(0).to_pylist()
 
 
-class TableSource:
+class TableSource(Source):
     """Pictures in a column: encoded bytes, or `{"bytes", "path"}`; missing bytes are read from the path.
 
     Outputs are named by the path, or by the row number if there is none. A table in remote storage is read in
@@ -85,18 +88,8 @@ class TableSource:
         if isinstance(value, bytes):
             return decoded(value, found.place)
         photo = value if "://" in value else beside(self._path, value)
-        if isinstance(photo, Path):
-            return read_picture(photo, f"{found.place}: {shorten(value)}")
-        name = f"{found.place}: {image.describe(photo)}"
-        return read_object(photo, name) if is_remote(photo) else Content(image.load(photo, name=name))
-
-    def left_out(self) -> Counter[str]:
-        """An empty counter."""
-        return Counter()
-
-    def photo(self, found: Listing) -> str:
-        """The name of the row, such as `photos.parquet row 3`."""
-        return found.place
+        called = shorten(value) if isinstance(photo, Path) else image.describe(photo)
+        return read_photo(photo, f"{found.place}: {called}")
 
     def _names(self) -> Iterator[str | None]:
         with _opened(self._path) as table:
@@ -183,29 +176,15 @@ def _column(path: Path | RemoteFile, table: Any, column: str | None) -> tuple[st
     name = find_column(path, schema.names, column)
     kind = schema.field(name).type
     plain = kind.value_type if pyarrow.types.is_dictionary(kind) else kind
-    if _is_text(plain):
+    if _TEXT.fullmatch(str(plain)):
         return name, "string"
-    if _is_binary(plain):
+    if _BINARY.fullmatch(str(plain)):
         return name, "binary"
     if pyarrow.types.is_struct(plain):
-        fields = {plain.field(number).name: plain.field(number).type for number in range(plain.num_fields)}
-        if "bytes" in fields and _is_binary(fields["bytes"]):
-            return name, "named" if "path" in fields and _is_text(fields["path"]) else "binary"
+        fields = {field.name: str(field.type) for field in plain}
+        if "bytes" in fields and _BINARY.fullmatch(fields["bytes"]):
+            return name, "named" if "path" in fields and _TEXT.fullmatch(fields["path"]) else "binary"
     raise BulkError(
         f"{path}: its column {name} holds {shorten(str(kind))}; pictures are text (paths or addresses), "
         "binary, or a struct of bytes and path. Name another column with `column`, or write one in each row"
     )
-
-
-def _is_text(kind: Any) -> bool:
-    import pyarrow
-
-    return str(kind) == "string_view" or pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind)
-
-
-def _is_binary(kind: Any) -> bool:
-    import pyarrow
-
-    types = pyarrow.types
-    fixed = types.is_fixed_size_binary(kind)
-    return str(kind) == "binary_view" or types.is_binary(kind) or types.is_large_binary(kind) or fixed

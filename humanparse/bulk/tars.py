@@ -13,7 +13,7 @@ from ..errors import BulkError, ImageError, StorageError
 from ..messages import said
 from ..remote import RemoteFile
 from ..suffixes import is_picture, reason_against, suffix_of
-from .items import Content, Listing
+from .items import Content, Listing, Source
 from .naming import key_of_path
 from .sources import decoded, size_and_mark
 
@@ -52,7 +52,7 @@ class _Picture:
 
 
 @dataclass(frozen=True)
-class TarSource:
+class TarSource(Source):
     """The pictures in one tar or several.
 
     A sample is all files whose names are equal before the first dot, as in WebDataset. Its outputs have that
@@ -74,7 +74,6 @@ class TarSource:
     keep_suffix: bool = False
     beside: Counter[str] = field(default_factory=Counter)
     others: Counter[str] = field(default_factory=Counter, compare=False)
-    in_order = False
 
     def listing(self) -> Iterator[Listing]:
         """The pictures, tar by tar, in the order of the tar."""
@@ -133,11 +132,7 @@ class TarSource:
                 self.others[reason] += 1
             elif is_picture(member.name):
                 self._add(found, member)
-        return (
-            _followed(path, found, links)
-            if any(one.start < 0 for one in found.values())
-            else [*found.values()]
-        )
+        return _followed(path, found, links)
 
     def _add(self, found: dict[str, _Picture], member: tarfile.TarInfo) -> None:
         if member.name in found:
@@ -165,9 +160,8 @@ class TarSource:
         """The pictures of a sample that are labelled, with the names of their outputs."""
         likely = self._likely(sample)
         if not likely and self.member:
-            self.others[f"of samples without {' or '.join(self.member)}, which `member` asks for"] += len(
-                sample
-            )
+            reason = f"of samples without {' or '.join(self.member)}, which `member` asks for"
+            self.others[reason] += len(sample)
             return []
         if not likely:  # names with dots
             return [(one, one.name[: -len(suffix_of(one.name))]) for one in sample]
@@ -201,7 +195,7 @@ def _followed(path: Path | RemoteFile, found: dict[str, _Picture], links: dict[s
     """The pictures; links get the bytes of the file that they lead to."""
     goals = {name: _goal(normpath(name), links) for name, one in found.items() if one.start < 0}
     wanted, files = set(goals.values()), {}
-    for member in _members(path):
+    for member in _members(path) if wanted else ():
         if member.isreg() and normpath(member.name) in wanted:
             files[normpath(member.name)] = (member.offset_data, member.size)
     return [

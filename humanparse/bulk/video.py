@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,12 +11,12 @@ from typing import Any
 from ..errors import BulkError, ImageError
 from ..remote import Found, RemoteFile
 from ..video.reading import VideoReader
-from .items import Content, Listing
+from .items import Content, Listing, Source
 from .naming import key_of_path
 from .sources import size_and_mark
 
 
-class VideoSource:
+class VideoSource(Source):
     """Every n-th frame, the first included. A video in remote storage is read from a copy, see `on_disk`.
 
     Args:
@@ -128,14 +127,6 @@ class VideoSource:
             self._reader = None
             raise ImageError(f"{found.place}: this frame cannot be read")
         return Content(frame)
-
-    def left_out(self) -> Counter[str]:
-        """An empty counter."""
-        return Counter()
-
-    def photo(self, found: Listing) -> str:
-        """The name of a frame."""
-        return found.place
 
     def _opened(self) -> VideoReader:
         assert isinstance(self._path, Path)  # see `on_disk`

@@ -85,7 +85,7 @@ def _objects(address: str, tell: Callable[[str], None], dest: str) -> list[str]:
     source = open_objects(address, dest, None, None, keep_suffix=False)
     if not isinstance(source, ObjectSource):
         raise ImageError(f"{address}: neither a picture nor a folder of some; label it with humanparse label")
-    inside = [source.photo(one) for one in source.listing()]
+    inside = [str(source.photo(one)) for one in source.listing()]
     others = told(source.left_out())
     if not inside:
         raise ImageError(f"{address}: no pictures there{others and f'; left out: {others}'}")

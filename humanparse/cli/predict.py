@@ -100,14 +100,14 @@ def predict(
     spec = hub.find_model(options.model, offline=options.offline)
     _refuse_nobody(spec, people, wanted)
     cleaning.check(spec.scheme)
+    from .. import bulk
     from ..bulk.pipeline import default_workers
-    from ..bulk.processes import check_count
     from ..parser import Parser
 
     if options.fast_decode and wanted.shows_photo:
         raise FormatError("an overlay shows the whole photo; leave --fast-decode or the overlay out")
     if processes is not None:
-        check_count(processes)
+        bulk.Processes(processes)  # checks the number
     load = partial(Parser.of, options)
     parser = load(progress=False if quiet else None)
     if not quiet:

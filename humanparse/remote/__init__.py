@@ -17,6 +17,5 @@ from .listing import listed as listed
 from .objects import RemoteFile as RemoteFile
 from .objects import abort_uploads as abort_uploads
 from .objects import read as read
-from .objects import read_part as read_part
 from .objects import remove as remove
 from .objects import write as write

@@ -67,13 +67,6 @@ def _is_of(content: bytes, mark: int) -> bool:
     return mark == number_of(hashlib.md5(content, usedforsecurity=False).hexdigest())
 
 
-def read_part(address: str, start: int, size: int, mark: int | None) -> bytes:
-    """`size` bytes of an object from `start` on; raises the errors of `read`."""
-    content = _range(address, start, size)
-    _refuse_change(address, mark)
-    return content
-
-
 def _range(address: str, start: int, size: int) -> bytes:
     """`size` bytes from `start` on; an attempt that returns more or fewer is retried."""
     if not size:
@@ -120,8 +113,10 @@ class RemoteFile:
         return _existing(self.address)
 
     def read_part(self, start: int, size: int, mark: int | None) -> bytes:
-        """A range of its bytes; see `read_part`."""
-        return read_part(self.address, start, size, mark)
+        """`size` of its bytes from `start` on; raises the errors of `read`."""
+        content = _range(self.address, start, size)
+        self.refuse_change(mark)
+        return content
 
     def open(self, mode: str = "rb") -> io.BufferedReader:
         """The object as a seekable file."""
@@ -171,9 +166,6 @@ class _Parts(io.RawIOBase):
 
     def seekable(self) -> bool:
         return True
-
-    def tell(self) -> int:
-        return self._at
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]

@@ -109,7 +109,7 @@ def _task(job: Job, labeller: Labeller, options: RunOptions) -> Task:
     model = replace(job.model, device=parser.device.type, precision=parser.precision, runtime=parser.runtime)
     return Task(
         model=model,
-        weights=weights_hashes(parser),
+        weights={**weights_hashes(parser), **revision_of(parser)},
         source=job.source,
         settings=labeller.settings,
         dest=job.dest if is_remote(str(job.dest)) else Path(job.dest),
@@ -117,7 +117,6 @@ def _task(job: Job, labeller: Labeller, options: RunOptions) -> Task:
         folder=Path.cwd(),
         threads=shares(labeller.pipeline.small, parser.device)[1],  # as in a local run
         files=options.workers or default_workers(),
-        revision=revision_of(parser),
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
@@ -18,7 +17,7 @@ from ...options import ParserOptions
 from ...pipelines.lanes import shares
 from ...registry import DEFAULT, FAMILIES
 from ...remote import is_remote
-from ..items import Content, JournalRow, Listing
+from ..items import Content, JournalRow, Listing, Source
 from ..labeller import Labeller, Photo, finished
 from ..naming import key_of_path, key_of_url
 from ..pipeline import default_workers
@@ -154,10 +153,8 @@ class Rows:
     threads: int
 
 
-class Pictures:
+class Pictures(Source):
     """The pictures of one batch of rows as a source."""
-
-    in_order = False
 
     def __init__(self, values: Sequence[Any]) -> None:
         self._values = values
@@ -170,10 +167,6 @@ class Pictures:
         """Decode a picture."""
         value = picture_in(self._values[found.start], found.place)
         return decoded(value, found.place) if isinstance(value, bytes) else Content(image.load(value))
-
-    def left_out(self) -> Counter[str]:
-        """An empty counter."""
-        return Counter()
 
     def photo(self, found: Listing) -> Path | str:
         """The path or address in a picture's row, or else its key."""
@@ -234,12 +227,7 @@ class LabelRows:
             if not photo.item.found.key:
                 return {"error": f"{self._rows.key_column} is empty, so its files have no name"}
             labeller.save(photo.item, photo.content, final)
-        return {
-            "labels": encoded("png", final),
-            **asdict(seen),
-            "parts": json.dumps(seen.parts),
-            "error": "",
-        }
+        return {"labels": encoded("png", final), **asdict(seen), "parts": json.dumps(seen.parts), "error": ""}
 
 
 def _found(number: int, key: Any) -> Listing:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
@@ -24,7 +24,7 @@ class Task:
 
     Attributes:
         model: the model, with the device, precision and runtime of the process that started the run.
-        weights: role -> sha256 of that process's file.
+        weights: role -> sha256 of that process's file; and the model's revision, see `revision_of`.
         source: where inputs are read.
         settings: what is written.
         dest: path or address of the folder of the outputs.
@@ -32,7 +32,6 @@ class Task:
         folder: working folder, where relative paths begin.
         threads: threads of the network on a CPU.
         files: number of reading threads, and of writing threads.
-        revision: commit of that process's model, see `revision_of`; empty if it has none.
     """
 
     model: ParserOptions
@@ -44,7 +43,6 @@ class Task:
     folder: Path
     threads: int
     files: int
-    revision: dict[str, str] = field(default_factory=dict)
 
     @property
     def depth(self) -> int:
@@ -74,7 +72,7 @@ class Worker:
         task = self._task
         try:
             parser = Parser.of(task.model, progress=False)
-            if (weights_hashes(parser), revision_of(parser)) != (task.weights, task.revision):
+            if {**weights_hashes(parser), **revision_of(parser)} != task.weights:
                 return f"{parser.spec.name}: the weights here are others than where the run was begun"
             self._labeller = Labeller(parser, task.source, task.settings, task.dest, task.state)
         except HumanParseError as error:
