@@ -79,13 +79,15 @@ def with_parser_options(without: Sequence[str] = (), **defaults: Any) -> Callabl
 
 
 def _annotation(option: Field[Any]) -> Any:
-    """The command-line option of a field: flags for booleans, text for everything else."""
+    """The command-line option of a field: a flag, a number, or text, which `_READERS` may read further."""
     word = "--" + option.name.replace("_", "-")
     names = ["-m", word] if option.name == "model" else [word] if option.type == "bool" else []
-    kind = list[str] | None if option.name == "weights" else _KINDS.get(option.type, str | None)
+    plain = _PLAIN.get(str(option.type).removesuffix(" | None"), str)
+    kind = list[str] if option.name == "weights" else plain
     help, shown = option.metadata["help"], option.default is not None
     return Annotated[
-        kind, typer.Option(*names, help=help, show_default=shown, rich_help_panel="Options of the model")
+        kind | None,
+        typer.Option(*names, help=help, show_default=shown, rich_help_panel="Options of the model"),
     ]
 
 
@@ -122,7 +124,7 @@ def _pair(name: str, text: str) -> tuple[int, int]:
     return int(words[0]), int(words[1])
 
 
-_KINDS: dict[Any, Any] = {"bool": bool, "bool | None": bool | None}
+_PLAIN: dict[str, Any] = {"bool": bool, "int": int, "float": float}
 _READERS: dict[Any, Callable[[str, str], Any]] = {
     "tuple[float, ...] | None": _numbers,
     "tuple[int, int] | None": _pair,
