@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 from torch import nn
 
 from humanparse.models.lite import Lite
@@ -145,6 +146,15 @@ def test_frozen_stages_keep_their_weights_and_statistics(recipe: Any, tmp_path: 
     moved = {name for name, value in run.net.state_dict().items() if not torch.equal(value, before[name])}
     still = ("encoder.stem.", "encoder.stages.0.", "encoder.stages.1.")
     assert moved and not any(name.startswith(still) for name in moved)
+
+
+def test_several_weights_to_begin_with_are_averaged(recipe: Any, tmp_path: Path) -> None:
+    for number, value in enumerate((1.0, 2.0, 6.0)):
+        save_file(
+            {"conv": torch.full((2, 3), value, dtype=torch.float16)}, tmp_path / f"{number}.safetensors"
+        )
+    found = recipe.mean_of(sorted(tmp_path.iterdir()))
+    assert found.keys() == {"conv"} and found["conv"].dtype == torch.float32 and (found["conv"] == 3).all()
 
 
 def test_neck_beside_the_face_becomes_face_and_other_skin_stays_unknown(recipe: Any) -> None:

@@ -9,7 +9,7 @@ import copy
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -119,6 +119,12 @@ def batches(plan: Plan, state: State, odds: np.ndarray, progress: Callable[[], f
         step, seen = step + 1, seen + many
 
 
+def mean_of(files: Sequence[Path]) -> dict[str, Tensor]:
+    """The mean of the weights of several runs (model soups, arXiv:2203.05482)."""
+    states = [load_file(file) for file in files]
+    return {name: torch.stack([state[name].float() for state in states]).mean(0) for name in states[0]}
+
+
 def loss_of(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
     """Class-weighted cross-entropy plus soft Dice over the classes that the batch shows.
 
@@ -163,7 +169,7 @@ class Trainer:
         device: str = "cpu",
         workers: int = 1,
         bf16: bool = True,
-        start: Path | None = None,
+        start: Sequence[Path] = (),
         tagged: int = 0,
     ) -> None:
         torch.manual_seed(plan.seed)
@@ -177,9 +183,9 @@ class Trainer:
             self.odds[-tagged:] *= plan.tagged
             self.odds /= self.odds.sum()
         self.weights = torch.from_numpy(class_weights(counted)).to(device)
-        self.net = build(plan.size, pretrained=start is None and not self.checkpoint.exists())
-        if start is not None:
-            self.net.load_state_dict(load_file(start), strict=False)  # all but the norms' step counters
+        self.net = build(plan.size, pretrained=not start and not self.checkpoint.exists())
+        if start:
+            self.net.load_state_dict(mean_of(start), strict=False)  # all but the norms' step counters
         self.net.to(device).to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.net).eval().requires_grad_(False)
         encoder = self.net.encoder
@@ -204,7 +210,7 @@ class Trainer:
         if self.checkpoint.exists():
             self.restore()
         data = "--tagged TAGGED --pseudo LABELS " if tagged else ""
-        begun = f"{'' if start is None else '--start FIRST '}{data}{plan.length}"
+        begun = "".join(f"--start FIRST{number or ''} " for number in range(len(start))) + data + plan.length
         if self.state.starts[-1:] != (begun,):
             self.state = replace(self.state, starts=(*self.state.starts, begun))
 
@@ -290,7 +296,9 @@ def main(
     out: Annotated[Path, typer.Option(help="Where lite-atr.safetensors and lite-atr.md go.")],
     work: Annotated[Path, typer.Option(help="Checkpoint, log, sample pictures; start again to resume.")],
     size: Annotated[str, typer.Option(help=f"The encoder: {', '.join(SIZES)}.")] = "lite0",
-    start: Annotated[Path | None, typer.Option(help="Weights to begin with instead of ImageNet's.")] = None,
+    start: Annotated[
+        list[Path] | None, typer.Option(help="Weights to begin with instead of ImageNet's; or their mean.")
+    ] = None,
     rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 2e-3,
     epochs: Annotated[float, typer.Option(help="Length: pictures drawn per training photo.")] = 150,
     minutes: Annotated[float | None, typer.Option(help="Length in minutes of training instead.")] = None,
@@ -315,7 +323,7 @@ def main(
     empty, _ = load_grounds(grounds)
     more = load_tagged(tagged / "images", pseudo) if tagged and pseudo else []
     plan = Plan(epochs, minutes, seed, size, rate, late=late)
-    trainer = Trainer(plan, training + more, empty, work, device, workers, bf16, start, len(more))
+    trainer = Trainer(plan, training + more, empty, work, device, workers, bf16, start or (), len(more))
     console.print(
         f"{len(training)} + {len(more)} photos to train on, {len(validation)} to validate, "
         f"{len(empty)} without people; step {trainer.state.step}"
