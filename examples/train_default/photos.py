@@ -148,9 +148,17 @@ def class_weights(counted: NDArray[np.int64]) -> NDArray[np.float32]:
     return np.clip((share / share[0]) ** -0.35, 1, 5).astype(np.float32)
 
 
+def shown(counted: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether each photo shows each class, (N, 18): more than 100 pixels."""
+    return counted > 100
+
+
+def frequency(counted: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The share of photos that show each class, (18,), at least a thousandth."""
+    return np.maximum(shown(counted).mean(0), 1e-3)
+
+
 def photo_odds(counted: NDArray[np.int64], threshold: float = 0.3) -> NDArray[np.float64]:
     """How often each photo is drawn: its rarest label decides (repeat factors of LVIS, arXiv:1908.03195)."""
-    present = counted > 100
-    often = np.maximum(present.mean(0), 1e-3)
-    factors = np.where(present, np.maximum(1, np.sqrt(threshold / often)), 1).max(1)
+    factors = np.where(shown(counted), np.maximum(1, np.sqrt(threshold / frequency(counted))), 1).max(1)
     return np.asarray(factors / factors.sum())

@@ -231,11 +231,11 @@ class Trainer:
 
     def progress(self) -> float:
         """The share of the run that is done, 0 to 1."""
-        if 0 in (self.plan.minutes, self.plan.epochs):
-            return 1.0
-        if self.plan.minutes is not None:
-            return min(1.0, self.state.seconds / 60 / self.plan.minutes)
-        return min(1.0, self.state.seen / len(self.photos) / self.plan.epochs)
+        if self.plan.minutes is None:
+            done, length = self.state.seen / len(self.photos), self.plan.epochs
+        else:
+            done, length = self.state.seconds / 60, self.plan.minutes
+        return min(1.0, done / length) if length else 1.0
 
     def run(self, steps: int | None = None) -> Iterator[float]:
         """Train to the end of the plan, or for `steps`; yields each step's loss."""

@@ -21,7 +21,7 @@ def numbers_png(numbers: npt.NDArray[Any], **options: Any) -> bytes:
     if numbers.max(initial=0) > 255:
         picture = Image.frombytes("I;16", (width, height), numbers.astype("<u2").tobytes())
     else:
-        picture = Image.frombytes("P", (width, height), numbers.astype(np.uint8).tobytes())
+        picture = Image.frombytes("P", (width, height), numbers.astype(np.uint8, copy=False).tobytes())
         picture.putpalette([value for colour in voc_palette() for value in colour])
     return _encoded(picture, "PNG", **options)
 

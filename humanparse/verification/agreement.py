@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..arrays import Labels, Mask
+from ..ops import clean
 from ..people import Person
 from ..schemes import LabelScheme
 
@@ -106,16 +107,7 @@ def near_borders(labels: Labels) -> Mask:
     edge[:-1] |= down
     edge[:, 1:] |= across
     edge[:, :-1] |= across
-    for _ in range(reach - 1):
-        edge = _grown(edge)
-    return edge
-
-
-def _grown(mask: Mask) -> Mask:
-    """The mask and its 8-connected neighbours."""
-    padded = np.pad(mask, 1)
-    rows = padded[:-2] | padded[1:-1] | padded[2:]
-    return rows[:, :-2] | rows[:, 1:-1] | rows[:, 2:]
+    return clean.grow_square(edge, reach - 1)
 
 
 def compare_people(
