@@ -51,6 +51,14 @@ class OddError(Exception):
         super().__init__(f"{one} and {two}")
 
 
+class TerminatedError(Exception):
+    """Its process is terminated while it is sent."""
+
+    def __reduce__(self) -> tuple[type[Exception], tuple[()]]:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return TerminatedError, ()
+
+
 def doing(kind: str) -> partial[Iterator[tuple[int, int]]]:
     """What a process begins with."""
     return partial(squares, kind)
@@ -73,6 +81,8 @@ def squares(kind: str, numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
             raise ImageError("20: not a picture")
         if number == 20 and kind == "odd":
             raise OddError(1, 2)
+        if number == 20 and kind == "terminated":
+            raise TerminatedError
         waiting.append(number)
         if len(waiting) > 3:
             time.sleep(0.001 * (number % 3))
@@ -108,6 +118,15 @@ def test_what_ends_one_process_ends_all_with_its_reason(
         for result, _ in spread(partial(doing, kind), range(400), 2):
             found.append(result)
     assert found == [number**2 for number in range(len(found))] and len(found) <= 20
+
+
+@pytest.mark.posix
+def test_a_process_that_is_terminated_while_it_reports_an_error_prints_nothing(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(BulkError, match="ended with status 0"):
+        list(spread(partial(doing, "terminated"), range(400), 2))
+    assert capfd.readouterr().err == ""
 
 
 def test_label_in_processes_gives_the_bytes_and_rows_of_one(photos: Path, tmp_path: Path) -> None:

@@ -268,17 +268,17 @@ class Endless:
 
 
 def test_memory_stays_flat_while_many_objects_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
-    store = Endless(6000)
+    store = Endless(30_000)
     monkeypatch.setattr("humanparse.remote.listing.file_system", lambda address: store)
     tracemalloc.start()
     listing = ObjectSource("s3://bucket/photos").listing()
     next(listing)
     assert store.pages == 1
     first = tracemalloc.get_traced_memory()[1]
-    assert sum(1 for _ in listing) == 5999
+    assert sum(1 for _ in listing) == 29_999
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 2.5 * first, (first, peak)
+    assert peak < 5 * first, (first, peak)  # 30 pages; other threads' memory counts, too
 
 
 def test_labels_come_while_the_bucket_is_still_listed(

@@ -46,11 +46,11 @@ MEAN, STD = score.MEAN, score.STD
 # (height, width), pictures per batch, share of batches; whole people stand upright, so do most canvases.
 EARLY = (((320, 224), 16, 0.6), ((256, 256), 16, 0.25), ((224, 320), 16, 0.15))
 LATE = (  # about what Parser shows the network: the last four when it looks for people
-    ((448, 288), 8, 0.30),
-    ((288, 288), 12, 0.10),
-    ((288, 448), 8, 0.10),
-    ((640, 416), 4, 0.14),
-    ((416, 640), 4, 0.12),
+    ((480, 320), 6, 0.26),
+    ((320, 320), 9, 0.20),
+    ((320, 480), 6, 0.08),
+    ((640, 416), 4, 0.12),
+    ((416, 640), 4, 0.10),
     ((768, 512), 3, 0.12),
     ((512, 768), 3, 0.12),
 )

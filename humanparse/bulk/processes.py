@@ -235,15 +235,16 @@ def _worker(pipe: Connection, start: Callable[[], Work[Any, Any]], threads: int)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the work as Ctrl-C would
     starter = _Starter(pipe)
     try:
-        import torch
+        try:
+            import torch
 
-        torch.set_num_threads(threads)
-        for result in start()(starter.items()):
-            starter.tell("result", portable(result) if isinstance(result, Exception) else result)
+            torch.set_num_threads(threads)
+            for result in start()(starter.items()):
+                starter.tell("result", portable(result) if isinstance(result, Exception) else result)
+        except Exception as error:
+            starter.tell("error", portable(error))
     except KeyboardInterrupt:
         return
-    except Exception as error:
-        starter.tell("error", portable(error))
 
 
 def portable(error: Exception) -> Exception:
