@@ -102,7 +102,7 @@ def _one_view(
     mixed |= between != lower.index_select(1, right)
     between.masked_fill_(mixed, _MIXED)
     between *= inside_rows[:, None] & inside_columns  # 0 where nothing is read
-    labels = between.index_select(0, down).index_select(1, across)
+    labels = between.index_select(1, across).index_select(0, down)  # rows last: they are copied whole
     if not confidence:
         _interpolate(labels, None, labels == _MIXED, packed, rows, columns)
         return labels, None
