@@ -222,6 +222,25 @@ def test_canvases_of_crowds_show_everybody(recipe: Any) -> None:
         assert ((who > 0) == (labels > 0)).all()
 
 
+def test_mosaics_show_several_people_each_in_a_tile_that_their_photo_fills(recipe: Any) -> None:
+    augment, photos = sys.modules["augment"], figures(sys.modules["photos"])
+    several = 0
+    for seed in range(12):
+        rng, size = np.random.default_rng(seed), (300, 200)
+        tiles = augment.tiles(np.random.default_rng(seed), size)
+        assert sum((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in tiles) == 300 * 200
+        assert min(min(x1 - x0, y1 - y0) for x0, y0, x1, y1 in tiles) >= 64
+        image, labels, who = augment.mosaic(rng, photos[0], photos, [grounds()[0] // 2 + 9], size)
+        assert (image > 0).all(), "a photo does not reach its tile's edge"
+        assert ((who > 0) == (labels > 0)).all() and who.any()
+        for person in np.unique(who[who > 0]):
+            y, x = np.nonzero(who == person)
+            (tile,) = [t for t in tiles if t[0] <= x[0] < t[2] and t[1] <= y[0] < t[3]]
+            assert tile[0] <= x.min() and x.max() < tile[2] and tile[1] <= y.min() and y.max() < tile[3]
+        several += len(np.unique(who)) > 2
+    assert several > 3
+
+
 def test_labels_come_back_at_exact_pixel_centres(recipe: Any) -> None:
     score = sys.modules["score"]
     image = np.zeros((230, 151, 3), np.uint8)

@@ -19,7 +19,7 @@ Rng = np.random.Generator
 Size = tuple[int, int]
 Colour = tuple[int, int, int]
 VIEWS = {"whole": 0.34, "upper": 0.28, "lower": 0.07, "head": 0.14, "torso": 0.07, "legs": 0.07, "feet": 0.03}
-NOBODY, PASTED = 0.1, 0.4  # shares of canvases without people, and with people on another ground
+NOBODY, PASTED, MOSAIC = 0.1, 0.25, 0.35  # shares of canvases: without people, pasted people, several photos
 Canvas = tuple[Array, Array, Array]  # RGB (h, w, 3), labels (h, w), whose pixel it is (h, w), 0 for nobody's
 
 
@@ -197,6 +197,63 @@ def paste(
     return np.asarray(blended + 0.5, np.uint8)
 
 
+def tiles(rng: Rng, size: Size, least: int = 64) -> list[Box]:
+    """Divide a canvas into two to seven boxes, none narrower than `least`."""
+    found: list[Box] = [(0, 0, size[1], size[0])]
+    for _ in range(int(rng.integers(1, 7))):
+        x0, y0, x1, y1 = max(found, key=lambda box: (box[2] - box[0]) * (box[3] - box[1]))
+        across = bool(rng.random() < (x1 - x0) / (x1 - x0 + y1 - y0))
+        side = x1 - x0 if across else y1 - y0
+        at = int(side * rng.uniform(0.3, 0.7))
+        if min(at, side - at) < least:
+            continue
+        found.remove((x0, y0, x1, y1))
+        found += (
+            [(x0, y0, x0 + at, y1), (x0 + at, y0, x1, y1)]
+            if across
+            else [(x0, y0, x1, y0 + at), (x0, y0 + at, x1, y1)]
+        )
+    return found
+
+
+def covering(rng: Rng, photo: Photo, size: Size) -> tuple[Matrix, bool]:
+    """Like `view`, with the photo on all of the canvas: as much of it as fits, or its person from near."""
+    rows, columns = photo.labels.shape
+    scale = max(size[0] / rows, size[1] / columns)
+    x0, y0, x1, y1 = photo.boxes.get("person", (0, 0, columns, rows))
+    at = columns / 2, rows * rng.uniform(0.4, 0.6)
+    if rng.random() < 0.4:  # from near
+        scale = max(scale, min(size[1] / (x1 - x0) * log_uniform(rng, 0.5, 1.2), 3.5))
+        at = (x0 + x1) / 2, y0 + (y1 - y0) * rng.uniform(0.05, 0.6)
+    scale *= log_uniform(rng, 1, 1.3)
+    flip = bool(rng.random() < 0.5)
+    offset = [
+        float(np.clip(room * rng.uniform(0.3, 0.7) - scale * centre, room - scale * side, 0))
+        for room, side, centre in ((size[1], columns, at[0]), (size[0], rows, at[1]))
+    ]
+    if flip:
+        return np.array([[-scale, 0, size[1] - offset[0]], [0, scale, offset[1]]]), flip
+    return np.array([[scale, 0, offset[0]], [0, scale, offset[1]]]), flip
+
+
+def mosaic(rng: Rng, photo: Photo, photos: list[Photo], grounds: list[Array], size: Size) -> Canvas:
+    """Several photos side by side (the first is `photo`): small people, each in the place they stood in."""
+    image = np.zeros((*size, 3), np.uint8)
+    labels, who = np.zeros(size, np.uint8), np.zeros(size, np.uint8)
+    boxes = tiles(rng, size)
+    for number, turn in enumerate(rng.permutation(len(boxes)), start=1):
+        x0, y0, x1, y1 = boxes[turn]
+        here, room = np.s_[y0:y1, x0:x1], (y1 - y0, x1 - x0)
+        if number > 1 and rng.random() < 0.35:
+            image[here] = empty(rng, grounds, room)
+            continue
+        one = photo if number == 1 else photos[int(rng.integers(len(photos)))]
+        matrix, flip = covering(rng, one, room)
+        image[here], labels[here] = look(one, matrix, room, flip, (0, 0, 0))
+        who[here] = np.where(labels[here] > 0, number, 0)
+    return image, labels, who
+
+
 def lit(rng: Rng, image: Array) -> Array:
     """Hard light from one side, or hardly any."""
     rows, columns = image.shape[:2]
@@ -259,6 +316,8 @@ def canvas(rng: Rng, photo: Photo, photos: list[Photo], grounds: list[Array], si
         labels = who = np.zeros(size, np.uint8)
     elif kind < NOBODY + PASTED:
         image, labels, who = group(rng, photo, photos, grounds, size)
+    elif kind < NOBODY + PASTED + MOSAIC:
+        image, labels, who = mosaic(rng, photo, photos, grounds, size)
     else:
         matrix, flip = view(rng, photo, size, small=False)
         red, green, blue = (int(v) for v in rng.integers(0, 256, 3))
