@@ -26,7 +26,7 @@ from rich.table import Table
 from humanparse import Parser, hub, image
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples" / "train_default"))
-from crowds import crowds, found_in, score_crowds
+from crowds import crowds, found_in, mosaics, score_crowds
 from photos import CLASSES, Photo, load_grounds
 from score import Scores, compare, crop_rows, table
 
@@ -58,10 +58,11 @@ def main(
     Console().print(table(Scores(whole, crops)))
     empty = load_grounds(grounds)[1]
     if parser.spec.people_head is not None:
-        pairs = [(each, found_in(parser.predict(each[0], people="detect"))) for each in crowds(photos, empty)]
-        people = score_crowds(pairs)
-        print(f"{people.people} people on {len(pairs)} canvases: AP at box IoU .5 {people.ap:.3f}, ", end="")
-        print(f"part IoU per matched person {people.part_iou:.3f}")
+        for kind, canvases in (("pasted", crowds), ("mosaics", mosaics)):
+            pairs = [(c, found_in(parser.predict(c[0], people="detect"))) for c in canvases(photos, empty)]
+            people = score_crowds(pairs)
+            print(f"{people.people} people on {len(pairs)} canvases, {kind}: AP at box IoU .5 ", end="")
+            print(f"{people.ap:.3f}, part IoU per matched person {people.part_iou:.3f}")
     called = np.mean([np.mean(parser.predict(each).labels > 0) for each in empty])
     print(f"{len(empty)} photos without people: {100 * called:.2f} % of pixels called a person")
     size = hub.fetch(parser.spec).stat().st_size / 1e6

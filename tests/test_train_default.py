@@ -213,6 +213,10 @@ def test_crowd_scores_count_each_true_person_once(recipe: Any) -> None:
 def test_canvases_of_crowds_show_everybody(recipe: Any) -> None:
     import crowds
 
+    for image, labels, who in crowds.mosaics(figures(sys.modules["photos"]), [grounds()[0]]):
+        assert image.shape[:2] == labels.shape == who.shape
+        shown = np.bincount(who.ravel())[1:]
+        assert ((shown == 0) | (shown >= crowds.SMALLEST)).all() and (labels[who > 0] > 0).all()
     rng = np.random.default_rng(0)
     for _ in range(4):
         image, labels, who = crowds.crowd(rng, figures(sys.modules["photos"]), grounds())

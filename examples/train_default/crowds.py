@@ -1,8 +1,11 @@
-"""Canvases of two to five pasted validation people, and how well a model finds them and their parts.
+"""Canvases of several validation people, and how well a model finds them and their parts.
+
+Two to five people are pasted on another ground; or photos lie side by side, and everybody stays in place.
 
     python examples/train_default/crowds.py --data CCP --grounds NO_PEOPLE --out FOLDER
 
-writes them: `NN.jpg`, `NN_labels.png` (ATR, 255 = ignore) and `NN_people.png` (ids; 0 where nobody is).
+writes both kinds, to `pasted/` and `mosaics/`: `NN.jpg`, `NN_labels.png` (ATR, 255 = ignore) and `NN_people.png`
+(ids; 0 where nobody is).
 """
 
 from __future__ import annotations
@@ -15,20 +18,31 @@ from typing import Annotated, Any
 import cv2
 import numpy as np
 import typer
-from augment import Canvas, empty, log_uniform, paste
+from augment import Canvas, empty, log_uniform, mosaic, paste
 from numpy.typing import NDArray
 from photos import CLASSES, IGNORE, Array, Box, Photo, load, load_grounds
 from PIL import Image
 
 SEED, MANY = 11, 60
 VISIBLE = 0.4  # of everybody's pixels at least this share shows
+SMALLEST = 400  # pixels of a person who counts on a mosaic
 Mask = NDArray[np.bool_]
 
 
 def crowds(photos: list[Photo], grounds: list[Array]) -> Iterator[Canvas]:
-    """The validation canvases: RGB uint8 (H, W, 3), labels (H, W), people's ids (H, W)."""
+    """Canvases of pasted people: RGB uint8 (H, W, 3), labels (H, W), people's ids (H, W)."""
     for number in range(MANY):
         yield crowd(np.random.default_rng((SEED, number)), photos, grounds)
+
+
+def mosaics(photos: list[Photo], grounds: list[Array]) -> Iterator[Canvas]:
+    """Canvases of photos side by side, as `crowds`."""
+    for number in range(MANY):
+        rng = np.random.default_rng((SEED, MANY + number))
+        size = int(rng.integers(480, 901)), int(rng.integers(480, 901))
+        image, labels, who = mosaic(rng, photos[int(rng.integers(len(photos)))], photos, grounds, size)
+        small = np.bincount(who.ravel()) < SMALLEST
+        yield image, labels, np.where(small[who], 0, who).astype(np.uint8)
 
 
 def crowd(rng: np.random.Generator, photos: list[Photo], grounds: list[Array]) -> Canvas:
@@ -145,11 +159,13 @@ def main(
     out: Annotated[Path, typer.Option(help="Where the canvases go.")],
 ) -> None:
     """Write the validation canvases."""
-    out.mkdir(parents=True, exist_ok=True)
-    for number, (image, labels, who) in enumerate(crowds(load(data)[1], load_grounds(grounds)[1])):
-        cv2.imwrite(str(out / f"{number:02}.jpg"), image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
-        Image.fromarray(labels).save(out / f"{number:02}_labels.png")
-        Image.fromarray(who).save(out / f"{number:02}_people.png")
+    photos, nobody = load(data)[1], load_grounds(grounds)[1]
+    for folder, canvases in ((out / "pasted", crowds), (out / "mosaics", mosaics)):
+        folder.mkdir(parents=True, exist_ok=True)
+        for number, (image, labels, who) in enumerate(canvases(photos, nobody)):
+            cv2.imwrite(str(folder / f"{number:02}.jpg"), image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
+            Image.fromarray(labels).save(folder / f"{number:02}_labels.png")
+            Image.fromarray(who).save(folder / f"{number:02}_people.png")
 
 
 if __name__ == "__main__":
