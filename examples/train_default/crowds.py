@@ -4,8 +4,8 @@ Two to five people are pasted on another ground; or photos lie side by side, and
 
     python examples/train_default/crowds.py --data CCP --grounds NO_PEOPLE --out FOLDER
 
-writes both kinds, to `pasted/` and `mosaics/`: `NN.jpg`, `NN_labels.png` (ATR, 255 = ignore) and `NN_people.png`
-(ids; 0 where nobody is).
+writes both kinds, to `pasted/` and `mosaics/`: `NN.jpg`, `NN_labels.png` (ATR, 255 = ignore) and
+`NN_people.png` (ids; 0 where nobody is).
 """
 
 from __future__ import annotations
