@@ -198,7 +198,7 @@ def paste(
 
 
 def tiles(rng: Rng, size: Size, least: int = 64) -> list[Box]:
-    """Divide a canvas into two to seven boxes, none narrower than `least`."""
+    """Divide a canvas into up to seven boxes, none narrower than `least`."""
     found: list[Box] = [(0, 0, size[1], size[0])]
     for _ in range(int(rng.integers(1, 7))):
         x0, y0, x1, y1 = max(found, key=lambda box: (box[2] - box[0]) * (box[3] - box[1]))
