@@ -107,7 +107,7 @@ class _Warp:
             at = nearest_index(scale, shift, self.image_size[axis], is_row=axis == 0).to(labels.device)
             inside.append((at >= 0) & (at < self.spec.size[axis]))
             index.append(at.clamp(0, self.spec.size[axis] - 1))
-        return labels[index[0]][:, index[1]] * (inside[0][:, None] & inside[1])
+        return labels[:, index[1]][index[0]] * (inside[0][:, None] & inside[1])
 
 
 def _moved(pixels: Tensor, device: torch.device) -> Tensor:

@@ -278,7 +278,7 @@ def test_memory_stays_flat_while_many_objects_are_listed(monkeypatch: pytest.Mon
     assert sum(1 for _ in listing) == 29_999
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 5 * first, (first, peak)  # 30 pages; other threads' memory counts, too
+    assert peak < 2.5 * first, (first, peak)
 
 
 def test_labels_come_while_the_bucket_is_still_listed(

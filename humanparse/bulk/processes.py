@@ -9,7 +9,7 @@ import threading
 import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from multiprocessing import get_context
@@ -234,7 +234,7 @@ def _worker(pipe: Connection, start: Callable[[], Work[Any, Any]], threads: int)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the work as Ctrl-C would
     starter = _Starter(pipe)
-    try:
+    with suppress(KeyboardInterrupt):
         try:
             import torch
 
@@ -243,8 +243,6 @@ def _worker(pipe: Connection, start: Callable[[], Work[Any, Any]], threads: int)
                 starter.tell("result", portable(result) if isinstance(result, Exception) else result)
         except Exception as error:
             starter.tell("error", portable(error))
-    except KeyboardInterrupt:
-        return
 
 
 def portable(error: Exception) -> Exception:

@@ -115,7 +115,7 @@ def _one_view(
     steep = agreed.fill(flat, lines, places, busy)
     exact, confidences = labels == _MIXED, flat[:-1].view(height, width)
     if steep.any():
-        exact |= steep.index_select(0, lines.number).index_select(1, places.number)
+        exact |= steep.index_select(1, places.number).index_select(0, lines.number)
     _interpolate(labels, confidences, exact, packed, rows, columns)
     return labels, confidences.to(torch.float16)
 
