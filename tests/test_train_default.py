@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
@@ -190,6 +191,78 @@ def test_a_tag_raises_the_odds_of_a_rare_garment(recipe: Any) -> None:
     assert (pseudo.label(found, factors * np.isin(np.arange(18), [0, 4, 17]), (8, 12), 0.6) == 17).all()
 
 
+def test_people_beside_the_photos_person_are_others(recipe: Any) -> None:
+    import pseudo
+
+    labels = np.zeros((120, 100), np.uint8)
+    labels[10:90, 40:60], labels[95:105, 45:55] = 4, 9  # a person; a shoe below a gap
+    labels[30:70, 80:95] = 6  # somebody else
+    found = pseudo.alone(labels)
+    assert (found[30:70, 80:95] == 254).all() and np.array_equal(found[:, :70], labels[:, :70])
+    seen = labels > 0
+    seen[8:92, 37:63] = True  # the network's edge of the person is a little wider
+    seen[110:114, 5:9] = True  # and a spot
+    passing = pseudo.apart(seen, np.where(labels == 6, 0, labels))
+    assert np.array_equal(passing, labels == 6)
+
+
+def test_others_are_neither_people_nor_background(recipe: Any) -> None:
+    augment, photos, targets = (sys.modules[name] for name in ("augment", "photos", "targets"))
+    one = figures(photos, 1)[0]
+    labels = one.labels.copy()
+    labels[:, 85:] = photos.OTHERS
+    photo = photos.Photo(one.image, labels)
+    kinds = set()
+    for seed in range(60):
+        _, parts, who = augment.canvas(np.random.default_rng(seed), photo, [photo], grounds(), (96, 64))
+        assert photos.OTHERS not in parts and set(np.unique(who)) <= {*range(8), photos.OTHERS}
+        kinds.add((bool((who == photos.OTHERS).any()), bool(((who > 1) & (who < 9)).any())))
+    assert len(kinds) > 2  # with and without others, one person and several
+    rng, size = np.random.default_rng(0), (160, 100)
+    image, parts, who = np.zeros((*size, 3), np.uint8), np.zeros(size, np.uint8), np.zeros(size, np.uint8)
+    pasted = augment.paste(image, parts, who, photo, np.eye(2, 3), False, 1, False)
+    assert not parts[:, 85:].any() and not who[:, 85:].any() and not pasted[:, 87:].any()
+    wide = photos.Photo(np.tile(one.image, (1, 2, 1)), np.tile(labels, (1, 2)))
+    assert augment.scenery(rng, wide, size) is None
+    ids = np.zeros((30, 40), np.uint8)
+    ids[4:20, 5:11], ids[:, 20:30] = 1, photos.OTHERS
+    heat, *_, weight = targets.people_targets(ids)
+    assert (heat == 1).sum() == 1 and (heat[:, 20:30] == np.float32(targets.NEITHER)).all()
+    assert np.array_equal(weight > 0, ids == 1)
+    made = torch.from_numpy(targets.people_targets(ids))[None]
+    silent, shouting = torch.zeros(2, 1, 3, 30, 40)
+    shouting[0, 0, :, 20:30] = 9  # a centre there costs nothing
+    losses = [float(recipe.people_loss(found, made)) for found in (silent, shouting)]
+    assert losses[1] == pytest.approx(losses[0], abs=1e-4)
+
+
+def test_people_abreast_stand_in_order_and_overlap(recipe: Any) -> None:
+    augment, photos = sys.modules["augment"], sys.modules["photos"]
+    photo = figures(photos, 1)[0]
+    for people in (2, 4, 6):
+        middles, scales = [], []
+        for place in range(people):
+            rng = np.random.default_rng(place)
+            matrix, flip = augment.abreast(rng, photo, (160, 240), place, people)
+            x0, y0, x1, _ = photo.boxes["person"]
+            corners = matrix @ np.array([[x0, x1], [y0, y0], [1, 1]])
+            assert flip == bool(matrix[0, 0] < 0) and 0 < corners[1, 0] < 100  # the head is on the canvas
+            middles.append(corners[0].mean())
+            scales.append(abs(corners[0, 1] - corners[0, 0]))
+        assert middles == sorted(middles) and 0.7 < np.mean(scales) * people / 240 < 1.9
+
+
+def test_each_kind_of_ground_is_drawn_about_as_often(recipe: Any, tmp_path: Path) -> None:
+    for name, many in (("garments", 20), ("places", 10)):
+        (tmp_path / name).mkdir()
+        for number in range(many):
+            picture = np.full((8, 8, 3), 200 if name == "places" else 50, np.uint8)
+            Image.fromarray(picture).save(tmp_path / name / f"{number:02}.jpg")
+    training, held = sys.modules["photos"].load_grounds(tmp_path)
+    bright = sum(int(image.mean() > 100) for image in training)
+    assert len(held) == 3 and bright == len(training) - bright == 18
+
+
 def test_crowd_scores_count_each_true_person_once(recipe: Any) -> None:
     import crowds  # type: ignore[import-not-found]
 
@@ -234,7 +307,7 @@ def test_mosaics_show_several_people_each_in_a_tile_that_their_photo_fills(recip
         tiles = augment.tiles(np.random.default_rng(seed), size)
         assert sum((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in tiles) == 300 * 200
         assert min(min(x1 - x0, y1 - y0) for x0, y0, x1, y1 in tiles) >= 64
-        image, labels, who = augment.mosaic(rng, photos[0], photos, [grounds()[0] // 2 + 9], size)
+        image, labels, who = augment.mosaic(rng, photos[0], photos, [grounds()[0] // 2 + 9], size, 0.3)
         assert (image > 0).all(), "a photo does not reach its tile's edge"
         assert ((who > 0) == (labels > 0)).all() and who.any()
         for person in np.unique(who[who > 0]):

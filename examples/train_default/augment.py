@@ -10,7 +10,7 @@ import math
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from photos import Array, Box, Photo, mirror_table
+from photos import IGNORE, OTHERS, Array, Box, Photo, mirror_table
 
 MIRROR = mirror_table()
 MEAN_COLOUR = (124, 116, 104)
@@ -19,8 +19,9 @@ Rng = np.random.Generator
 Size = tuple[int, int]
 Colour = tuple[int, int, int]
 VIEWS = {"whole": 0.34, "upper": 0.28, "lower": 0.07, "head": 0.14, "torso": 0.07, "legs": 0.07, "feet": 0.03}
-NOBODY, PASTED, MOSAIC = 0.1, 0.25, 0.35  # shares of canvases: without people, pasted people, several photos
-Canvas = tuple[Array, Array, Array]  # RGB (h, w, 3), labels (h, w), whose pixel it is (h, w), 0 for nobody's
+NOBODY, PASTED, MOSAIC = 0.08, 0.27, 0.25  # shares of canvases: without people, pasted people, several photos
+# RGB (h, w, 3), labels (h, w), whose pixel it is (h, w): the person's number, 0 for nobody's, or `OTHERS`.
+Canvas = tuple[Array, Array, Array]
 
 
 def log_uniform(rng: Rng, low: float, high: float) -> float:
@@ -99,6 +100,16 @@ def look(photo: Photo, matrix: Matrix, size: Size, flip: bool, fill: Colour) -> 
     return image, MIRROR[labels] if flip else labels
 
 
+def own(labels: Array) -> NDArray[np.bool_]:
+    """Where the photo's person is."""
+    return (labels > 0) & (labels != OTHERS)
+
+
+def owner(labels: Array, number: int) -> Array:
+    """Whose pixel it is: the person's `number`, 0 or `OTHERS`."""
+    return np.where(own(labels), number, labels).astype(np.uint8)
+
+
 def texture(rng: Rng, size: Size) -> Array:
     """A ground without people: smooth noise, blocks, stripes or a plain colour."""
     kind = rng.random()
@@ -115,11 +126,12 @@ def texture(rng: Rng, size: Size) -> Array:
 
 
 def scenery(rng: Rng, photo: Photo, size: Size) -> Array | None:
-    """What a photo shows beside its person, enlarged to the canvas; None where that is too narrow."""
+    """What a photo shows beside its person, enlarged; None if that is narrow or shows other people."""
     columns = photo.labels.shape[1]
     x0, _, x1, _ = photo.boxes.get("person", (columns, 0, columns, 0))
-    strip = photo.image[:, :x0] if x0 > columns - x1 else photo.image[:, x1:]
-    if strip.shape[1] < 60:
+    beside = np.s_[:, :x0] if x0 > columns - x1 else np.s_[:, x1:]
+    strip = photo.image[beside]
+    if strip.shape[1] < 60 or bool((photo.labels[beside] == OTHERS).any()):
         return None
     tall = max(40, min(strip.shape[0], int(strip.shape[1] * size[0] / size[1] * rng.uniform(0.7, 1.5))))
     top = int(rng.integers(0, strip.shape[0] - tall + 1))
@@ -168,11 +180,28 @@ def group(rng: Rng, photo: Photo, photos: list[Photo], grounds: list[Array], siz
     labels, who = np.zeros(size, np.uint8), np.zeros(size, np.uint8)
     people = crowd_size(rng)
     alike = rng.random() < 0.25  # dark people on a dark ground
+    places = rng.permutation(people) if people > 1 and rng.random() < 0.4 else None
     for number in range(1, people + 1):
         one = photo if number == 1 else photos[int(rng.integers(len(photos)))]
-        matrix, flip = view(rng, one, size, small=people > 1 and bool(rng.random() < 0.85))
+        if places is None:
+            matrix, flip = view(rng, one, size, small=people > 1 and bool(rng.random() < 0.85))
+        else:
+            matrix, flip = abreast(rng, one, size, int(places[number - 1]), people)
         image = paste(image, labels, who, one, matrix, flip, number, alike)
     return image, labels, who
+
+
+def abreast(rng: Rng, photo: Photo, size: Size, place: int, people: int) -> tuple[Matrix, bool]:
+    """Like `view`, in a row of `people` who overlap: a few from the chest up, many from head to foot."""
+    rows, columns = photo.labels.shape
+    x0, y0, x1, y1 = photo.boxes.get("person", (0, 0, columns, rows))
+    scale = min(size[1] / people / (x1 - x0) * log_uniform(rng, 0.8, 1.8), 3.5)
+    tall = scale * (y1 - y0)
+    top = rng.uniform(0.02, 0.3) * size[0] if tall > 0.7 * size[0] else rng.uniform(0.05, 0.6) * size[0]
+    middle = size[1] * (place + rng.uniform(0.3, 0.7)) / people
+    flip = bool(rng.random() < 0.5)
+    across = -scale if flip else scale
+    return np.array([[across, 0, middle - across * (x0 + x1) / 2], [0, scale, top - scale * y0]]), flip
 
 
 def paste(
@@ -186,10 +215,10 @@ def paste(
     """
     size = labels.shape
     colours, parts = look(one, matrix, size, flip, (0, 0, 0))
-    solid = warp((one.labels > 0).astype(np.uint8) * 255, matrix, size, flags=cv2.INTER_LINEAR)
+    solid = warp(own(one.labels).astype(np.uint8) * 255, matrix, size, flags=cv2.INTER_LINEAR)
     alpha = (cv2.blur(solid, (3, 3)).astype(np.float32) / 255)[..., None]
     over = colours.astype(np.float32)
-    there = parts > 0
+    there = own(parts)
     if alike and there.any():
         over *= np.clip(image.mean() / max(1.0, float(over[there].mean())), 0.35, 1.5)
     labels[there], who[there] = parts[there], number
@@ -236,21 +265,26 @@ def covering(rng: Rng, photo: Photo, size: Size) -> tuple[Matrix, bool]:
     return np.array([[scale, 0, offset[0]], [0, scale, offset[1]]]), flip
 
 
-def mosaic(rng: Rng, photo: Photo, photos: list[Photo], grounds: list[Array], size: Size) -> Canvas:
-    """Several photos side by side (the first is `photo`): small people, each in the place they stood in."""
+def mosaic(
+    rng: Rng, photo: Photo, photos: list[Photo], grounds: list[Array], size: Size, empties: float
+) -> Canvas:
+    """Several photos side by side (the first is `photo`): small people, each in the place they stood in.
+
+    `empties` is the share of the other tiles that show nobody.
+    """
     image = np.zeros((*size, 3), np.uint8)
     labels, who = np.zeros(size, np.uint8), np.zeros(size, np.uint8)
     boxes = tiles(rng, size)
     for number, turn in enumerate(rng.permutation(len(boxes)), start=1):
         x0, y0, x1, y1 = boxes[turn]
         here, room = np.s_[y0:y1, x0:x1], (y1 - y0, x1 - x0)
-        if number > 1 and rng.random() < 0.35:
+        if number > 1 and rng.random() < empties:
             image[here] = empty(rng, grounds, room)
             continue
         one = photo if number == 1 else photos[int(rng.integers(len(photos)))]
         matrix, flip = covering(rng, one, room)
         image[here], labels[here] = look(one, matrix, room, flip, (0, 0, 0))
-        who[here] = np.where(labels[here] > 0, number, 0)
+        who[here] = owner(labels[here], number)
     return image, labels, who
 
 
@@ -317,13 +351,14 @@ def canvas(rng: Rng, photo: Photo, photos: list[Photo], grounds: list[Array], si
     elif kind < NOBODY + PASTED:
         image, labels, who = group(rng, photo, photos, grounds, size)
     elif kind < NOBODY + PASTED + MOSAIC:
-        image, labels, who = mosaic(rng, photo, photos, grounds, size)
+        image, labels, who = mosaic(rng, photo, photos, grounds, size, empties=0.25)
     else:
         matrix, flip = view(rng, photo, size, small=False)
         red, green, blue = (int(v) for v in rng.integers(0, 256, 3))
         fill = MEAN_COLOUR if rng.random() < 0.5 else (red, green, blue)
         image, labels = look(photo, matrix, size, flip, fill)
-        who = (labels > 0).astype(np.uint8)
+        who = owner(labels, 1)
+    labels = np.where(labels == OTHERS, IGNORE, labels).astype(np.uint8)
     # `look` samples labels half a pixel further: these are the centres of cells at strides 2 and 4
     made = recolour(rng, image), labels[::2, ::2], who[1::4, 1::4]
     return np.ascontiguousarray(made[0]), np.ascontiguousarray(made[1]), np.ascontiguousarray(made[2])

@@ -40,7 +40,9 @@ def mosaics(photos: list[Photo], grounds: list[Array]) -> Iterator[Canvas]:
     for number in range(MANY):
         rng = np.random.default_rng((SEED, MANY + number))
         size = int(rng.integers(480, 901)), int(rng.integers(480, 901))
-        image, labels, who = mosaic(rng, photos[int(rng.integers(len(photos)))], photos, grounds, size)
+        image, labels, who = mosaic(
+            rng, photos[int(rng.integers(len(photos)))], photos, grounds, size, empties=0.35
+        )
         small = np.bincount(who.ravel()) < SMALLEST
         yield image, labels, np.where(small[who], 0, who).astype(np.uint8)
 

@@ -34,6 +34,7 @@ NAMES = (
 CLASSES = len(NAMES)
 PAIRS = ((9, 10), (12, 13), (14, 15))  # the person's own left and right
 IGNORE = 255
+OTHERS = 254  # not of the photo's person, but perhaps of somebody else: neither a part nor background
 FACE = 11
 SKIN = 41  # in CCP's own labels
 PARTS = {"head": (1, 2, 3, 11), "torso": (4, 7, 8, 14, 15), "legs": (5, 6, 9, 10, 12, 13), "feet": (9, 10)}
@@ -82,21 +83,32 @@ def read(image: Path, labels: Path) -> Photo:
     return Photo(np.asarray(Image.open(image).convert("RGB")), np.asarray(Image.open(labels)))
 
 
-def load(folder: Path) -> tuple[list[Photo], list[Photo]]:
-    """(training photos, validation photos): every tenth by sorted id, from the first, is validation.
-
-    In training photos the neck is face, as in ATR; validation keeps the labels as they are.
-    """
+def ids_of(folder: Path) -> list[str]:
+    """The labelled photos' ids; every tenth, from the first, is validation."""
     ids = sorted(path.stem for path in (folder / "labels_atr").glob("*.png"))
     if not ids:
         raise SystemExit(f"{folder} holds no labels_atr/*.png: pass the CCP-ATR folder as --data")
+    return ids
+
+
+def load(folder: Path, others: Path | None = None) -> tuple[list[Photo], list[Photo]]:
+    """(training photos, validation photos).
+
+    In training photos the neck is face, as in ATR, and passers-by, whom CCP labels background, are `OTHERS`
+    where `others` holds the masks that `pseudo.py` wrote. Validation keeps the labels as they are.
+    """
+    ids = ids_of(folder)
 
     def one(number: int) -> Photo:
         photo = read(folder / "images" / f"{ids[number]}.jpg", folder / "labels_atr" / f"{ids[number]}.png")
         if number % 10 == 0:
             return photo
         garments = np.asarray(Image.open(folder / "labels_ccp" / f"{ids[number]}.png"))
-        return Photo(photo.image, with_neck(photo.labels, garments == SKIN))
+        labels = with_neck(photo.labels, garments == SKIN)
+        if others:
+            seen = np.asarray(Image.open(others / f"{ids[number]}.png")) > 0
+            labels = np.where(seen & (labels == 0), OTHERS, labels).astype(np.uint8)
+        return Photo(photo.image, labels)
 
     with ThreadPoolExecutor() as pool:
         photos = list(pool.map(one, range(len(ids))))
@@ -128,13 +140,21 @@ def with_neck(labels: Array, skin: NDArray[np.bool_]) -> Array:
 
 
 def load_grounds(folder: Path) -> tuple[list[Array], list[Array]]:
-    """(for training, held out) of the photos without people: every tenth by sorted name is held out."""
+    """(for training, held out) of the photos without people: every tenth by sorted name is held out.
+
+    Those of a small subfolder are in the first list several times, so that each kind is drawn about as often.
+    """
     paths = sorted(path.relative_to(folder) for path in folder.glob("*/*.jpg"))
     if not paths:
         raise SystemExit(f"{folder} holds no */*.jpg: pass the folder of photos without people as --grounds")
     with ThreadPoolExecutor() as pool:
         images = list(pool.map(lambda path: np.asarray(Image.open(folder / path).convert("RGB")), paths))
-    return [image for i, image in enumerate(images) if i % 10], images[::10]
+    kinds: dict[str, list[Array]] = {}
+    for number, (path, image) in enumerate(zip(paths, images, strict=True)):
+        if number % 10:
+            kinds.setdefault(path.parts[0], []).append(image)
+    most = max(map(len, kinds.values()))
+    return [image for kind in kinds.values() for image in kind * round(most / len(kind))], images[::10]
 
 
 def counts(photos: list[Photo]) -> NDArray[np.int64]:

@@ -321,9 +321,9 @@ def main(
     if (tagged is None) != (pseudo is None):
         raise typer.BadParameter("--tagged names the photos and --pseudo their labels: give both or neither")
     console = Console()
-    training, validation = load(data)
+    training, validation = load(data, pseudo and pseudo / "others")
     empty, _ = load_grounds(grounds)
-    more = load_tagged(tagged / "images", pseudo) if tagged and pseudo else []
+    more = load_tagged(tagged / "images", pseudo / "tagged") if tagged and pseudo else []
     plan = Plan(epochs, minutes, seed, size, rate, late=late)
     trainer = Trainer(plan, training + more, empty, work, device, workers, bf16, start or (), len(more))
     console.print(
