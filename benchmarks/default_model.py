@@ -27,7 +27,7 @@ from humanparse import Parser, hub, image
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples" / "train_default"))
 from crowds import crowds, found_in, mosaics, score_crowds
-from photos import CLASSES, Photo, load_grounds
+from photos import CLASSES, Photo, load_grounds, split_ids
 from score import Scores, compare, crop_rows, table
 
 _BLOCK = 10
@@ -42,7 +42,7 @@ def main(
 ) -> None:
     """Print IoU and precision per class, scores of crops, limb sides, people; then size, memory and speed."""
     parser = Parser(device=device, flip=flip, precision="float32")
-    ids = sorted(path.stem for path in (data / "labels_atr").glob("*.png"))[::10]
+    ids = split_ids(data)[1]
     whole = np.zeros((CLASSES, CLASSES), np.int64)
     crops: dict[str, np.ndarray] = {}
     photos = []

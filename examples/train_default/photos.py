@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -41,6 +42,7 @@ PARTS = {"head": (1, 2, 3, 11), "torso": (4, 7, 8, 14, 15), "legs": (5, 6, 9, 10
 
 Array = NDArray[np.uint8]
 Box = tuple[int, int, int, int]
+Item = TypeVar("Item")
 
 
 def mirror_table() -> Array:
@@ -83,12 +85,17 @@ def read(image: Path, labels: Path) -> Photo:
     return Photo(np.asarray(Image.open(image).convert("RGB")), np.asarray(Image.open(labels)))
 
 
-def ids_of(folder: Path) -> list[str]:
-    """The labelled photos' ids; every tenth, from the first, is validation."""
+def split(items: list[Item]) -> tuple[list[Item], list[Item]]:
+    """(for training, held out): every tenth, from the first, is held out."""
+    return [item for number, item in enumerate(items) if number % 10], items[::10]
+
+
+def split_ids(folder: Path) -> tuple[list[str], list[str]]:
+    """The labelled photos' ids, sorted: for training, for validation."""
     ids = sorted(path.stem for path in (folder / "labels_atr").glob("*.png"))
     if not ids:
         raise SystemExit(f"{folder} holds no labels_atr/*.png: pass the CCP-ATR folder as --data")
-    return ids
+    return split(ids)
 
 
 def load(folder: Path, others: Path | None = None) -> tuple[list[Photo], list[Photo]]:
@@ -97,22 +104,22 @@ def load(folder: Path, others: Path | None = None) -> tuple[list[Photo], list[Ph
     In training photos the neck is face, as in ATR, and passers-by, whom CCP labels background, are `OTHERS`
     where `others` holds the masks that `pseudo.py` wrote. Validation keeps the labels as they are.
     """
-    ids = ids_of(folder)
 
-    def one(number: int) -> Photo:
-        photo = read(folder / "images" / f"{ids[number]}.jpg", folder / "labels_atr" / f"{ids[number]}.png")
-        if number % 10 == 0:
-            return photo
-        garments = np.asarray(Image.open(folder / "labels_ccp" / f"{ids[number]}.png"))
+    def as_labelled(name: str) -> Photo:
+        return read(folder / "images" / f"{name}.jpg", folder / "labels_atr" / f"{name}.png")
+
+    def to_learn(name: str) -> Photo:
+        photo = as_labelled(name)
+        garments = np.asarray(Image.open(folder / "labels_ccp" / f"{name}.png"))
         labels = with_neck(photo.labels, garments == SKIN)
         if others:
-            seen = np.asarray(Image.open(others / f"{ids[number]}.png")) > 0
+            seen = np.asarray(Image.open(others / f"{name}.png")) > 0
             labels = np.where(seen & (labels == 0), OTHERS, labels).astype(np.uint8)
         return Photo(photo.image, labels)
 
+    training, validation = split_ids(folder)
     with ThreadPoolExecutor() as pool:
-        photos = list(pool.map(one, range(len(ids))))
-    return [p for i, p in enumerate(photos) if i % 10], photos[::10]
+        return list(pool.map(to_learn, training)), list(pool.map(as_labelled, validation))
 
 
 def load_tagged(images: Path, labels: Path) -> list[Photo]:
@@ -149,12 +156,12 @@ def load_grounds(folder: Path) -> tuple[list[Array], list[Array]]:
         raise SystemExit(f"{folder} holds no */*.jpg: pass the folder of photos without people as --grounds")
     with ThreadPoolExecutor() as pool:
         images = list(pool.map(lambda path: np.asarray(Image.open(folder / path).convert("RGB")), paths))
+    training, held_out = split(images)
     kinds: dict[str, list[Array]] = {}
-    for number, (path, image) in enumerate(zip(paths, images, strict=True)):
-        if number % 10:
-            kinds.setdefault(path.parts[0], []).append(image)
+    for path, image in zip(split(paths)[0], training, strict=True):
+        kinds.setdefault(path.parts[0], []).append(image)
     most = max(map(len, kinds.values()))
-    return [image for kind in kinds.values() for image in kind * round(most / len(kind))], images[::10]
+    return [image for kind in kinds.values() for image in kind * round(most / len(kind))], held_out
 
 
 def counts(photos: list[Photo]) -> NDArray[np.int64]:

@@ -25,7 +25,7 @@ import torch.nn.functional as F
 import typer
 from imagenet import SIZES, build
 from numpy.typing import NDArray
-from photos import CLASSES, IGNORE, NAMES, OTHERS, PAIRS, Array, counts, frequency, ids_of, load
+from photos import CLASSES, IGNORE, NAMES, OTHERS, PAIRS, Array, counts, frequency, load, split_ids
 from PIL import Image
 from rich.console import Console
 from rich.progress import track
@@ -169,8 +169,7 @@ def main(
             continue
         Image.fromarray(labels).save(out / "tagged" / f"{name}.png")
         kept += 1
-    names = [name for number, name in enumerate(ids_of(data)) if number % 10]
-    for name, photo in track(list(zip(names, photos, strict=True)), "looking for passers-by"):
+    for name, photo in track(list(zip(split_ids(data)[0], photos, strict=True)), "looking for passers-by"):
         found = passers_by(net, photo.image, photo.labels, sure)
         Image.fromarray(found.astype(np.uint8) * 255).save(out / "others" / f"{name}.png")
     Console().print(f"{kept} of {len(tags)} photos kept; left out for want of: {dict(missing.most_common())}")

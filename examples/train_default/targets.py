@@ -37,5 +37,5 @@ def people_targets(who: Array) -> Targets:
         made[1][mask] = (y - rows[mask]) * (STRIDE / UNIT)
         made[2][mask] = (x - columns[mask]) * (STRIDE / UNIT)
         made[3][mask] = 1
-    np.maximum(made[0], NEITHER, out=made[0], where=(who == OTHERS) & (made[0] < 1))
+    np.maximum(made[0], NEITHER, out=made[0], where=who == OTHERS)
     return made
