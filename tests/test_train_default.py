@@ -7,6 +7,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -115,6 +116,32 @@ def test_flip_swaps_left_and_right_labels_and_nothing_else(recipe: Any) -> None:
     assert (flipped == expected)[limbs].mean() > 0.8  # a label's edge may move by a pixel
     assert (flipped == expected).mean() > 0.97
     assert np.array_equal(table[table], np.arange(256))
+
+
+def test_clothes_are_dyed_and_nothing_else(recipe: Any) -> None:
+    augment, photos = sys.modules["augment"], sys.modules["photos"]
+    photo = figures(photos, 1)[0]
+    rows, columns = photo.labels.shape
+    image = (photo.image * np.linspace(0.5, 1, rows)[:, None, None]).astype(np.uint8)
+    garments = np.isin(photo.labels, sum(augment.GARMENTS, ()))
+    far = cv2.dilate(garments.astype(np.uint8), np.ones((3, 3), np.uint8)) == 0
+    shirt = photo.labels == 4
+    changes, folds = [], []
+    for seed in range(20):
+        made = augment.dyed(np.random.default_rng(seed), image, photo.labels)
+        assert np.array_equal(made[far], image[far])
+        changes.append(np.abs(made.astype(int) - image)[garments].mean())
+        folds.append(np.corrcoef(made[shirt].mean(1), image[shirt].mean(1))[0, 1])
+    assert np.mean(changes) > 30 and np.median(folds) > 0.95
+    shown = photos.Photo(image, photo.labels)
+    plain, labels = augment.look(shown, np.eye(2, 3), (rows, columns), False, (0, 0, 0))
+    dyed = 0
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        made, same = augment.look(shown, np.eye(2, 3), (rows, columns), False, (0, 0, 0), rng)
+        assert np.array_equal(same, labels)
+        dyed += not np.array_equal(made, plain)
+    assert 25 < dyed < 55
 
 
 def test_same_key_gives_the_same_canvas(recipe: Any) -> None:

@@ -20,6 +20,8 @@ Size = tuple[int, int]
 Colour = tuple[int, int, int]
 VIEWS = {"whole": 0.34, "upper": 0.28, "lower": 0.07, "head": 0.14, "torso": 0.07, "legs": 0.07, "feet": 0.03}
 NOBODY, PASTED, MOSAIC = 0.08, 0.27, 0.25  # shares of canvases: without people, pasted people, several photos
+DYED = 0.4  # share of people whose clothes get other colours
+GARMENTS = ((1,), (4,), (5,), (6,), (7,), (8,), (9, 10), (16,), (17,))  # what gets one colour
 # RGB (h, w, 3), labels (h, w), whose pixel it is (h, w): the person's number, 0 for nobody's, or `OTHERS`.
 Canvas = tuple[Array, Array, Array]
 
@@ -61,9 +63,9 @@ def view(rng: Rng, photo: Photo, size: Size, small: bool) -> tuple[Matrix, bool]
     else:
         x0, y0, x1, y1 = box
         share = log_uniform(rng, 0.10, 0.40) if part == "feet" else log_uniform(rng, 0.22, 0.95)
-        scale = min(share * height / (y1 - y0), 1.3 * width / (x1 - x0), 3.5)
+        scale = min(share * height / (y1 - y0), 1.3 * width / (x1 - x0))
         to = (width * rng.uniform(0.2, 0.8), height * rng.uniform(0.3, 0.7))
-    scale = min(scale, 3.5)
+    scale = min(scale, 5.0)
     angle = math.radians(float(np.clip(rng.normal(0, 12), -30, 30))) if rng.random() < 0.6 else 0.0
     flip = bool(rng.random() < 0.5)
     aspect = math.exp(rng.normal(0, 0.16 if rng.random() < 0.2 else 0.06))
@@ -84,8 +86,10 @@ def warp(image: Array, matrix: Matrix, size: Size, shift: float = 0.0, **how: ob
     return cv2.warpAffine(image, centred, (size[1], size[0]), **how)  # type: ignore[call-overload, no-any-return]
 
 
-def look(photo: Photo, matrix: Matrix, size: Size, flip: bool, fill: Colour) -> tuple[Array, Array]:
-    """The photo and its labels on a canvas.
+def look(
+    photo: Photo, matrix: Matrix, size: Size, flip: bool, fill: Colour, rng: Rng | None = None
+) -> tuple[Array, Array]:
+    """The photo and its labels on a canvas; with `rng`, sometimes in clothes of other colours.
 
     Labels are taken half a pixel further: every second of them is then the centre of a stride-2 logit.
     """
@@ -97,7 +101,33 @@ def look(photo: Photo, matrix: Matrix, size: Size, flip: bool, fill: Colour) -> 
         inner[:, 1] *= photo.labels.shape[0] / source.shape[0]
     image = warp(source, inner, size, flags=cv2.INTER_LINEAR, borderValue=fill)
     labels = warp(photo.labels, matrix, size, 0.5, flags=cv2.INTER_NEAREST, borderValue=0)
+    if rng and rng.random() < DYED:
+        image = dyed(rng, image, labels)
     return image, MIRROR[labels] if flip else labels
+
+
+def dyed(rng: Rng, image: Array, labels: Array) -> Array:
+    """The person in clothes of other colours and patterns, with the folds and edges of the real ones."""
+    image = image.copy()
+    shades = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    there = np.bincount(labels.ravel(), minlength=256)
+    for ids in GARMENTS:
+        if there[list(ids)].sum() < 30 or rng.random() < 0.3:
+            continue
+        mask = np.isin(labels, ids).astype(np.uint8)
+        left, top, wide, tall = cv2.boundingRect(mask)
+        here = np.s_[top : top + tall, left : left + wide]
+        alpha, shade = cv2.blur(mask[here].astype(np.float32), (3, 3)), shades[here]
+        middle = max(25.0, float(shade[mask[here] > 0].mean()))
+        if rng.random() < 0.25:
+            pattern = 1 + (texture(rng, (tall, wide))[..., 1] / 255 - 0.5) * rng.uniform(0.3, 1.5)
+            shade = np.clip(shade * pattern, 0, 255).astype(np.uint8)
+        colour = rng.uniform(10, 240) + rng.normal(0, 1, 3) * log_uniform(rng, 3, 60)
+        folds = 1 + (np.arange(256) / middle - 1) * rng.uniform(0.5, 1.2)
+        ramp = np.clip(folds[:, None] * np.clip(colour, 5, 250), 0, 255).astype(np.uint8)
+        new = cv2.LUT(cv2.merge([shade] * 3), ramp[:, None])
+        image[here] = cv2.blendLinear(new, np.ascontiguousarray(image[here]), alpha, 1 - alpha)
+    return image
 
 
 def own(labels: Array) -> NDArray[np.bool_]:
@@ -187,7 +217,7 @@ def group(rng: Rng, photo: Photo, photos: list[Photo], grounds: list[Array], siz
             matrix, flip = view(rng, one, size, small=people > 1 and bool(rng.random() < 0.85))
         else:
             matrix, flip = abreast(rng, one, size, int(places[number - 1]), people)
-        image = paste(image, labels, who, one, matrix, flip, number, alike)
+        image = paste(image, labels, who, one, matrix, flip, number, alike, rng)
     return image, labels, who
 
 
@@ -205,16 +235,25 @@ def abreast(rng: Rng, photo: Photo, size: Size, place: int, people: int) -> tupl
 
 
 def paste(
-    image: Array, labels: Array, who: Array, one: Photo, matrix: Matrix, flip: bool, number: int, alike: bool
+    image: Array,
+    labels: Array,
+    who: Array,
+    one: Photo,
+    matrix: Matrix,
+    flip: bool,
+    number: int,
+    alike: bool,
+    rng: Rng | None = None,
 ) -> Array:
     """`image` with a person over it; `labels` and `who` are changed in place.
 
     Args:
         number: the person's id in `who`.
         alike: give the person the ground's mean brightness.
+        rng: sometimes gives other colours to the clothes.
     """
     size = labels.shape
-    colours, parts = look(one, matrix, size, flip, (0, 0, 0))
+    colours, parts = look(one, matrix, size, flip, (0, 0, 0), rng)
     solid = warp(own(one.labels).astype(np.uint8) * 255, matrix, size, flags=cv2.INTER_LINEAR)
     alpha = (cv2.blur(solid, (3, 3)).astype(np.float32) / 255)[..., None]
     over = colours.astype(np.float32)
@@ -266,11 +305,19 @@ def covering(rng: Rng, photo: Photo, size: Size) -> tuple[Matrix, bool]:
 
 
 def mosaic(
-    rng: Rng, photo: Photo, photos: list[Photo], grounds: list[Array], size: Size, empties: float
+    rng: Rng,
+    photo: Photo,
+    photos: list[Photo],
+    grounds: list[Array],
+    size: Size,
+    empties: float,
+    dye: bool = False,
 ) -> Canvas:
     """Several photos side by side (the first is `photo`): small people, each in the place they stood in.
 
-    `empties` is the share of the other tiles that show nobody.
+    Args:
+        empties: the share of the other tiles that show nobody.
+        dye: sometimes give other colours to the clothes.
     """
     image = np.zeros((*size, 3), np.uint8)
     labels, who = np.zeros(size, np.uint8), np.zeros(size, np.uint8)
@@ -283,7 +330,7 @@ def mosaic(
             continue
         one = photo if number == 1 else photos[int(rng.integers(len(photos)))]
         matrix, flip = covering(rng, one, room)
-        image[here], labels[here] = look(one, matrix, room, flip, (0, 0, 0))
+        image[here], labels[here] = look(one, matrix, room, flip, (0, 0, 0), rng if dye else None)
         who[here] = owner(labels[here], number)
     return image, labels, who
 
@@ -351,12 +398,12 @@ def canvas(rng: Rng, photo: Photo, photos: list[Photo], grounds: list[Array], si
     elif kind < NOBODY + PASTED:
         image, labels, who = group(rng, photo, photos, grounds, size)
     elif kind < NOBODY + PASTED + MOSAIC:
-        image, labels, who = mosaic(rng, photo, photos, grounds, size, empties=0.25)
+        image, labels, who = mosaic(rng, photo, photos, grounds, size, empties=0.25, dye=True)
     else:
         matrix, flip = view(rng, photo, size, small=False)
         red, green, blue = (int(v) for v in rng.integers(0, 256, 3))
         fill = MEAN_COLOUR if rng.random() < 0.5 else (red, green, blue)
-        image, labels = look(photo, matrix, size, flip, fill)
+        image, labels = look(photo, matrix, size, flip, fill, rng)
         who = owner(labels, 1)
     labels = np.where(labels == OTHERS, IGNORE, labels).astype(np.uint8)
     # `look` samples labels half a pixel further: these are the centres of cells at strides 2 and 4
