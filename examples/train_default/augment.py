@@ -1,4 +1,4 @@
-"""From a photo to a training canvas: crops down to a face or a shoe, flips, pasted groups, light, JPEG.
+"""From a photo to a training canvas: crops down to a face or a shoe, dyes, pasted groups, light, JPEG.
 
 Cheap on purpose: one warp per photo puts scale, rotation, flip, stretch and crop together.
 """
