@@ -59,8 +59,8 @@ def accuracy(data: Path, ids: list[str]) -> Table:
             counted[way] += compare(truth, labels)
     table = Table("options", "pixels right", "mIoU", "time")
     for way, counts in counted.items():
-        ratio = np.median(np.divide(spent[way], spent["default"]))
-        table.add_row(way, f"{Scores(counts).accuracy:.3f}", f"{Scores(counts).miou:.3f}", f"{ratio:.2f}")
+        scores, ratio = Scores(counts), np.median(np.divide(spent[way], spent["default"]))
+        table.add_row(way, f"{scores.accuracy:.3f}", f"{scores.miou:.3f}", f"{ratio:.2f}")
     return table
 
 
@@ -71,9 +71,8 @@ def decoding(paths: list[Path]) -> Table:
     for number, path in enumerate(paths):
         with Image.open(path) as photo:
             scale = 4 + (number % 5) / 4
-            larger = photo.resize(
-                (int(photo.width * scale), int(photo.height * scale)), Image.Resampling.LANCZOS
-            )
+            wide, tall = (int(side * scale) for side in photo.size)
+            larger = photo.resize((wide, tall), Image.Resampling.LANCZOS)
         coded = io.BytesIO()
         larger.save(coded, "JPEG", quality=90)
         expected, found = (parser.predict(coded.getvalue()).labels for parser in (full, fast))

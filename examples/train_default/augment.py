@@ -87,9 +87,9 @@ def warp(image: Array, matrix: Matrix, size: Size, shift: float = 0.0, **how: ob
 
 
 def look(
-    photo: Photo, matrix: Matrix, size: Size, flip: bool, fill: Colour, rng: Rng | None = None
+    photo: Photo, matrix: Matrix, size: Size, flip: bool, fill: Colour, dye: Rng | None = None
 ) -> tuple[Array, Array]:
-    """The photo and its labels on a canvas; with `rng`, sometimes in clothes of other colours.
+    """The photo and its labels on a canvas; given random numbers to `dye`, sometimes in other colours.
 
     Labels are taken half a pixel further: every second of them is then the centre of a stride-2 logit.
     """
@@ -101,8 +101,8 @@ def look(
         inner[:, 1] *= photo.labels.shape[0] / source.shape[0]
     image = warp(source, inner, size, flags=cv2.INTER_LINEAR, borderValue=fill)
     labels = warp(photo.labels, matrix, size, 0.5, flags=cv2.INTER_NEAREST, borderValue=0)
-    if rng and rng.random() < DYED:
-        image = dyed(rng, image, labels)
+    if dye and dye.random() < DYED:
+        image = dyed(dye, image, labels)
     return image, MIRROR[labels] if flip else labels
 
 
@@ -243,17 +243,17 @@ def paste(
     flip: bool,
     number: int,
     alike: bool,
-    rng: Rng | None = None,
+    dye: Rng | None = None,
 ) -> Array:
     """`image` with a person over it; `labels` and `who` are changed in place.
 
     Args:
         number: the person's id in `who`.
         alike: give the person the ground's mean brightness.
-        rng: sometimes gives other colours to the clothes.
+        dye: as for `look`.
     """
     size = labels.shape
-    colours, parts = look(one, matrix, size, flip, (0, 0, 0), rng)
+    colours, parts = look(one, matrix, size, flip, (0, 0, 0), dye)
     solid = warp(own(one.labels).astype(np.uint8) * 255, matrix, size, flags=cv2.INTER_LINEAR)
     alpha = (cv2.blur(solid, (3, 3)).astype(np.float32) / 255)[..., None]
     over = colours.astype(np.float32)
@@ -311,13 +311,13 @@ def mosaic(
     grounds: list[Array],
     size: Size,
     empties: float,
-    dye: bool = False,
+    dye: Rng | None = None,
 ) -> Canvas:
     """Several photos side by side (the first is `photo`): small people, each in the place they stood in.
 
     Args:
         empties: the share of the other tiles that show nobody.
-        dye: sometimes give other colours to the clothes.
+        dye: as for `look`.
     """
     image = np.zeros((*size, 3), np.uint8)
     labels, who = np.zeros(size, np.uint8), np.zeros(size, np.uint8)
@@ -330,7 +330,7 @@ def mosaic(
             continue
         one = photo if number == 1 else photos[int(rng.integers(len(photos)))]
         matrix, flip = covering(rng, one, room)
-        image[here], labels[here] = look(one, matrix, room, flip, (0, 0, 0), rng if dye else None)
+        image[here], labels[here] = look(one, matrix, room, flip, (0, 0, 0), dye)
         who[here] = owner(labels[here], number)
     return image, labels, who
 
@@ -398,7 +398,7 @@ def canvas(rng: Rng, photo: Photo, photos: list[Photo], grounds: list[Array], si
     elif kind < NOBODY + PASTED:
         image, labels, who = group(rng, photo, photos, grounds, size)
     elif kind < NOBODY + PASTED + MOSAIC:
-        image, labels, who = mosaic(rng, photo, photos, grounds, size, empties=0.25, dye=True)
+        image, labels, who = mosaic(rng, photo, photos, grounds, size, empties=0.25, dye=rng)
     else:
         matrix, flip = view(rng, photo, size, small=False)
         red, green, blue = (int(v) for v in rng.integers(0, 256, 3))
