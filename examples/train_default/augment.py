@@ -18,9 +18,9 @@ Matrix = NDArray[np.float64]
 Rng = np.random.Generator
 Size = tuple[int, int]
 Colour = tuple[int, int, int]
-VIEWS = {"whole": 0.34, "upper": 0.28, "lower": 0.07, "head": 0.14, "torso": 0.07, "legs": 0.07, "feet": 0.03}
+VIEWS = {"whole": 0.30, "upper": 0.40, "lower": 0.06, "head": 0.12, "torso": 0.05, "legs": 0.05, "feet": 0.02}
 NOBODY, PASTED, MOSAIC = 0.08, 0.27, 0.25  # shares of canvases: without people, pasted people, several photos
-DYED = 0.4  # share of people whose clothes get other colours
+DYED = 0.5  # share of people whose clothes get other colours
 GARMENTS = ((1,), (4,), (5,), (6,), (7,), (8,), (9, 10), (16,), (17,))  # what gets one colour
 # RGB (h, w, 3), labels (h, w), whose pixel it is (h, w): the person's number, 0 for nobody's, or `OTHERS`.
 Canvas = tuple[Array, Array, Array]
@@ -36,7 +36,7 @@ def cut(rng: Rng, photo: Photo, upper: bool) -> Box | None:
     if "person" not in photo.boxes:
         return None
     x0, y0, x1, y1 = photo.boxes["person"]
-    kept = round((y1 - y0) * (rng.uniform(0.15, 0.85) if upper else rng.uniform(0.3, 0.65)))
+    kept = round((y1 - y0) * (log_uniform(rng, 0.15, 0.85) if upper else rng.uniform(0.3, 0.65)))
     return (x0, y0, x1, y0 + kept) if upper else (x0, y1 - kept, x1, y1)
 
 

@@ -37,6 +37,7 @@ PAIRS = ((9, 10), (12, 13), (14, 15))  # the person's own left and right
 IGNORE = 255
 OTHERS = 254  # not of the photo's person, but perhaps of somebody else: neither a part nor background
 FACE = 11
+PLACES = 3  # for each photo of clothes; more clothes make the network leave out what people wear
 SKIN = 41  # in CCP's own labels
 PARTS = {"head": (1, 2, 3, 11), "torso": (4, 7, 8, 14, 15), "legs": (5, 6, 9, 10, 12, 13), "feet": (9, 10)}
 
@@ -149,7 +150,7 @@ def with_neck(labels: Array, skin: NDArray[np.bool_]) -> Array:
 def load_grounds(folder: Path) -> tuple[list[Array], list[Array]]:
     """(for training, held out) of the photos without people: every tenth by sorted name is held out.
 
-    Those of a small subfolder are in the first list several times, so that each kind is drawn about as often.
+    Some are in the first list several times, so that `PLACES` places are drawn for each photo of clothes.
     """
     paths = sorted(path.relative_to(folder) for path in folder.glob("*/*.jpg"))
     if not paths:
@@ -160,8 +161,11 @@ def load_grounds(folder: Path) -> tuple[list[Array], list[Array]]:
     kinds: dict[str, list[Array]] = {}
     for path, image in zip(split(paths)[0], training, strict=True):
         kinds.setdefault(path.parts[0], []).append(image)
-    most = max(map(len, kinds.values()))
-    return [image for kind in kinds.values() for image in kind * round(most / len(kind))], held_out
+    odds = {name: PLACES if name == "places" else 1 for name in kinds}
+    most = max(len(kind) / odds[name] for name, kind in kinds.items())
+    return [
+        image for name, kind in kinds.items() for image in kind * round(odds[name] * most / len(kind))
+    ], held_out
 
 
 def counts(photos: list[Photo]) -> NDArray[np.int64]:

@@ -47,7 +47,7 @@ MEAN, STD = score.MEAN, score.STD
 EARLY = (((320, 224), 16, 0.6), ((256, 256), 16, 0.25), ((224, 320), 16, 0.15))
 LATE = (  # about what Parser shows the network: the last four when it looks for people
     ((480, 320), 6, 0.26),
-    ((320, 320), 9, 0.20),
+    ((384, 384), 6, 0.20),
     ((320, 480), 6, 0.08),
     ((640, 416), 4, 0.12),
     ((416, 640), 4, 0.10),
