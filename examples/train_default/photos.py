@@ -37,7 +37,7 @@ PAIRS = ((9, 10), (12, 13), (14, 15))  # the person's own left and right
 IGNORE = 255
 OTHERS = 254  # not of the photo's person, but perhaps of somebody else: neither a part nor background
 FACE = 11
-PLACES = 3  # for each photo of clothes; more clothes make the network leave out what people wear
+PLACES = 3  # drawn for each photo of clothes that shows nobody
 SKIN = 41  # in CCP's own labels
 PARTS = {"head": (1, 2, 3, 11), "torso": (4, 7, 8, 14, 15), "legs": (5, 6, 9, 10, 12, 13), "feet": (9, 10)}
 
