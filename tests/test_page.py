@@ -654,11 +654,22 @@ def test_a_choice_made_while_a_photo_is_on_its_way_leaves_nothing_of_the_last_on
     visit.troubles.clear()
 
 
+OPENING = """() => {
+  const open = HTMLDialogElement.prototype.showModal;
+  HTMLDialogElement.prototype.showModal = function () {
+    open.call(this);
+    window.focusedFirst = document.activeElement.id;
+  };
+}"""
+
+
 def test_the_camera_takes_a_photo(visit: Visit) -> None:
     visit.page.context.grant_permissions(["camera"])
+    visit.page.evaluate(OPENING)
     visit.page.get_by_role("button", name="Use the camera").click()
     shoot = visit.page.get_by_role("button", name="Take the photo")
     playwright.expect(shoot).to_be_focused()  # the camera runs
+    assert visit.page.evaluate("window.focusedFirst") == "camera-close"  # nothing to take yet
     visit.page.keyboard.press("Enter")
     visit.settle()
     assert visit.text("#status").startswith("lite-atr found")

@@ -17,8 +17,9 @@ export async function takePhoto() {
   const stream = await open();
   try {
     video.srcObject = stream;
+    const taken = shot(); // before the dialog opens, which would focus the button
     dialog.showModal();
-    return (await shot()) ? await still() : null;
+    return (await taken) ? await still() : null;
   } finally {
     for (const track of stream.getTracks()) track.stop();
     video.srcObject = null;
