@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -43,3 +44,8 @@ def runner(
         return Done(status, captured.out, captured.err)
 
     return command
+
+
+def hear_ctrl_c() -> None:
+    """For `preexec_fn`: a shell's `&` makes what it starts ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

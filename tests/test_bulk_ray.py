@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from command import hear_ctrl_c
 from PIL import Image
 
 from humanparse import BulkError, ParserOptions, bulk
@@ -254,7 +255,7 @@ def test_the_command_starts_a_cluster_and_ctrl_c_ends_it_after_what_is_under_way
         text=True,
         env=environment,
         start_new_session=True,
-        preexec_fn=restore_ctrl_c,
+        preexec_fn=hear_ctrl_c,
     ) as process:
         while not list((tmp_path / "out").glob("*.png")):
             assert process.poll() is None, process.communicate()
@@ -270,8 +271,3 @@ def test_the_command_starts_a_cluster_and_ctrl_c_ends_it_after_what_is_under_way
     assert done.returncode == 1 and done.stdout == ""  # one photo is none
     assert done.stderr.startswith("1 failed; see humanparse label --status"), done.stderr
     assert len(outputs(tmp_path / "out")) == 24
-
-
-def restore_ctrl_c() -> None:
-    """A shell's `&` makes what it starts ignore Ctrl-C."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from command import Run, runner
+from command import Run, hear_ctrl_c, runner
 from golden import SMALL
 from http_server import Answer, Server
 from PIL import Image
@@ -282,7 +282,7 @@ def test_warnings_are_lines_not_dumps(run: Run, monkeypatch: pytest.MonkeyPatch,
 
 def spawned(*arguments: object, **options: object) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "humanparse", *map(str, arguments)]
-    options["preexec_fn"] = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's `&` ignores it
+    options["preexec_fn"] = hear_ctrl_c
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)  # type: ignore[call-overload, no-any-return]
 
 

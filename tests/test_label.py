@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command import Run, runner
+from command import Run, hear_ctrl_c, runner
 from golden import SMALL
 from PIL import Image
 
@@ -196,11 +196,6 @@ def test_shards_share_the_work_and_give_what_one_run_gives(run: Run, photos: Pat
     assert mixed.status == 1 and "of 2 shards" in mixed.err
 
 
-def restore_ctrl_c() -> None:
-    """A shell's `&` makes what it starts ignore Ctrl-C."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
 @pytest.mark.posix
 def test_ctrl_c_finishes_what_is_under_way_and_says_how_to_go_on(tmp_path: Path) -> None:
     folder = tmp_path / "photos"
@@ -216,7 +211,7 @@ def test_ctrl_c_finishes_what_is_under_way_and_says_how_to_go_on(tmp_path: Path)
         stderr=subprocess.PIPE,
         text=True,
         env=environment,
-        preexec_fn=restore_ctrl_c,
+        preexec_fn=hear_ctrl_c,
     ) as process:
         while not list((tmp_path / "out").glob("*.png")):
             assert process.poll() is None

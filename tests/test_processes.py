@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from command import hear_ctrl_c
 from golden import SMALL
 from PIL import Image
 
@@ -152,7 +153,7 @@ def predicting(folder: Path, *words: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=os.name == "posix",
-        preexec_fn=None if os.name == "nt" else partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=None if os.name == "nt" else hear_ctrl_c,
     )
 
 

@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 from fractions import Fraction
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from command import Run, runner
+from command import Run, hear_ctrl_c, runner
 
 from humanparse import (
     FormatError,
@@ -346,8 +345,7 @@ def test_photos_and_videos_and_their_options_are_told_apart(run: Run, clip: Path
 def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
     film(tmp_path / "long.mp4", walk((128, 160), 600))
     command = [sys.executable, "-m", "humanparse", "predict", "long.mp4", "-o", "out.mp4", "--labels", "maps"]
-    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's `&` ignores it
-    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, preexec_fn=heard) as process:
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, preexec_fn=hear_ctrl_c) as process:
         end = time.monotonic() + 60
         while not list(tmp_path.glob(".maps.*/*.png")) and time.monotonic() < end:
             time.sleep(0.05)
