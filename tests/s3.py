@@ -265,12 +265,3 @@ def entered() -> Iterator[Bucket]:
         access._opened.clear()
         yield bucket
         access._opened.clear()
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    """The outputs in a folder on a disk, as `Bucket.files` gives those in a bucket."""
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file() and ".humanparse" not in path.parts
-    }

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import torch
 from command import hear_ctrl_c
+from outputs import differing, files
 from PIL import Image
 
 from humanparse import BulkError, ParserOptions, bulk
@@ -52,18 +53,9 @@ def expected(photos: Path, ray_cluster: None) -> dict[str, bytes]:
     """What the local engine makes of them."""
     dest = photos.parent / "local"
     bulk.label(photos, dest, model=CHEAP, settings=SETTINGS)
-    found = outputs(dest)
+    found = files(dest)
     assert len(found) == 24 * 2 + 3
     return found
-
-
-def outputs(folder: Path) -> dict[str, bytes]:
-    """All files of a run but its own."""
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file() and ".humanparse" not in path.parts
-    }
 
 
 def label(photos: Path, dest: Path, **options: Any) -> bulk.Summary:
@@ -104,7 +96,7 @@ def test_outputs_and_journal_are_those_of_the_local_engine(
 ) -> None:
     done = label(photos, tmp_path / "out")
     assert (done.counts.done, done.counts.failed, done.stopped) == (24, 1, False)
-    assert outputs(tmp_path / "out") == expected
+    assert not differing(files(tmp_path / "out"), expected)
     assert rows(tmp_path / "out") == rows(photos.parent / "local")
 
 
@@ -120,7 +112,7 @@ def test_a_run_that_was_stopped_goes_on(photos: Path, expected: dict[str, bytes]
     assert stopped.stopped and 0 < stopped.fresh < 25
     assert len(list((tmp_path / "out").rglob("*.npz"))) == stopped.counts.done  # all that began was recorded
     assert label(photos, tmp_path / "out").counts.todo == 0
-    assert outputs(tmp_path / "out") == expected
+    assert not differing(files(tmp_path / "out"), expected)
 
 
 def test_a_killed_worker_loses_nothing(photos: Path, expected: dict[str, bytes], tmp_path: Path) -> None:
@@ -133,7 +125,7 @@ def test_a_killed_worker_loses_nothing(photos: Path, expected: dict[str, bytes],
 
     done = label(photos, tmp_path / "out", progress=kill)
     assert killed and (done.counts.done, done.counts.failed) == (24, 1)
-    assert outputs(tmp_path / "out") == expected
+    assert not differing(files(tmp_path / "out"), expected)
 
 
 @dataclass(frozen=True)
@@ -178,7 +170,7 @@ def test_an_input_that_kills_every_worker_fails_and_the_rest_is_labelled(
     same = {name: content for name, content in expected.items() if not name.endswith(".tar")}
     for name in ("more/07.png", "more/07.npz"):
         del same[name]
-    found = outputs(dest)
+    found = files(dest)
     assert set(found) == set(same)
     assert {name for name in same if found[name] != same[name]} <= {"more/05.npz"}  # labelled without 07
 
@@ -265,9 +257,9 @@ def test_the_command_starts_a_cluster_and_ctrl_c_ends_it_after_what_is_under_way
     assert process.returncode == 130, err
     assert "--resume" in err and "of 25 labelled" in out
     assert not list((tmp_path / "out").rglob(".*.part"))
-    assert len(rows(tmp_path / "out", "state = 'done'")) == len(outputs(tmp_path / "out"))
+    assert len(rows(tmp_path / "out", "state = 'done'")) == len(files(tmp_path / "out"))
     again = [*command, *options, "--resume", "-q"]
     done = subprocess.run(again, capture_output=True, text=True, env=environment)
     assert done.returncode == 1 and done.stdout == ""  # one photo is none
     assert done.stderr.startswith("1 failed; see humanparse label --status"), done.stderr
-    assert len(outputs(tmp_path / "out")) == 24
+    assert len(files(tmp_path / "out")) == 24

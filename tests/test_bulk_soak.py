@@ -11,19 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from outputs import differing, files
 from PIL import Image
 
 COUNT = 320
 KILLS = 60
-
-
-def outputs(folder: Path) -> dict[str, bytes]:
-    """All files of a run but its own."""
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file() and ".humanparse" not in path.parts
-    }
 
 
 @pytest.mark.posix
@@ -55,7 +47,7 @@ def test_killed_runs_end_with_the_bytes_of_an_undisturbed_one(tmp_path: Path) ->
     )
     path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
     subprocess.run([sys.executable, "-c", undisturbed], env={**environment, "PYTHONPATH": path}, check=True)
-    expected = outputs(tmp_path / "whole")
+    expected = files(tmp_path / "whole")
     assert sum(name.endswith(".png") for name in expected) == COUNT
 
     told = json.loads(run(tmp_path / "killed", KILLS))
@@ -63,7 +55,7 @@ def test_killed_runs_end_with_the_bytes_of_an_undisturbed_one(tmp_path: Path) ->
     assert told["kills"] >= KILLS and max(told["rounds"]) >= 5
     for number in range(len(told["rounds"])):
         folder = tmp_path / "killed" / str(number)
-        assert outputs(folder) == expected
+        assert not differing(files(folder), expected)
         journal = sqlite3.connect(folder / ".humanparse" / "all" / "journal.sqlite")
         rows = journal.execute("SELECT state, count(*), count(DISTINCT place) FROM inputs GROUP BY state")
         assert sorted(rows) == [("done", COUNT, COUNT), ("failed", 1, 1)]

@@ -23,6 +23,7 @@ from http_server import Answer, Server
 
 from humanparse import bulk, checkpoint, durable, hub, registry
 from humanparse.bulk import naming
+from humanparse.bulk.stores import FolderStore
 from humanparse.cli import doctor
 from humanparse.errors import BulkError, WeightsError
 from humanparse.registry import Source, WeightFile
@@ -133,14 +134,22 @@ def test_names_that_differ_in_case_are_two_files_on_a_disk_of_linux(two_cases: P
     assert done.status == 0 and len(list(Path("out").iterdir())) == 2
 
 
+def test_a_run_finds_that_out_without_writing(tmp_path: Path) -> None:
+    """A file for a trial would stay among the labels of a run that is killed at that moment."""
+    (tmp_path / ".humanparse").mkdir()
+    os.utime(tmp_path, (0, 0))
+    assert FolderStore(tmp_path).folds_case == durable.folds_case(tmp_path / ".humanparse")
+    assert tmp_path.stat().st_mtime == 0
+
+
 def test_where_they_are_one_file_predict_and_label_refuse_them_by_name(
     two_cases: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("humanparse.cli.photos.folds_case", lambda folder: True)
-    monkeypatch.setattr("humanparse.bulk.stores.folds_case", lambda folder: True)
     done = run("predict", two_cases / "a" / "Photo.png", two_cases / "b" / "photo.png", "-o", "out")
     assert done.status == 1 and "differ in case only" in done.err and not Path("out").exists()
     (two_cases / "b" / "photo.png").rename(two_cases / "a" / "photo.png")
+    (tmp_path / "labels" / ".HUMANPARSE").mkdir(parents=True)  # as a disk answers that folds case
     if len(list((two_cases / "a").iterdir())) == 2:  # this disk can hold both
         with pytest.raises(BulkError, match=r"Photo\.png and .*photo\.png would have the same output"):
             bulk.label(two_cases, tmp_path / "labels")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import s3
+from outputs import differing, files
 from PIL import Image
 
 pytest.importorskip("s3fs")
@@ -85,7 +86,7 @@ def test_a_table_of_pictures_gives_the_outputs_of_the_same_table_on_a_disk(
     address = f"s3://{s3.NAME}/rows/tables/train.parquet"
     here, there = label(path, tmp_path / "out"), label(address, f"s3://{s3.NAME}/rows-out")
     assert here.counts == there.counts and (there.counts.done, there.counts.failed) == (5, 2)
-    assert bucket.files("rows-out") == s3.files(tmp_path / "out")
+    assert not differing(bucket.files("rows-out"), files(tmp_path / "out"))
     reasons = dict(bulk.status(f"s3://{s3.NAME}/rows-out")[1])
     assert list(reasons) == ["train.parquet row 4", "train.parquet row 6"]
     assert f"s3://{s3.NAME}/rows/tables/gone.png: there is no such object" in reasons["train.parquet row 6"]

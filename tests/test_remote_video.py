@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import s3
+from outputs import differing, files
 
 pytest.importorskip("s3fs")
 pytest.importorskip("moto")
@@ -60,7 +61,7 @@ def test_a_video_gives_the_outputs_of_the_same_video_on_a_disk(
     label(clip, tmp_path / "here")
     bucket.faults.add("GET", "walk.avi", s3.Fault(503), s3.Fault(cut_after=1000), s3.Fault(length=3))
     done = label(address, dest, telling=told.append)
-    assert done.counts.done == 4 and bucket.files("frames") == s3.files(tmp_path / "here")
+    assert done.counts.done == 4 and not differing(bucket.files("frames"), files(tmp_path / "here"))
     assert told[0].startswith(f"copying {address} to {machine}")
     assert bulk.contact_sheet(dest, tmp_path / "sheet.html", count=2) == 2
     assert "without its photo" not in (tmp_path / "sheet.html").read_text(encoding="utf-8")

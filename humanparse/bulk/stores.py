@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import TypeAlias
 
 from .. import remote
-from ..durable import folds_case, replacing, sync_folder
+from ..durable import replacing, sync_folder
 from ..errors import BulkError, FormatError, GoneError
 from .disk import writing
 
@@ -112,8 +112,11 @@ class FolderStore:
 
     @property
     def folds_case(self) -> bool:
-        """Whether names that differ only in case are one file."""
-        return folds_case(self.root)
+        """Whether names that differ only in case are one file; the run's own files must be there.
+
+        It writes nothing: a file for a trial would remain beside the outputs of a run that is killed then.
+        """
+        return (self.root / STATE.upper()).exists()
 
 
 class BucketStore:
