@@ -175,6 +175,15 @@ def test_frozen_stages_keep_their_weights_and_statistics(recipe: Any, tmp_path: 
     assert moved and not any(name.startswith(still) for name in moved)
 
 
+def test_the_head_of_people_can_be_trained_alone(recipe: Any, tmp_path: Path) -> None:
+    run = trainer(recipe, tmp_path, only_people=True)
+    before = {name: value.clone() for name, value in run.net.state_dict().items()}
+    list(run.run(3))
+    for net in (run.net, run.average):
+        moved = {name for name, value in net.state_dict().items() if not torch.equal(value, before[name])}
+        assert {name.partition(".")[0] for name in moved} == {"people8", "people4", "people_head"}
+
+
 def test_several_weights_to_begin_with_are_averaged(recipe: Any, tmp_path: Path) -> None:
     for number, value in enumerate((1.0, 2.0, 6.0)):
         save_file(

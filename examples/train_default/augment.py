@@ -19,7 +19,7 @@ Rng = np.random.Generator
 Size = tuple[int, int]
 Colour = tuple[int, int, int]
 VIEWS = {"whole": 0.30, "upper": 0.40, "lower": 0.06, "head": 0.12, "torso": 0.05, "legs": 0.05, "feet": 0.02}
-NOBODY, PASTED, MOSAIC = 0.08, 0.27, 0.25  # shares of canvases: without people, pasted people, several photos
+NOBODY, PASTED, MOSAIC = 0.08, 0.24, 0.29  # shares of canvases: without people, pasted people, several photos
 DYED = 0.5  # share of people whose clothes get other colours
 GARMENTS = ((1,), (4,), (5,), (6,), (7,), (8,), (9, 10), (16,), (17,))  # what gets one colour
 # RGB (h, w, 3), labels (h, w), whose pixel it is (h, w): the person's number, 0 for nobody's, or `OTHERS`.

@@ -75,6 +75,7 @@ class Plan:
     tagged: float = 0.75  # how often a photo is drawn whose labels are a network's
     people: float = 0.3  # weight of the people's loss
     late: float = 0.6  # share of the run after which canvases are as large as at inference
+    only_people: bool = False  # everything but the people's head is frozen
     shapes: tuple[Any, Any] = (EARLY, LATE)
 
     @property
@@ -188,8 +189,10 @@ class Trainer:
             self.net.load_state_dict(mean_of(start), strict=False)  # all but the norms' step counters
         self.net.to(device).to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.net).eval().requires_grad_(False)
-        encoder = self.net.encoder
+        encoder, heads = self.net.encoder, (self.net.people8, self.net.people4, self.net.people_head)
         self.frozen = [encoder.stem, *encoder.stages[: plan.frozen]]
+        if plan.only_people:
+            self.frozen = [module for module in self.net.children() if module not in heads]
         for module in self.frozen:
             module.requires_grad_(False)
         inside = {id(p) for p in encoder.parameters()}
@@ -210,7 +213,9 @@ class Trainer:
         if self.checkpoint.exists():
             self.restore()
         data = "--tagged TAGGED --pseudo LABELS " if tagged else ""
-        begun = "".join(f"--start FIRST{number or ''} " for number in range(len(start))) + data + plan.length
+        alone = "--only-people " if plan.only_people else ""
+        begins = "".join(f"--start FIRST{number or ''} " for number in range(len(start)))
+        begun = begins + data + alone + plan.length
         if self.state.starts[-1:] != (begun,):
             self.state = replace(self.state, starts=(*self.state.starts, begun))
 
@@ -312,6 +317,7 @@ def main(
     pseudo: Annotated[Path | None, typer.Option(help="Their labels, as pseudo.py wrote them.")] = None,
     bf16: Annotated[bool, typer.Option(help="Compute in bfloat16; slower on CPUs without it.")] = True,
     late: Annotated[float, typer.Option(help="Share of the run after which canvases are large.")] = 0.6,
+    only_people: Annotated[bool, typer.Option("--only-people", help="Train that head alone.")] = False,
     every: Annotated[int, typer.Option(help="Steps between evaluations, each of which writes --out.")] = 600,
 ) -> None:
     """Train, evaluate, export."""
@@ -324,7 +330,7 @@ def main(
     training, validation = load(data, pseudo and pseudo / "others")
     empty, _ = load_grounds(grounds)
     more = load_tagged(tagged / "images", pseudo / "tagged") if tagged and pseudo else []
-    plan = Plan(epochs, minutes, seed, size, rate, late=late)
+    plan = Plan(epochs, minutes, seed, size, rate, late=late, only_people=only_people)
     trainer = Trainer(plan, training + more, empty, work, device, workers, bf16, start or (), len(more))
     console.print(
         f"{len(training)} + {len(more)} photos to train on, {len(validation)} to validate, "
