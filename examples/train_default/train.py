@@ -317,7 +317,9 @@ def main(
     pseudo: Annotated[Path | None, typer.Option(help="Their labels, as pseudo.py wrote them.")] = None,
     bf16: Annotated[bool, typer.Option(help="Compute in bfloat16; slower on CPUs without it.")] = True,
     late: Annotated[float, typer.Option(help="Share of the run after which canvases are large.")] = 0.6,
-    only_people: Annotated[bool, typer.Option("--only-people", help="Train that head alone.")] = False,
+    only_people: Annotated[
+        bool, typer.Option("--only-people", help="Train the people's head alone, and keep all else.")
+    ] = False,
     every: Annotated[int, typer.Option(help="Steps between evaluations, each of which writes --out.")] = 600,
 ) -> None:
     """Train, evaluate, export."""
@@ -326,6 +328,8 @@ def main(
         torch.set_num_threads(threads)
     if (tagged is None) != (pseudo is None):
         raise typer.BadParameter("--tagged names the photos and --pseudo their labels: give both or neither")
+    if only_people and not start:
+        raise typer.BadParameter("--only-people trains the head of finished weights: name them with --start")
     console = Console()
     training, validation = load(data, pseudo and pseudo / "others")
     empty, _ = load_grounds(grounds)
